@@ -1,0 +1,55 @@
+//! What the bytes of a weight mean: one file per format, one list that names them all.
+//!
+//! Every quantised format is seen in one way: a block is a row of *groups* of 16 or 32 elements; an element is
+//! `scale * q - min` with a small integer `q` that fits in an `i8` and one f32 `scale` and `min` for its group,
+//! both exact (sub-scales are multiplied into the block's scale without rounding). [`BlockFormat::unpack`]
+//! gives the groups; it is the definition of a product with int8 activations as well as of dequantisation.
+
+mod float;
+mod q4_1;
+mod q8_0;
+
+use crate::DType;
+
+/// All formats, in the order of their GGUF names.
+pub static BLOCK_FORMATS: &[&dyn BlockFormat] =
+    &[&float::F32, &float::F16, &float::BF16, &q4_1::Q4_1, &q8_0::Q8_0];
+
+/// One format of weights. The methods take exactly one block; callers loop.
+pub trait BlockFormat: Sync {
+    /// The type whose blocks these are; gives name, GGUF id, elements and bytes.
+    fn dtype(&self) -> DType;
+
+    /// Elements that share a scale: 16 or 32 for quantised formats, 0 for float formats, which have no groups.
+    fn group(&self) -> usize;
+
+    /// Whether groups have a minimum other than zero.
+    fn has_min(&self) -> bool;
+
+    /// Splits one block of `dtype().block_bytes()` bytes into its groups. Float formats leave `out` alone.
+    fn unpack(&self, block: &[u8], out: &mut Groups);
+
+    /// One block to f32, bit for bit as ggml's reference does it.
+    fn dequantize(&self, block: &[u8], out: &mut [f32]);
+
+    /// One block from f32: round to nearest under the format's usual scale choice.
+    fn quantize(&self, values: &[f32], block: &mut [u8]);
+}
+
+/// One block as integers with a scale and a minimum for each group: element `i` of group `g` is
+/// `scale[g] * q[g * group + i] - min[g]`.
+#[derive(Clone, Debug)]
+pub struct Groups {
+    /// Integers, in element order; only the first `block_elements` count.
+    pub q: [i8; 256],
+    /// Scale of each group.
+    pub scale: [f32; 16],
+    /// Minimum of each group, subtracted; zero where the format has none.
+    pub min: [f32; 16],
+}
+
+impl Default for Groups {
+    fn default() -> Groups {
+        Groups { q: [0; 256], scale: [0.0; 16], min: [0.0; 16] }
+    }
+}
