@@ -1,0 +1,200 @@
+//! The operators: a closed list, one file each.
+//!
+//! A file holds the operator's parameters, its shape rule (`infer`), its definition in plain slow code
+//! (`reference`, which every backend is tested against) and its `cost`. Adding one is a file and a line in
+//! the list below; the compiler then names every backend that lacks it.
+
+mod add;
+mod attention;
+mod embed;
+mod glu;
+mod linear;
+mod norm;
+mod quantize;
+mod rope;
+mod rope_table;
+mod scale;
+mod select_rows;
+mod softcap;
+
+pub use add::Add;
+pub use attention::Attention;
+pub use embed::Embed;
+pub use glu::{Activation, Glu};
+pub use linear::Linear;
+pub use norm::Norm;
+pub use quantize::Quantize;
+pub use rope::{Rope, RopeStyle};
+pub use rope_table::{RopeScaling, RopeTable};
+pub use scale::Scale;
+pub use select_rows::SelectRows;
+pub use softcap::Softcap;
+
+use crate::interpret::{Interpreter, Tensor};
+use crate::{Bounds, Dims, Elem, Error, Graph, StateId, Value, WeightId};
+use tensor::DType;
+
+macro_rules! ops {
+    ($($name:ident),* $(,)?) => {
+        /// One operation with its parameters.
+        #[derive(Clone, Debug, PartialEq)]
+        #[allow(missing_docs)]
+        pub enum Op { $($name($name)),* }
+
+        $(impl From<$name> for Op {
+            fn from(op: $name) -> Op {
+                Op::$name(op)
+            }
+        })*
+
+        impl Op {
+            fn operator(&self) -> &dyn Operator {
+                match self { $(Op::$name(op) => op),* }
+            }
+
+            /// The operator's name.
+            pub fn name(&self) -> &'static str {
+                match self { $(Op::$name(_) => stringify!($name)),* }
+            }
+        }
+    };
+}
+
+ops!(Add, Attention, Embed, Glu, Linear, Norm, Quantize, Rope, RopeTable, Scale, SelectRows, Softcap);
+
+/// What an operator costs in one step.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Multiply-adds of int8 products.
+    pub int8_macs: u64,
+    /// Multiply-adds and other floating-point operations.
+    pub float_ops: u64,
+    /// Bytes of state read.
+    pub state_bytes: u64,
+}
+
+impl std::ops::AddAssign for Cost {
+    fn add_assign(&mut self, other: Cost) {
+        self.int8_macs += other.int8_macs;
+        self.float_ops += other.float_ops;
+        self.state_bytes += other.state_bytes;
+    }
+}
+
+/// What every operator says of itself.
+pub(crate) trait Operator {
+    /// Number of inputs.
+    fn arity(&self) -> usize;
+    /// Shape and kind of the output.
+    fn infer(&self, graph: &Graph, inputs: &[Value]) -> Result<Value, Error>;
+    /// The definition: plain, slow, f32 with f64 sums.
+    fn reference(&self, run: &mut Interpreter<'_>, inputs: &[&Tensor]) -> Tensor;
+    /// Work under `bounds` with `context` positions already in the state.
+    fn cost(&self, graph: &Graph, inputs: &[Value], bounds: &Bounds, context: u32) -> Cost;
+    /// The input whose storage the output may take over, if nobody reads that input later.
+    fn in_place(&self) -> Option<usize> {
+        None
+    }
+    /// Weights that it reads, in order of use.
+    fn weights(&self) -> Vec<WeightUse> {
+        Vec::new()
+    }
+    /// The state that it reads and writes.
+    fn state(&self) -> Option<StateId> {
+        None
+    }
+}
+
+/// How a node reads one of its weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WeightUse {
+    /// All rows, each once, in any order.
+    Whole(WeightId),
+    /// A few rows, known only in the step.
+    Rows(WeightId),
+    /// A vector.
+    Vector(WeightId),
+}
+
+impl Op {
+    /// Number of inputs.
+    pub fn arity(&self) -> usize {
+        self.operator().arity()
+    }
+
+    /// Work under `bounds` with `context` positions already in the state.
+    pub fn cost(&self, graph: &Graph, inputs: &[Value], bounds: &Bounds, context: u32) -> Cost {
+        self.operator().cost(graph, inputs, bounds, context)
+    }
+
+    /// The input whose storage the output may take over, if nobody reads that input later.
+    pub fn in_place(&self) -> Option<usize> {
+        self.operator().in_place()
+    }
+
+    /// Weights that it reads, in order of use.
+    pub fn weights(&self) -> Vec<WeightUse> {
+        self.operator().weights()
+    }
+
+    /// The state that it reads and writes.
+    pub fn state(&self) -> Option<StateId> {
+        self.operator().state()
+    }
+
+    pub(crate) fn infer(&self, graph: &Graph, inputs: &[Value]) -> Result<Value, Error> {
+        self.operator().infer(graph, inputs)
+    }
+
+    pub(crate) fn reference(&self, run: &mut Interpreter<'_>, inputs: &[&Tensor]) -> Tensor {
+        self.operator().reference(run, inputs)
+    }
+}
+
+/// Checks that input `i` is f32 rows of `columns`, or of anything if `None`; gives its dims.
+fn expect_f32(op: &'static str, inputs: &[Value], i: usize, columns: Option<u32>) -> Result<Dims, Error> {
+    expect(op, inputs, i, Elem::F32, columns)
+}
+
+fn expect(
+    op: &'static str,
+    inputs: &[Value],
+    i: usize,
+    elem: Elem,
+    columns: Option<u32>,
+) -> Result<Dims, Error> {
+    let value = inputs[i];
+    if value.elem != elem {
+        return Err(Error::Elem { op, input: i, found: value.elem, expected: elem });
+    }
+    match columns {
+        Some(c) if value.dims.columns() != c => {
+            Err(Error::Shape { op, input: i, found: value.dims, expected: format!("{c} columns") })
+        }
+        _ => Ok(value.dims),
+    }
+}
+
+/// Checks that a weight is a vector of `columns`.
+fn expect_vector(op: &'static str, graph: &Graph, id: WeightId, columns: u32) -> Result<(), Error> {
+    let weight = graph.weight_of(id);
+    if weight.is_vector() && weight.shape.columns() == u64::from(columns) {
+        return Ok(());
+    }
+    Err(weight_error(op, graph, id, format!("a vector of {columns}")))
+}
+
+fn weight_error(op: &'static str, graph: &Graph, id: WeightId, expected: String) -> Error {
+    let weight = graph.weight_of(id);
+    Error::Weight { op, weight: weight.name.clone(), found: weight.shape, expected }
+}
+
+/// The cost of an operator that does `per_element` operations on each element of its first input.
+fn elementwise_cost(inputs: &[Value], bounds: &Bounds, per_element: u64) -> Cost {
+    Cost { float_ops: inputs[0].dims.elements(bounds) * per_element, ..Cost::default() }
+}
+
+/// Whether products with this type go through int8 activations.
+pub fn takes_int8(dtype: DType) -> bool {
+    dtype.is_quantized()
+}

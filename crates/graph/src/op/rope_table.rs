@@ -1,0 +1,117 @@
+//! Angles of the rotary embedding for the positions of a batch (Su et al., arXiv 2104.09864).
+//!
+//! One table serves all layers with the same base. Angles are computed in f64 by `libm`, so that they are the same
+//! bits on every platform.
+
+use super::{Cost, Operator, expect};
+use crate::interpret::{Interpreter, Tensor};
+use crate::{Bounds, Dims, Elem, Error, Graph, Symbol, Value};
+
+/// How the frequencies are changed for contexts longer than those of training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RopeScaling {
+    /// Not at all.
+    None,
+    /// Positions divided by a factor (Chen et al., arXiv 2306.15595).
+    Linear {
+        /// The divisor.
+        factor: f64,
+    },
+    /// Llama 3.1: long wavelengths divided by a factor, short ones kept, a ramp between.
+    Llama3 {
+        /// The divisor of the long wavelengths.
+        factor: f64,
+        /// `original / low` is the shortest wavelength that is divided in full.
+        low: f64,
+        /// `original / high` is the longest wavelength that is kept.
+        high: f64,
+        /// Context of the training.
+        original: f64,
+    },
+}
+
+/// Input: positions (rows). Output: (rows, `dims`): the cosines of `dims / 2` angles, then their sines.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RopeTable {
+    /// Rotated elements of a head, even.
+    pub dims: u32,
+    /// Base of the frequencies.
+    pub base: f64,
+    /// Change for long contexts.
+    pub scaling: RopeScaling,
+}
+
+impl RopeTable {
+    /// Frequency of pair `i`, radians a position.
+    pub fn frequency(&self, i: u32) -> f64 {
+        let plain = libm::pow(self.base, -2.0 * f64::from(i) / f64::from(self.dims));
+        match self.scaling {
+            RopeScaling::None => plain,
+            RopeScaling::Linear { factor } => plain / factor,
+            RopeScaling::Llama3 { factor, low, high, original } => {
+                let wavelength = 2.0 * std::f64::consts::PI / plain;
+                if wavelength < original / high {
+                    plain
+                } else if wavelength > original / low {
+                    plain / factor
+                } else {
+                    let smooth = (original / wavelength - low) / (high - low);
+                    (1.0 - smooth) * plain / factor + smooth * plain
+                }
+            }
+        }
+    }
+
+    /// Writes the row of one position: cosines, then sines. `frequencies` are [`RopeTable::frequency`]'s.
+    pub fn fill(position: u32, frequencies: &[f64], row: &mut [f32]) {
+        let (cosines, sines) = row.split_at_mut(frequencies.len());
+        for ((c, s), f) in cosines.iter_mut().zip(sines).zip(frequencies) {
+            let (sine, cosine) = libm::sincos(f64::from(position) * f);
+            (*c, *s) = (cosine as f32, sine as f32);
+        }
+    }
+}
+
+impl Operator for RopeTable {
+    fn arity(&self) -> usize {
+        1
+    }
+
+    fn infer(&self, _graph: &Graph, inputs: &[Value]) -> Result<Value, Error> {
+        let positions = expect("RopeTable", inputs, 0, Elem::Index, None)?;
+        let rows = positions.rows().unwrap_or(Symbol::ROWS);
+        Ok(Value { dims: Dims::matrix(rows, self.dims), elem: Elem::F32 })
+    }
+
+    fn reference(&self, _run: &mut Interpreter<'_>, inputs: &[&Tensor]) -> Tensor {
+        let frequencies: Vec<f64> = (0..self.dims / 2).map(|i| self.frequency(i)).collect();
+        let width = self.dims as usize;
+        let mut out = vec![0.0; inputs[0].data.len() * width];
+        for (row, &position) in out.chunks_mut(width).zip(&inputs[0].data) {
+            RopeTable::fill(position as u32, &frequencies, row);
+        }
+        Tensor::new(inputs[0].data.len(), width, out)
+    }
+
+    fn cost(&self, _graph: &Graph, inputs: &[Value], bounds: &Bounds, _context: u32) -> Cost {
+        let rows = inputs[0].dims.elements(bounds);
+        Cost { float_ops: rows * u64::from(self.dims) * 20, ..Cost::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scaling_keeps_short_and_divides_long_wavelengths() {
+        let scaling = RopeScaling::Llama3 { factor: 8.0, low: 1.0, high: 4.0, original: 8192.0 };
+        let plain = RopeTable { dims: 128, base: 5e5, scaling: RopeScaling::None };
+        let scaled = RopeTable { scaling, ..plain.clone() };
+        assert_eq!(plain.frequency(0), 1.0);
+        assert_eq!(scaled.frequency(0), plain.frequency(0));
+        assert_eq!(scaled.frequency(63), plain.frequency(63) / 8.0);
+        let middle = scaled.frequency(32) / plain.frequency(32);
+        assert!(middle > 0.125 && middle < 1.0, "{middle}");
+    }
+}

@@ -1,0 +1,25 @@
+//! Rewrites of a graph, one file each; every pass keeps [`crate::verify`] true.
+
+mod dead;
+mod int8;
+mod share;
+
+pub use dead::remove_dead;
+pub use int8::int8_products;
+pub use share::share_equal;
+
+use crate::{Error, Graph, verify};
+
+/// A rewrite in place.
+pub type Pass = fn(&mut Graph) -> Result<(), Error>;
+
+/// The passes that every graph goes through before it is planned, in order.
+pub fn standard(graph: &mut Graph) -> Result<(), Error> {
+    for pass in [int8_products, share_equal, remove_dead] as [Pass; 3] {
+        pass(graph)?;
+        if cfg!(debug_assertions) {
+            verify(graph)?;
+        }
+    }
+    verify(graph)
+}

@@ -1,0 +1,28 @@
+//! The laws of the IR, checked after every pass in debug builds and by tests.
+
+use crate::{Error, Graph};
+
+/// Checks that every node reads only what exists before it, that shapes follow the rules, that each value has one
+/// maker, and that ids are in range.
+pub fn verify(graph: &Graph) -> Result<(), Error> {
+    let fault = |node: usize, what: &'static str| Err(Error::Inconsistent { node, what });
+    let mut made = vec![false; graph.values.len()];
+    for id in &graph.inputs {
+        made[id.0 as usize] = true;
+    }
+    for (i, node) in graph.nodes.iter().enumerate() {
+        if node.inputs.iter().any(|id| !made.get(id.0 as usize).copied().unwrap_or(false)) {
+            return fault(i, "it reads a value that is not made yet");
+        }
+        if graph.infer(&node.op, &node.inputs)? != *graph.value_of(node.output) {
+            return fault(i, "its output's shape breaks the operator's rule");
+        }
+        if std::mem::replace(&mut made[node.output.0 as usize], true) {
+            return fault(i, "its output is made twice");
+        }
+    }
+    if graph.outputs.iter().any(|id| !made[id.0 as usize]) {
+        return fault(graph.nodes.len(), "an output is never made");
+    }
+    Ok(())
+}
