@@ -1,1 +1,31 @@
-//! stub
+//! What this machine grants: memory, pages, files, flash, threads, and the account kept of them.
+//!
+//! What it is: floor 1, and the only room that knows an operating system. What it is not: a policy. Nobody
+//! here decides what deserves memory; the planner does, and this crate makes its figures true. The one design
+//! choice: memory exists only through a [`Reservation`] on the [`Ledger`], so what is not accounted for has no
+//! way to come into being, and a budget is a sum, not a hope. Everything that differs between systems is
+//! behind `sys`, Linux first, with plain fallbacks elsewhere.
+
+mod error;
+mod fault;
+mod file;
+mod ledger;
+mod memory;
+mod plain;
+mod region;
+mod sys;
+mod threads;
+
+pub use error::Error;
+pub use fault::{Fault, fail_read_after};
+pub use file::{FlashFile, Mode, ReadAt};
+pub use ledger::{Ledger, Part, Refused, Reservation};
+pub use memory::{Memory, MemoryParseError, format_bytes};
+pub use plain::{Plain, as_bytes, as_bytes_mut, cast, cast_mut};
+pub use region::Region;
+pub use threads::{Pool, default_threads};
+
+/// Bytes in a page of memory.
+pub fn page_size() -> usize {
+    sys::page_size()
+}

@@ -1,0 +1,101 @@
+//! What std alone can do, for systems that pintpot has no better words for yet.
+//!
+//! Not a promise: memory is what the allocator gives, pages do not go back early, and files pass through the
+//! page cache.
+
+use std::alloc::Layout;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// The largest page size in use on desktops and phones, so that it is a multiple of the true one.
+pub(crate) fn page_size() -> usize {
+    16 << 10
+}
+
+/// Whole zeroed pages, freed when dropped.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    start: *mut u8,
+    layout: Layout,
+}
+
+// SAFETY: Pages owns its memory and gives out only a raw pointer; whoever makes references of it answers for
+// their uniqueness.
+unsafe impl Send for Pages {}
+// SAFETY: as above; no method changes what a shared reference can see except `give_back`, which is `&mut`.
+unsafe impl Sync for Pages {}
+
+impl Pages {
+    /// Allocates `len` zeroed bytes, a multiple of the page size and not zero.
+    pub(crate) fn new(len: usize) -> io::Result<Pages> {
+        let layout = Layout::from_size_align(len, page_size()).map_err(io::Error::other)?;
+        // SAFETY: the layout's size is not zero.
+        let start = unsafe { std::alloc::alloc_zeroed(layout) };
+        if start.is_null() { Err(io::ErrorKind::OutOfMemory.into()) } else { Ok(Pages { start, layout }) }
+    }
+
+    pub(crate) fn start(&self) -> *mut u8 {
+        self.start
+    }
+
+    /// Nothing to allow.
+    pub(crate) fn allow_huge(&self) {}
+
+    /// Keeps the pages but makes them read as zero, which is all that callers may count on.
+    pub(crate) fn give_back(&mut self, range: std::ops::Range<usize>) {
+        // SAFETY: the range lies within this allocation, which is borrowed mutably.
+        unsafe { self.start.add(range.start).write_bytes(0, range.len()) };
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with this layout, and freed once.
+        unsafe { std::alloc::dealloc(self.start, self.layout) };
+    }
+}
+
+/// How a file asks to be read past the page cache.
+#[allow(dead_code)]
+pub(crate) enum Direct {
+    /// Offsets, lengths and addresses must be multiples of this many bytes.
+    Align(usize),
+    /// The kernel does not say; try.
+    Unknown,
+    /// Not at all, and why.
+    No(&'static str),
+}
+
+/// Opens `path` for reading; never past the page cache.
+pub(crate) fn open_direct(path: &Path) -> io::Result<(File, Direct)> {
+    Ok((File::open(path)?, Direct::No("pintpot cannot pass the page cache of this system yet")))
+}
+
+/// Opens `path` through the page cache.
+pub(crate) fn open_buffered(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
+/// Reads up to `buf.len()` bytes at `offset`; 0 at the end of the file.
+pub(crate) fn read_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::read_at(file, buf, offset);
+    #[cfg(windows)]
+    return std::os::windows::fs::FileExt::seek_read(file, buf, offset);
+    #[cfg(not(any(unix, windows)))]
+    {
+        use std::io::{Read, Seek};
+        let mut file = file;
+        file.seek(io::SeekFrom::Start(offset))?;
+        file.read(buf)
+    }
+}
+
+/// Nothing to drop.
+pub(crate) fn drop_cache(_file: &File, _offset: u64, _len: u64) {}
+
+/// Unknown here.
+pub(crate) fn physical_cores() -> Option<usize> {
+    None
+}
