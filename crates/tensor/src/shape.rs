@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn shapes_and_refusals() {
-        let cases: [(&[u64], Result<(u64, u64), ShapeError>); 6] = [
+        type Case = (&'static [u64], Result<(u64, u64), ShapeError>);
+        let cases: [Case; 6] = [
             (&[], Ok((1, 1))),
             (&[5], Ok((1, 5))),
             (&[2, 3, 4], Ok((6, 4))),

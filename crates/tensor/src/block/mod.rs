@@ -5,17 +5,35 @@
 //! both exact (sub-scales are multiplied into the block's scale without rounding). [`BlockFormat::unpack`]
 //! gives the groups; it is the definition of a product with int8 activations as well as of dequantisation.
 
+mod bits;
+mod fit;
 mod float;
+mod k_scales;
+mod q4_0;
 mod q4_1;
+mod q4_k;
+mod q5_0;
+mod q5_k;
+mod q6_k;
 mod q8_0;
 
 use crate::DType;
 
 /// All formats, in the order of their GGUF names.
-pub static BLOCK_FORMATS: &[&dyn BlockFormat] =
-    &[&float::F32, &float::F16, &float::BF16, &q4_1::Q4_1, &q8_0::Q8_0];
+pub static BLOCK_FORMATS: &[&dyn BlockFormat] = &[
+    &float::BF16,
+    &float::F16,
+    &float::F32,
+    &q4_0::Q4_0,
+    &q4_1::Q4_1,
+    &q4_k::Q4K,
+    &q5_0::Q5_0,
+    &q5_k::Q5K,
+    &q6_k::Q6K,
+    &q8_0::Q8_0,
+];
 
-/// One format of weights. The methods take exactly one block; callers loop.
+/// One format of weights. The methods take exactly one block; callers loop, and panic here if they cut it short.
 pub trait BlockFormat: Sync {
     /// The type whose blocks these are; gives name, GGUF id, elements and bytes.
     fn dtype(&self) -> DType;
@@ -29,10 +47,20 @@ pub trait BlockFormat: Sync {
     /// Splits one block of `dtype().block_bytes()` bytes into its groups. Float formats leave `out` alone.
     fn unpack(&self, block: &[u8], out: &mut Groups);
 
-    /// One block to f32, bit for bit as ggml's reference does it.
-    fn dequantize(&self, block: &[u8], out: &mut [f32]);
+    /// One block to `dtype().block_elements()` floats, bit for bit as ggml's reference does it.
+    fn dequantize(&self, block: &[u8], out: &mut [f32]) {
+        let mut groups = Groups::default();
+        self.unpack(block, &mut groups);
+        let rows = out.chunks_mut(self.group()).zip(groups.q.chunks(self.group()));
+        for (g, (out, q)) in rows.enumerate() {
+            for (x, &q) in out.iter_mut().zip(q) {
+                *x = groups.scale[g] * f32::from(q) - groups.min[g];
+            }
+        }
+    }
 
-    /// One block from f32: round to nearest under the format's usual scale choice.
+    /// One block from f32, with about the error of ggml's own quantiser. Infinities and NaN make a block of
+    /// no meaning, never a panic.
     fn quantize(&self, values: &[f32], block: &mut [u8]);
 }
 

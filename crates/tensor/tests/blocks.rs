@@ -1,0 +1,160 @@
+//! Every block format against the `gguf` Python package, bit for bit, and against its own error bound.
+//!
+//! The golden files come from `tests/golden/make_blocks.py`. Nothing here names a format except the table of
+//! error bounds, so a new one is tested as soon as it is in the list and the script.
+
+use pintpot_tensor::{BLOCK_FORMATS, BlockFormat, DType, Groups};
+use proptest::prelude::*;
+use std::path::PathBuf;
+
+/// Relative root-mean-square error that `quantize` may have on the golden values; the floor for the three plain
+/// super-blocks, as the ternary one is exact almost everywhere.
+const ERROR_BOUNDS: &[(DType, f64)] = &[
+    (DType::BF16, 0.002),
+    (DType::F16, 0.0003),
+    (DType::F32, 0.0),
+    (DType::Q4_0, 0.16),
+    (DType::Q4_1, 0.097),
+    (DType::Q4_K, 0.091),
+    (DType::Q5_0, 0.077),
+    (DType::Q5_K, 0.045),
+    (DType::Q6_K, 0.027),
+    (DType::Q8_0, 0.01),
+];
+
+fn golden(name: &str) -> Option<Vec<u8>> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/blocks");
+    std::fs::read(folder.join(name)).ok()
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()
+}
+
+fn values() -> Vec<f32> {
+    floats(&golden("values.bin").expect("tests/golden/blocks/values.bin"))
+}
+
+fn dequantize(format: &dyn BlockFormat, blocks: &[u8]) -> Vec<f32> {
+    let mut out =
+        vec![f32::NAN; blocks.len() / format.dtype().block_bytes() * format.dtype().block_elements()];
+    let rows = out.chunks_mut(format.dtype().block_elements());
+    rows.zip(blocks.chunks(format.dtype().block_bytes()))
+        .for_each(|(out, block)| format.dequantize(block, out));
+    out
+}
+
+fn quantize(format: &dyn BlockFormat, values: &[f32]) -> Vec<u8> {
+    // Not zeros: a quantiser must overwrite whatever lies in the block.
+    let mut out = vec![0xA5; values.len() / format.dtype().block_elements() * format.dtype().block_bytes()];
+    let rows = out.chunks_mut(format.dtype().block_bytes());
+    rows.zip(values.chunks(format.dtype().block_elements())).for_each(|(block, v)| format.quantize(v, block));
+    out
+}
+
+/// Root of the mean squared error over the root of the mean square.
+fn relative_error(got: &[f32], want: &[f32]) -> f64 {
+    let square = |x: f32| f64::from(x) * f64::from(x);
+    let error: f64 = got.iter().zip(want).map(|(g, w)| square(g - w)).sum();
+    (error / want.iter().map(|&w| square(w)).sum::<f64>()).sqrt()
+}
+
+#[test]
+fn the_list_is_in_order_and_matches_the_types() {
+    assert!(BLOCK_FORMATS.is_sorted_by_key(|f| f.dtype().name()));
+    for format in BLOCK_FORMATS {
+        let dtype = format.dtype();
+        assert!(std::ptr::addr_eq(dtype.block().expect("listed"), *format), "{dtype}");
+        assert_eq!(format.group() != 0, dtype.is_quantized(), "{dtype}");
+        if dtype.is_quantized() {
+            assert!(
+                matches!(format.group(), 16 | 32) && dtype.block_elements() % format.group() == 0,
+                "{dtype}"
+            );
+        }
+        assert!(ERROR_BOUNDS.iter().any(|b| b.0 == dtype), "{dtype} has no error bound");
+    }
+    assert!(ERROR_BOUNDS.is_sorted_by_key(|b| b.0.name()));
+}
+
+#[test]
+fn dequantize_equals_the_oracle_bit_for_bit() {
+    for format in BLOCK_FORMATS.iter().filter(|f| f.dtype() != DType::F32) {
+        let dtype = format.dtype();
+        let bytes = golden(&format!("{dtype}.bin")).unwrap_or_else(|| panic!("no golden file for {dtype}"));
+        let count = bytes.len() / (dtype.block_bytes() + 4 * dtype.block_elements());
+        let (blocks, want) = bytes.split_at(count * dtype.block_bytes());
+        let got = dequantize(*format, blocks);
+        for (i, (got, want)) in got.iter().zip(floats(want)).enumerate() {
+            assert_eq!(got.to_bits(), want.to_bits(), "{dtype}, element {i}: {got} is not {want}");
+        }
+    }
+}
+
+#[test]
+fn quantize_equals_the_oracle_where_it_has_one() {
+    for format in BLOCK_FORMATS {
+        let dtype = format.dtype();
+        let Some(want) = golden(&format!("{dtype}.quantized.bin")) else { continue };
+        for (i, (got, want)) in quantize(*format, &values())
+            .chunks(dtype.block_bytes())
+            .zip(want.chunks(dtype.block_bytes()))
+            .enumerate()
+        {
+            assert_eq!(got, want, "{dtype}, block {i}");
+        }
+    }
+}
+
+#[test]
+fn quantize_stays_within_its_error() {
+    let values = values();
+    for &(dtype, bound) in ERROR_BOUNDS {
+        let format = dtype.block().expect("listed");
+        let got = dequantize(format, &quantize(format, &values));
+        let error = relative_error(&got[..768], &values[..768]);
+        println!("{dtype}: {error:.5}");
+        assert!(error <= bound, "{dtype}: relative error {error:.5}, at most {bound}");
+    }
+}
+
+#[test]
+fn groups_forget_the_block_before() {
+    for format in BLOCK_FORMATS.iter().filter(|f| f.group() != 0) {
+        let dtype = format.dtype();
+        let zero = vec![0; dtype.block_bytes()];
+        let mut groups = Groups { q: [77; 256], scale: [77.0; 16], min: [77.0; 16] };
+        format.unpack(&zero, &mut groups);
+        let count = dtype.block_elements() / format.group();
+        assert!(groups.q[..dtype.block_elements()].iter().all(|&q| q != 77), "{dtype}");
+        assert!(groups.min[..count].iter().all(|&m| m == 0.0), "{dtype}");
+        assert!(format.has_min() || groups.min[..count].iter().all(|m| m.is_sign_positive()), "{dtype}");
+    }
+}
+
+proptest! {
+    /// Any bytes are a block; what its scales keep finite stays finite.
+    #[test]
+    fn any_bytes_are_a_block(bytes in prop::collection::vec(any::<u8>(), 256)) {
+        for format in BLOCK_FORMATS.iter().filter(|f| f.group() != 0) {
+            let dtype = format.dtype();
+            let block = &bytes[..dtype.block_bytes()];
+            let mut groups = Groups::default();
+            format.unpack(block, &mut groups);
+            let got = dequantize(*format, block);
+            for (i, x) in got.iter().enumerate() {
+                let g = i / format.group();
+                let finite = groups.scale[g].abs() < 1e30 && groups.min[g].is_finite();
+                prop_assert!(x.is_finite() || !finite, "{}, element {}: {}", dtype, i, x);
+            }
+        }
+    }
+
+    /// Any values can be quantised; finite ones give finite blocks, with errors below the largest magnitude.
+    #[test]
+    fn any_values_can_be_quantized(values in prop::collection::vec(any::<f32>(), 256)) {
+        for format in BLOCK_FORMATS {
+            quantize(*format, &values);
+        }
+    }
+}
