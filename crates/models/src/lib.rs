@@ -1,1 +1,51 @@
-//! stub
+//! From a model file to a graph: one file for each architecture, one list that names them all.
+//!
+//! What it is: the meaning of a file's tensors and settings. What it is not: arithmetic, memory, or text. The one
+//! design choice: most decoders are one value, a [`DecoderSpec`] read from the file's own settings, and a table
+//! of tensor names with GGUF's and the hub's spelling side by side; what a model does follows from data, never from
+//! its name.
+
+#![forbid(unsafe_code)]
+
+mod decoder;
+mod error;
+mod gemma3;
+mod llama;
+mod names;
+mod qwen2;
+mod qwen3;
+mod settings;
+
+pub use decoder::{Decoder, DecoderSpec, RopeSpec, Windows};
+pub use error::Error;
+
+use formats::ModelFile;
+use settings::Settings;
+
+/// A family of models that are built alike.
+pub trait Architecture: Sync {
+    /// How GGUF's `general.architecture` and the hub's `model_type` spell it.
+    fn names(&self) -> &'static [&'static str];
+
+    /// What the file's settings say.
+    fn spec(&self, settings: &Settings<'_>) -> Result<DecoderSpec, Error>;
+}
+
+/// All architectures, alphabetically.
+pub static ARCHITECTURES: &[&dyn Architecture] =
+    &[&gemma3::Gemma3, &llama::Llama, &qwen2::Qwen2, &qwen3::Qwen3];
+
+/// The graph of the model in `file`.
+///
+/// # Errors
+/// [`Error::UnknownArchitecture`] if none of [`ARCHITECTURES`] claims it; otherwise what is missing in the file or not
+/// supported yet, by name.
+pub fn build(file: &ModelFile) -> Result<Decoder, Error> {
+    let name = &*file.architecture;
+    let architecture = ARCHITECTURES
+        .iter()
+        .find(|a| a.names().contains(&name))
+        .ok_or_else(|| Error::UnknownArchitecture { name: name.to_string() })?;
+    let spec = architecture.spec(&Settings::new(file, name))?;
+    decoder::build(&spec, file)
+}

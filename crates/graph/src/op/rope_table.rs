@@ -3,9 +3,9 @@
 //! One table serves all layers with the same base. Angles are computed in f64 by `libm`, so that they are the same
 //! bits on every platform.
 
-use super::{Cost, Operator, expect};
+use super::{Cost, Operator, WeightUse, expect, expect_vector};
 use crate::interpret::{Interpreter, Tensor};
-use crate::{Bounds, Dims, Elem, Error, Graph, Symbol, Value};
+use crate::{Bounds, Dims, Elem, Error, Graph, Symbol, Value, WeightId};
 
 /// How the frequencies are changed for contexts longer than those of training.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,11 +39,19 @@ pub struct RopeTable {
     pub base: f64,
     /// Change for long contexts.
     pub scaling: RopeScaling,
+    /// Divisor of each frequency, a vector of `dims / 2`, where the file stores them.
+    pub factors: Option<WeightId>,
 }
 
 impl RopeTable {
-    /// Frequency of pair `i`, radians a position.
-    pub fn frequency(&self, i: u32) -> f64 {
+    /// All frequencies, radians a position; `factors` is the vector that [`RopeTable::factors`] names.
+    pub fn frequencies(&self, factors: Option<&[f32]>) -> Vec<f64> {
+        let divisor = |i: usize| factors.and_then(|f| f.get(i)).map_or(1.0, |&f| f64::from(f));
+        (0..self.dims / 2).map(|i| self.frequency(i) / divisor(i as usize)).collect()
+    }
+
+    /// Frequency of pair `i` before the file's own factors.
+    fn frequency(&self, i: u32) -> f64 {
         let plain = libm::pow(self.base, -2.0 * f64::from(i) / f64::from(self.dims));
         match self.scaling {
             RopeScaling::None => plain,
@@ -62,7 +70,7 @@ impl RopeTable {
         }
     }
 
-    /// Writes the row of one position: cosines, then sines. `frequencies` are [`RopeTable::frequency`]'s.
+    /// Writes the row of one position: cosines, then sines. `frequencies` are [`RopeTable::frequencies`].
     pub fn fill(position: u32, frequencies: &[f64], row: &mut [f32]) {
         let (cosines, sines) = row.split_at_mut(frequencies.len());
         for ((c, s), f) in cosines.iter_mut().zip(sines).zip(frequencies) {
@@ -77,14 +85,18 @@ impl Operator for RopeTable {
         1
     }
 
-    fn infer(&self, _graph: &Graph, inputs: &[Value]) -> Result<Value, Error> {
+    fn infer(&self, graph: &Graph, inputs: &[Value]) -> Result<Value, Error> {
         let positions = expect("RopeTable", inputs, 0, Elem::Index, None)?;
+        if let Some(factors) = self.factors {
+            expect_vector("RopeTable", graph, factors, self.dims / 2)?;
+        }
         let rows = positions.rows().unwrap_or(Symbol::ROWS);
         Ok(Value { dims: Dims::matrix(rows, self.dims), elem: Elem::F32 })
     }
 
-    fn reference(&self, _run: &mut Interpreter<'_>, inputs: &[&Tensor]) -> Tensor {
-        let frequencies: Vec<f64> = (0..self.dims / 2).map(|i| self.frequency(i)).collect();
+    fn reference(&self, run: &mut Interpreter<'_>, inputs: &[&Tensor]) -> Tensor {
+        let factors = self.factors.map(|f| run.weight(f).data);
+        let frequencies = self.frequencies(factors.as_deref());
         let width = self.dims as usize;
         let mut out = vec![0.0; inputs[0].data.len() * width];
         for (row, &position) in out.chunks_mut(width).zip(&inputs[0].data) {
@@ -97,6 +109,10 @@ impl Operator for RopeTable {
         let rows = inputs[0].dims.elements(bounds);
         Cost { float_ops: rows * u64::from(self.dims) * 20, ..Cost::default() }
     }
+
+    fn weights(&self) -> Vec<WeightUse> {
+        self.factors.map(WeightUse::Vector).into_iter().collect()
+    }
 }
 
 #[cfg(test)]
@@ -106,7 +122,7 @@ mod tests {
     #[test]
     fn scaling_keeps_short_and_divides_long_wavelengths() {
         let scaling = RopeScaling::Llama3 { factor: 8.0, low: 1.0, high: 4.0, original: 8192.0 };
-        let plain = RopeTable { dims: 128, base: 5e5, scaling: RopeScaling::None };
+        let plain = RopeTable { dims: 128, base: 5e5, scaling: RopeScaling::None, factors: None };
         let scaled = RopeTable { scaling, ..plain.clone() };
         assert_eq!(plain.frequency(0), 1.0);
         assert_eq!(scaled.frequency(0), plain.frequency(0));

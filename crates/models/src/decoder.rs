@@ -1,0 +1,227 @@
+//! The decoder that most language models are: embeddings, layers of attention and a gated feed-forward, a head.
+//!
+//! [`DecoderSpec`] holds what differs between families; whether a tensor such as a bias or a norm of the queries is
+//! there, the file itself says.
+
+use crate::Error;
+use crate::names::{Role, Tensors};
+use formats::ModelFile;
+use graph::op::{
+    Activation, Add, Attention, Embed, Glu, Linear, Norm, Rope, RopeTable, Scale, SelectRows, Softcap,
+};
+use graph::op::{RopeScaling, RopeStyle};
+use graph::{Dims, Elem, Graph, State, StateKind, Symbol, ValueId, Weight, WeightId};
+
+/// What differs between decoders.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecoderSpec {
+    /// Layers.
+    pub layers: u32,
+    /// Elements of a token's activation.
+    pub width: u32,
+    /// Heads of queries.
+    pub heads: u32,
+    /// Heads of keys and values.
+    pub kv_heads: u32,
+    /// Elements of a head.
+    pub head_dim: u32,
+    /// The longest context that the model was made for, tokens.
+    pub context: u32,
+    /// Keeps norms away from zero.
+    pub norm_eps: f32,
+    /// Added to every element of a norm's weight (1 where files store `w - 1`).
+    pub norm_offset: f32,
+    /// The gate's non-linearity.
+    pub activation: Activation,
+    /// Factor on the embeddings.
+    pub embedding_scale: Option<f32>,
+    /// Factor on the products of queries and keys.
+    pub attention_scale: f32,
+    /// Soft cap of attention's scores.
+    pub score_softcap: Option<f32>,
+    /// Soft cap of the logits.
+    pub final_softcap: Option<f32>,
+    /// Rotary embedding of layers that see everything.
+    pub rope: RopeSpec,
+    /// Rotary embedding of layers with a window, where it differs.
+    pub local_rope: Option<RopeSpec>,
+    /// Which layers see how far.
+    pub windows: Windows,
+}
+
+/// Rotary embedding of a kind of layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RopeSpec {
+    /// Rotated elements of a head.
+    pub dims: u32,
+    /// Base of the frequencies.
+    pub base: f64,
+    /// Change for long contexts.
+    pub scaling: RopeScaling,
+    /// Which elements form a pair.
+    pub style: RopeStyle,
+}
+
+/// Which layers see only the last `window` positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Windows {
+    /// None.
+    None,
+    /// All.
+    All {
+        /// How far, the position itself included.
+        window: u32,
+    },
+    /// All but every `period`th (layers `period - 1`, `2 period - 1`, ...).
+    AllButEvery {
+        /// How far, the position itself included.
+        window: u32,
+        /// Distance of the layers that see everything.
+        period: u32,
+    },
+}
+
+impl Windows {
+    /// The window of a layer.
+    pub fn of(self, layer: u32) -> Option<u32> {
+        match self {
+            Windows::None => None,
+            Windows::All { window } => Some(window),
+            Windows::AllButEvery { window, period } => {
+                (!(layer + 1).is_multiple_of(period)).then_some(window)
+            }
+        }
+    }
+}
+
+/// A language model as a graph.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    /// The computation of a step. Inputs: token ids (rows), positions (rows), row numbers (logit rows). Output: logits
+    /// (logit rows, vocabulary).
+    pub graph: Graph,
+    /// What was built.
+    pub spec: DecoderSpec,
+    /// Tokens in the vocabulary: columns of the logits.
+    pub vocabulary: u32,
+}
+
+/// Builds the graph of `spec` over the tensors of `file`.
+pub(crate) fn build(spec: &DecoderSpec, file: &ModelFile) -> Result<Decoder, Error> {
+    let sandwich = Tensors { file, sandwich: true }.find(Role::PostFeedForwardNorm, 0, "weight").is_some();
+    let mut graph = Graph::new();
+    let ids = graph.input(Dims::vector(Symbol::ROWS), Elem::Index);
+    let positions = graph.input(Dims::vector(Symbol::ROWS), Elem::Index);
+    let wanted = graph.input(Dims::vector(Symbol::LOGIT_ROWS), Elem::Index);
+    let mut b = Builder { spec, tensors: Tensors { file, sandwich }, graph, positions };
+
+    let embedding = b.matrix(Role::Embedding, 0)?;
+    let mut x = b.graph.push(Embed { weight: embedding }, &[ids])?;
+    if let Some(factor) = spec.embedding_scale {
+        x = b.graph.push(Scale { factor }, &[x])?;
+    }
+    for layer in 0..spec.layers {
+        x = b.attention_block(layer, x)?;
+        x = b.feed_forward_block(layer, x)?;
+    }
+    x = b.graph.push(SelectRows, &[x, wanted])?;
+    x = b.norm(Role::OutputNorm, 0, x)?;
+    let head = match b.tensors.find(Role::Head, 0, "weight") {
+        Some(weight) => b.checked(weight)?,
+        None => embedding,
+    };
+    let mut logits = b.graph.push(Linear { weight: head, bias: None }, &[x])?;
+    if let Some(cap) = spec.final_softcap {
+        logits = b.graph.push(Softcap { cap }, &[logits])?;
+    }
+    b.graph.outputs.push(logits);
+    let vocabulary = b.graph.value_of(logits).dims.columns();
+    graph::pass::standard(&mut b.graph)?;
+    Ok(Decoder { graph: b.graph, spec: spec.clone(), vocabulary })
+}
+
+struct Builder<'a> {
+    spec: &'a DecoderSpec,
+    tensors: Tensors<'a>,
+    graph: Graph,
+    positions: ValueId,
+}
+
+impl Builder<'_> {
+    /// x + out(attention(rope(q), rope(k), v)), with a norm before and, in a sandwich, after.
+    fn attention_block(&mut self, layer: u32, x: ValueId) -> Result<ValueId, Error> {
+        let (spec, positions) = (self.spec, self.positions);
+        let window = spec.windows.of(layer);
+        let rope = match (window, &spec.local_rope) {
+            (Some(_), Some(local)) => *local,
+            _ => spec.rope,
+        };
+        let h = self.norm(Role::AttentionNorm, layer, x)?;
+        let q = self.linear(Role::Query, layer, h)?;
+        let k = self.linear(Role::Key, layer, h)?;
+        let v = self.linear(Role::Value, layer, h)?;
+        let q = self.optional_norm(Role::QueryNorm, layer, q)?;
+        let k = self.optional_norm(Role::KeyNorm, layer, k)?;
+        let factors = self.tensors.find(Role::RopeFactors, 0, "weight").map(|w| self.graph.weight(w));
+        let table = RopeTable { dims: rope.dims, base: rope.base, scaling: rope.scaling, factors };
+        let table = self.graph.push(table, &[positions])?;
+        let turn = Rope { head_dim: spec.head_dim, style: rope.style };
+        let q = self.graph.push(turn.clone(), &[q, table])?;
+        let k = self.graph.push(turn, &[k, table])?;
+        let kind = window.map_or(StateKind::Append, |window| StateKind::Ring { window });
+        let state = self.graph.state(State { kind, kv_heads: spec.kv_heads, head_dim: spec.head_dim });
+        let attention =
+            Attention { state, heads: spec.heads, scale: spec.attention_scale, softcap: spec.score_softcap };
+        let a = self.graph.push(attention, &[q, k, v, positions])?;
+        let a = self.linear(Role::AttentionOut, layer, a)?;
+        let a = self.post_norm(Role::PostAttentionNorm, layer, a)?;
+        Ok(self.graph.push(Add, &[x, a])?)
+    }
+
+    /// x + down(act(gate) * up), with a norm before and, in a sandwich, after.
+    fn feed_forward_block(&mut self, layer: u32, x: ValueId) -> Result<ValueId, Error> {
+        let h = self.norm(Role::FeedForwardNorm, layer, x)?;
+        let gate = self.linear(Role::Gate, layer, h)?;
+        let up = self.linear(Role::Up, layer, h)?;
+        let h = self.graph.push(Glu { activation: self.spec.activation }, &[gate, up])?;
+        let h = self.linear(Role::Down, layer, h)?;
+        let h = self.post_norm(Role::PostFeedForwardNorm, layer, h)?;
+        Ok(self.graph.push(Add, &[x, h])?)
+    }
+
+    fn linear(&mut self, role: Role, layer: u32, x: ValueId) -> Result<ValueId, Error> {
+        let weight = self.matrix(role, layer)?;
+        let bias = self.tensors.find(role, layer, "bias").map(|b| self.checked(b)).transpose()?;
+        Ok(self.graph.push(Linear { weight, bias }, &[x])?)
+    }
+
+    fn norm(&mut self, role: Role, layer: u32, x: ValueId) -> Result<ValueId, Error> {
+        let weight = Weight { offset: self.spec.norm_offset, ..self.tensors.get(role, layer)? };
+        let weight = self.checked(weight)?;
+        Ok(self.graph.push(Norm { weight, eps: self.spec.norm_eps }, &[x])?)
+    }
+
+    fn optional_norm(&mut self, role: Role, layer: u32, x: ValueId) -> Result<ValueId, Error> {
+        match self.tensors.find(role, layer, "weight") {
+            Some(_) => self.norm(role, layer, x),
+            None => Ok(x),
+        }
+    }
+
+    fn post_norm(&mut self, role: Role, layer: u32, x: ValueId) -> Result<ValueId, Error> {
+        if self.tensors.sandwich { self.norm(role, layer, x) } else { Ok(x) }
+    }
+
+    fn matrix(&mut self, role: Role, layer: u32) -> Result<WeightId, Error> {
+        let weight = self.tensors.get(role, layer)?;
+        self.checked(weight)
+    }
+
+    /// Names a tensor in the graph, if its type can hold weights.
+    fn checked(&mut self, weight: Weight) -> Result<WeightId, Error> {
+        if weight.dtype.block().is_none() {
+            return Err(Error::UnsupportedType { name: weight.name, dtype: weight.dtype });
+        }
+        Ok(self.graph.weight(weight))
+    }
+}

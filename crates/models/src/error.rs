@@ -1,0 +1,52 @@
+//! Why a file could not be turned into a graph.
+
+use crate::ARCHITECTURES;
+
+/// Why a file could not be turned into a graph.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No architecture claims the file.
+    #[error("architecture '{name}' is not supported; supported are {}", supported())]
+    UnknownArchitecture {
+        /// What the file says.
+        name: String,
+    },
+    /// The file asks for something that pintpot does not do yet.
+    #[error("'{key}' is '{value}', which is not supported yet")]
+    Unsupported {
+        /// The setting.
+        key: String,
+        /// Its value.
+        value: String,
+    },
+    /// A setting makes no sense.
+    #[error("damaged file: '{key}' is {value}, expected {expected}; download the file again")]
+    Setting {
+        /// The setting.
+        key: String,
+        /// Its value.
+        value: String,
+        /// What would make sense.
+        expected: &'static str,
+    },
+    /// A tensor has a type that cannot be multiplied with.
+    #[error("tensor '{name}' has type {dtype}, which holds no weights")]
+    UnsupportedType {
+        /// Its name.
+        name: String,
+        /// Its type.
+        dtype: tensor::DType,
+    },
+    /// The header cannot be read.
+    #[error(transparent)]
+    File(#[from] formats::Error),
+    /// The tensors do not fit together.
+    #[error(transparent)]
+    Graph(#[from] graph::Error),
+}
+
+fn supported() -> String {
+    let names: Vec<&str> = ARCHITECTURES.iter().flat_map(|a| a.names().iter().copied()).collect();
+    names.join(", ")
+}

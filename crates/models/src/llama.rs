@@ -1,0 +1,85 @@
+//! Llama and all that is built like it: Mistral, SmolLM, TinyLlama (arXiv 2302.13971, 2407.21783).
+//!
+//! GGUF's conversion reorders the rows of queries and keys so that pairs of RoPE are neighbours; files of the hub
+//! pair the halves of a head. Llama 3's frequency ramp comes as settings from the hub, as a tensor in GGUF.
+
+use crate::decoder::{DecoderSpec, RopeSpec, Windows};
+use crate::settings::{self as key, Key, Settings};
+use crate::{Architecture, Error};
+use graph::op::{Activation, RopeScaling, RopeStyle};
+
+pub(crate) struct Llama;
+
+impl Architecture for Llama {
+    fn names(&self) -> &'static [&'static str] {
+        &["llama", "mistral", "smollm"]
+    }
+
+    fn spec(&self, settings: &Settings<'_>) -> Result<DecoderSpec, Error> {
+        let style = if settings.is_gguf() { RopeStyle::Interleaved } else { RopeStyle::Halves };
+        let spec = plain(settings, style, 10_000.0)?;
+        let window = settings.find::<u32>(key::WINDOW)?.filter(|&w| w > 0);
+        Ok(DecoderSpec { windows: window.map_or(Windows::None, |window| Windows::All { window }), ..spec })
+    }
+}
+
+/// The settings that the whole family shares: norms before, SiLU gate, one RoPE, no windows.
+pub(crate) fn plain(settings: &Settings<'_>, style: RopeStyle, base: f64) -> Result<DecoderSpec, Error> {
+    settings.refuse_experts()?;
+    let width = settings.size(key::WIDTH)?;
+    let heads = settings.size(key::HEADS)?;
+    let kv_heads = settings.find::<u32>(key::KV_HEADS)?.unwrap_or(heads);
+    if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
+        return Err(settings.nonsense(key::KV_HEADS, kv_heads, "a divisor of the number of heads"));
+    }
+    let head_dim = settings.find::<u32>(key::HEAD_DIM)?.unwrap_or(width / heads);
+    if head_dim == 0 || !head_dim.is_multiple_of(2) || head_dim > 1024 {
+        return Err(settings.nonsense(key::HEAD_DIM, head_dim, "an even number from 2 to 1024"));
+    }
+    if let Some(value_dim) = settings.find::<u32>(key::VALUE_DIM)?.filter(|&v| v != head_dim) {
+        return Err(settings.unsupported(key::VALUE_DIM, value_dim));
+    }
+    let dims = settings.find::<u32>(key::ROPE_DIMS)?.unwrap_or(head_dim);
+    if dims == 0 || dims > head_dim || !dims.is_multiple_of(2) {
+        return Err(settings.nonsense(key::ROPE_DIMS, dims, "an even number up to the head's width"));
+    }
+    let base = settings.find::<f64>(key::ROPE_BASE)?.unwrap_or(base);
+    Ok(DecoderSpec {
+        layers: settings.size(key::LAYERS)?,
+        width,
+        heads,
+        kv_heads,
+        head_dim,
+        context: settings.size(key::CONTEXT)?,
+        norm_eps: settings.get::<f64>(key::NORM_EPS)? as f32,
+        norm_offset: 0.0,
+        activation: Activation::Silu,
+        embedding_scale: None,
+        attention_scale: (1.0 / f64::from(head_dim).sqrt()) as f32,
+        score_softcap: None,
+        final_softcap: None,
+        rope: RopeSpec { dims, base, scaling: scaling(settings)?, style },
+        local_rope: None,
+        windows: Windows::None,
+    })
+}
+
+/// What the settings say about long contexts.
+fn scaling(settings: &Settings<'_>) -> Result<RopeScaling, Error> {
+    const LOW: Key = Key("rope.scaling.low_freq_factor", "rope_scaling.low_freq_factor");
+    const HIGH: Key = Key("rope.scaling.high_freq_factor", "rope_scaling.high_freq_factor");
+    const ORIGINAL: Key =
+        Key("rope.scaling.original_context_length", "rope_scaling.original_max_position_embeddings");
+    let kind = settings.find::<&str>(key::ROPE_TYPE)?.unwrap_or("none");
+    match kind {
+        "none" | "default" => Ok(RopeScaling::None),
+        "linear" => Ok(RopeScaling::Linear { factor: settings.get(key::ROPE_FACTOR)? }),
+        "llama3" => Ok(RopeScaling::Llama3 {
+            factor: settings.get(key::ROPE_FACTOR)?,
+            low: settings.get(LOW)?,
+            high: settings.get(HIGH)?,
+            original: settings.get(ORIGINAL)?,
+        }),
+        other => Err(settings.unsupported(key::ROPE_TYPE, other)),
+    }
+}
