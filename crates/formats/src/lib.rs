@@ -1,1 +1,38 @@
-//! stub
+//! What is in a model file: names, types, shapes, places of tensors, and the facts beside them.
+//!
+//! What it is: readers of GGUF and safetensors headers that turn bytes from anywhere (a disk, a download, an
+//! enemy) into a [`ModelFile`] or an [`Error`] that says where and what to do (floor 2). What it is not: a
+//! loader. No weight is ever read here. The one design choice: a header passes through a small window and
+//! what is long stays in the file. A vocabulary of 262,144 words becomes an [`ArrayRef`] of a few bytes, read
+//! later by streaming, so that parsing costs kilobytes whatever the file holds, and [`Limits`] bound it.
+//!
+//! ```
+//! # use pintpot_formats as formats;
+//! # fn show(source: &dyn host::ReadAt) -> Result<(), formats::Error> {
+//! let file = formats::read_gguf(source, formats::Limits::default())?;
+//! let layers: u32 = file.metadata.get("llama.block_count")?;
+//! let query = file.tensor("blk.0.attn_q.weight")?;
+//! println!("{layers} layers; {} is {} {}", query.name, query.dtype, query.shape);
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod array;
+mod error;
+mod gguf;
+mod limits;
+mod metadata;
+mod model;
+mod reader;
+mod source;
+pub mod write;
+
+pub use array::{ArrayRef, Element, Number, Numbers, Strings};
+pub use error::{Error, Kind};
+pub use gguf::read as read_gguf;
+pub use limits::Limits;
+pub use metadata::{FromValue, Metadata, Value};
+pub use model::{FilePart, Format, ModelFile, TensorInfo};
+pub use source::Bytes;

@@ -1,0 +1,46 @@
+//! How much memory a parse may take.
+//!
+//! Not the budget itself: the caller turns [`crate::ModelFile::heap_bytes`] into a reservation. The one design
+//! choice: bytes are charged before they are allocated, so that a lying count is refused, not tried.
+
+use crate::Error;
+
+/// Bounds on what reading a header may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most heap bytes that the result and the scratch of the parse may hold together, besides two windows of
+    /// 32 KiB and one string of 1 MiB.
+    pub heap: u64,
+}
+
+impl Default for Limits {
+    /// 32 MiB: a header of 100,000 tensors.
+    fn default() -> Limits {
+        Limits { heap: 32 << 20 }
+    }
+}
+
+/// Counts what a parse has taken.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    limit: u64,
+    used: u64,
+}
+
+impl Meter {
+    pub(crate) fn new(limits: Limits) -> Meter {
+        Meter { limit: limits.heap, used: 0 }
+    }
+
+    /// Takes `count` items of `size` bytes, or refuses.
+    pub(crate) fn charge(&mut self, count: u64, size: usize) -> Result<(), Error> {
+        let used = count.checked_mul(size as u64).and_then(|bytes| self.used.checked_add(bytes));
+        match used {
+            Some(used) if used <= self.limit => {
+                self.used = used;
+                Ok(())
+            }
+            _ => Err(Error::HeaderTooLarge { limit: self.limit }),
+        }
+    }
+}
