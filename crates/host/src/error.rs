@@ -42,6 +42,49 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// A range that its file does not have.
+    #[error("bytes {offset} to {offset} + {len} are not within file {file} of the stream")]
+    Extent {
+        /// Index of the file in its stream.
+        file: u32,
+        /// Where the range begins.
+        offset: u64,
+        /// How long it is.
+        len: u64,
+    },
+    /// More ranges in one run than the stream has entries for.
+    #[error("{count} ranges in one run, at most {most} fit; raise max_extents")]
+    Extents {
+        /// How many were given.
+        count: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// io_uring was asked for by name and is not to be had.
+    #[error("io_uring is refused here: {source}; leave PINTPOT_IO unset or set it to pread")]
+    NoUring {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The asynchronous reader itself failed, not one of its reads.
+    #[error("the reader of flash failed: {source}; try PINTPOT_IO=pread")]
+    Reader {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A run was used after its release.
+    #[error("this run was released already; push it again")]
+    Released,
+    /// An environment variable with a value that means nothing.
+    #[error("{name} is '{value}'; it may be {allowed}")]
+    Setting {
+        /// The variable.
+        name: &'static str,
+        /// What it is set to.
+        value: String,
+        /// What it may be set to.
+        allowed: &'static str,
+    },
     /// A thread could not be started.
     #[error("cannot start thread {index}: {source}; try fewer threads with -t")]
     Thread {
@@ -49,5 +92,13 @@ pub enum Error {
         index: usize,
         /// What the system said.
         source: io::Error,
+    },
+    /// A run that is larger than the whole window.
+    #[error("a run needs a window of {need} bytes and has {window}; give a larger --memory")]
+    Window {
+        /// The smallest window that surely holds it.
+        need: u64,
+        /// The window there is.
+        window: u64,
     },
 }

@@ -1,6 +1,6 @@
 //! A file that is read without filling the page cache.
 //!
-//! Not a stream: the streamer of weights reads ahead in large pieces; this is for headers, vocabularies and
+//! Not a stream: [`crate::Stream`] reads ahead in large pieces; this is for headers, vocabularies and
 //! single rows. The one design choice: one small bounce buffer makes every offset and length legal, and keeps
 //! what it read, so that a parser may ask for eight bytes at a time. `open(2)`, O_DIRECT; `statx(2)`,
 //! STATX_DIOALIGN.
@@ -140,9 +140,14 @@ impl FlashFile {
     /// the length of `buf` are multiples of [`FlashFile::align`].
     pub(crate) fn read_some(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let wanted = self.before_read(buf.len())?;
-        let read = sys::read_at(&self.file, &mut buf[..wanted], offset)?;
+        let read = self.read_raw(offset, &mut buf[..wanted])?;
         self.after_read(offset, read);
         Ok(read)
+    }
+
+    /// The system call alone, for a reader that books for itself.
+    pub(crate) fn read_raw(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        sys::read_at(&self.file, buf, offset)
     }
 
     /// What to do before a read of `len` bytes, whoever does it: the length to ask for, or the planned fault.
@@ -164,6 +169,11 @@ impl FlashFile {
         if let Mode::Buffered { .. } = self.mode {
             sys::drop_cache(&self.file, offset, read as u64);
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn descriptor(&self) -> std::os::fd::RawFd {
+        std::os::fd::AsRawFd::as_raw_fd(&self.file)
     }
 
     fn lock(&self) -> MutexGuard<'_, Bounce> {

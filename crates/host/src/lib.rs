@@ -9,6 +9,7 @@
 mod error;
 mod fault;
 mod file;
+mod flash;
 mod ledger;
 mod memory;
 mod plain;
@@ -19,6 +20,7 @@ mod threads;
 pub use error::Error;
 pub use fault::{Fault, fail_read_after};
 pub use file::{FlashFile, Mode, ReadAt};
+pub use flash::{Extent, Options as StreamOptions, Reader, RunId, Stats as StreamStats, Stream};
 pub use ledger::{Ledger, Part, Refused, Reservation};
 pub use memory::{Memory, MemoryParseError, format_bytes};
 pub use plain::{Plain, as_bytes, as_bytes_mut, cast, cast_mut};

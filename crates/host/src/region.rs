@@ -85,6 +85,11 @@ impl Region {
         self.pages.allow_huge();
         self
     }
+
+    /// Where the memory starts, for readers that fill it behind the borrow checker's back.
+    pub(crate) fn start(&self) -> *mut u8 {
+        self.pages.start()
+    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const SPIN: Duration = Duration::from_micros(40);
 const STACK: usize = 128 << 10;
 
 /// What the kernel holds for a thread: its own stack, and the page with the signal stack and thread-locals.
-const KERNEL: usize = 24 << 10;
+pub(crate) const KERNEL_PER_THREAD: usize = 24 << 10;
 
 /// A task gets its number, from 0, and the number of the worker that runs it, less than [`Pool::threads`].
 /// No two tasks run at the same time under the same worker's number.
@@ -71,7 +71,8 @@ impl Pool {
     /// [`Part::Kernel`].
     pub fn new(ledger: &Ledger, threads: usize) -> Result<Pool, Error> {
         let others = threads.saturating_sub(1);
-        let stacks = ledger.reserve(Part::Kernel, (others as u64).saturating_mul((STACK + KERNEL) as u64))?;
+        let stacks = ledger
+            .reserve(Part::Kernel, (others as u64).saturating_mul((STACK + KERNEL_PER_THREAD) as u64))?;
         let nothing: &Task<'static> = &|_, _| {};
         let shared = Arc::new(Shared {
             unclaimed: AtomicUsize::new(0),
@@ -383,7 +384,7 @@ mod tests {
     fn stacks_are_on_the_ledger() {
         let ledger = Ledger::new(1 << 20);
         let pool = Pool::new(&ledger, 3).unwrap();
-        assert_eq!(ledger.lines()[Part::Kernel as usize].1, 2 * (STACK + KERNEL) as u64);
+        assert_eq!(ledger.lines()[Part::Kernel as usize].1, 2 * (STACK + KERNEL_PER_THREAD) as u64);
         drop(pool);
         assert_eq!(ledger.used(), 0);
         assert!(matches!(Pool::new(&ledger, 100), Err(Error::Refused(_))));
