@@ -60,6 +60,17 @@ pub enum Error {
         /// How many there may be.
         most: usize,
     },
+    /// A control group could not be made.
+    #[error("no {controller} control group can be made here: {source}; be root or have one delegated")]
+    NoGroup {
+        /// What the group was to control.
+        controller: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system does not tell how much memory it has.
+    #[error("this system does not tell how much memory is available; give --memory in bytes, as in 2GiB")]
+    NoProbe,
     /// io_uring was asked for by name and is not to be had.
     #[error("io_uring is refused here: {source}; leave PINTPOT_IO unset or set it to pread")]
     NoUring {

@@ -6,6 +6,9 @@
 //! way to come into being, and a budget is a sum, not a hope. Everything that differs between systems is
 //! behind `sys`, Linux first, with plain fallbacks elsewhere.
 
+mod alloc;
+mod budget;
+pub mod cgroup;
 mod error;
 mod fault;
 mod file;
@@ -13,10 +16,13 @@ mod flash;
 mod ledger;
 mod memory;
 mod plain;
+mod process;
 mod region;
 mod sys;
 mod threads;
 
+pub use alloc::{CountingAlloc, allocations, heap_in_use, heap_peak, tune_malloc};
+pub use budget::{Budget, Source};
 pub use error::Error;
 pub use fault::{Fault, fail_read_after};
 pub use file::{FlashFile, Mode, ReadAt};
@@ -24,6 +30,7 @@ pub use flash::{Extent, Options as StreamOptions, Reader, RunId, Stats as Stream
 pub use ledger::{Ledger, Part, Refused, Reservation};
 pub use memory::{Memory, MemoryParseError, format_bytes};
 pub use plain::{Plain, as_bytes, as_bytes_mut, cast, cast_mut};
+pub use process::{Resident, drop_program_pages, kernel_overhead, major_faults, program_bytes, resident};
 pub use region::Region;
 pub use threads::{Pool, default_threads};
 

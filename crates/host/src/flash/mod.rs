@@ -139,7 +139,8 @@ impl Stream {
             window: ManuallyDrop::new(window),
             queue: Queue::new(options.max_runs, options.max_extents),
             flights: vec![None; options.depth()],
-            request_bytes: options.request_bytes.max(1).next_multiple_of(crate::page_size()) as u64,
+            request_bytes: options.request_bytes.clamp(1, 1 << 30).next_multiple_of(crate::page_size())
+                as u64,
             stats: Stats::default(),
             _tables: tables,
         })

@@ -3,9 +3,11 @@
 //! Not a place for decisions: each function is one call or two, and reports what the kernel said.
 
 use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 use std::ptr;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
@@ -141,4 +143,49 @@ pub(crate) fn physical_cores() -> Option<usize> {
     cores.sort_unstable();
     cores.dedup();
     Some(cores.len()).filter(|&n| n > 0)
+}
+
+/// Keeps glibc's allocator small: see `alloc::tune_malloc`.
+pub(crate) fn tune_malloc(own_pages: usize) {
+    #[cfg(target_env = "gnu")]
+    for (parameter, value) in [
+        (libc::M_ARENA_MAX, 1),
+        (libc::M_MMAP_THRESHOLD, own_pages),
+        (libc::M_TOP_PAD, 16 << 10),
+        (libc::M_TRIM_THRESHOLD, 32 << 10),
+    ] {
+        // SAFETY: mallopt takes two integers and only changes the allocator's settings.
+        unsafe { libc::mallopt(parameter, value as libc::c_int) };
+    }
+    #[cfg(not(target_env = "gnu"))]
+    let _ = own_pages;
+}
+
+/// Moves the child that `command` will start into the groups whose `cgroup.procs` these are, before it runs.
+pub(crate) fn join_groups(command: &mut Command, groups: Vec<File>) {
+    let join = move || groups.iter().try_for_each(|group| (&*group).write_all(b"0"));
+    // SAFETY: between fork and exec the closure only calls write(2), which is async-signal-safe.
+    unsafe { command.pre_exec(join) };
+}
+
+/// Unmaps the pages of mapped files that nobody needs now and stops reading around a fault, so that a page
+/// comes back when it is touched, alone.
+///
+/// `start..end` is a whole mapping of this process as `/proc/self/maps` tells it, `text` whether it is
+/// executable and not writable.
+pub(crate) fn drop_mapping(start: usize, end: usize, text: bool) {
+    let (at, len) = (ptr::with_exposed_provenance_mut(start), end.saturating_sub(start));
+    // SAFETY: neither advice changes what memory holds. DontNeed is given only for text, which nobody writes:
+    // it is read again from its file. PageOut spares what is not in the file.
+    unsafe {
+        let _ = rustix::mm::madvise(at, len, Advice::Random);
+        let out = if text { Advice::LinuxDontNeed } else { Advice::LinuxPageOut };
+        let _ = rustix::mm::madvise(at, len, out);
+    }
+}
+
+/// Major and minor number of the device that holds `path`.
+pub(crate) fn device_of(path: &Path) -> io::Result<(u32, u32)> {
+    let device = fs::metadata(path)?.dev();
+    Ok((rustix::fs::major(device), rustix::fs::minor(device)))
 }

@@ -7,6 +7,7 @@ use std::alloc::Layout;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::process::Command;
 
 /// The largest page size in use on desktops and phones, so that it is a multiple of the true one.
 pub(crate) fn page_size() -> usize {
@@ -98,4 +99,18 @@ pub(crate) fn drop_cache(_file: &File, _offset: u64, _len: u64) {}
 /// Unknown here.
 pub(crate) fn physical_cores() -> Option<usize> {
     None
+}
+
+/// The system's allocator has no settings that pintpot knows.
+pub(crate) fn tune_malloc(_own_pages: usize) {}
+
+/// Never called: there are no groups to join.
+pub(crate) fn join_groups(_command: &mut Command, _groups: Vec<File>) {}
+
+/// Nothing is known about mappings.
+pub(crate) fn drop_mapping(_start: usize, _end: usize, _text: bool) {}
+
+/// Unknown here.
+pub(crate) fn device_of(_path: &Path) -> io::Result<(u32, u32)> {
+    Err(io::ErrorKind::Unsupported.into())
 }

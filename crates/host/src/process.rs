@@ -1,0 +1,157 @@
+//! What the kernel charges this process beside the memory it asked for, and how to keep that small.
+//!
+//! Not an account: the figures come from `/proc`, for the ledger to be made true and for reports. The one
+//! design choice: a program's own file counts too. The disk's read-ahead may pull all of it into memory when it
+//! is started, so what was not needed is dropped and what is needed comes back page by page. `proc(5)`.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use crate::sys;
+
+/// What of this process is in memory, in bytes. All 0 where the system does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resident {
+    /// Memory of its own.
+    pub anon: u64,
+    /// Pages of mapped files.
+    pub file: u64,
+    /// Memory shared with others.
+    pub shared: u64,
+    /// The kernel's tables that map all this.
+    pub page_tables: u64,
+    /// Threads, the main one included.
+    pub threads: u64,
+}
+
+/// What of this process is in memory now.
+pub fn resident() -> Resident {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let field = |name: &str| -> u64 {
+        let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        value.and_then(|value| value.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    };
+    let kib = |name: &str| field(name) * 1024;
+    Resident {
+        anon: kib("RssAnon"),
+        file: kib("RssFile"),
+        shared: kib("RssShmem"),
+        page_tables: kib("VmPTE"),
+        threads: field("Threads"),
+    }
+}
+
+/// Pages that had to be read from a disk when they were touched, so far.
+pub fn major_faults() -> u64 {
+    // The second field is a name in parentheses that may hold spaces; majflt is the twelfth.
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    after_name.split(' ').nth(9).and_then(|count| count.parse().ok()).unwrap_or(0)
+}
+
+/// Bytes in the files of the program and of the libraries it is linked to: what their pages may cost at most.
+pub fn program_bytes() -> u64 {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let length = |path: &str| fs::metadata(path).map_or(0, |metadata| metadata.len());
+    files(&maps).map(length).sum()
+}
+
+/// Drops the pages of the program and its libraries that are not in use. Those in use come back one by one as
+/// they are touched, so call it when the start is over.
+pub fn drop_program_pages() {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    for mapping in maps.lines().filter_map(Mapping::parse).filter(|mapping| mapping.is_program()) {
+        sys::drop_mapping(mapping.start, mapping.end, mapping.rights == "r-xp");
+    }
+    for path in files(&maps) {
+        if let Ok(file) = File::open(path) {
+            sys::drop_cache(&file, 0, 0);
+        }
+    }
+}
+
+/// Bytes that the kernel charges for a process with `threads` threads that touches `mapped` bytes: its
+/// structures, the threads' own stacks, page tables, and charges that each CPU takes in advance.
+pub fn kernel_overhead(threads: usize, mapped: u64) -> u64 {
+    const PROCESS: u64 = 256 << 10;
+    const THREAD: u64 = crate::threads::KERNEL_PER_THREAD as u64;
+    /// Charged to a group at once by a CPU that needs one page: 64 pages.
+    const BATCH: u64 = 64 * 4096;
+    let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
+    // Eight bytes a page, in tables of 4 KiB that are seldom full.
+    let tables = (mapped / 512).saturating_add(64 << 10);
+    let stacks = (threads as u64).saturating_mul(THREAD);
+    (PROCESS + cpus * BATCH).saturating_add(stacks).saturating_add(tables)
+}
+
+/// A line of `/proc/self/maps`.
+#[derive(Debug, PartialEq, Eq)]
+struct Mapping<'a> {
+    start: usize,
+    end: usize,
+    rights: &'a str,
+    path: &'a str,
+}
+
+impl Mapping<'_> {
+    /// `55d0-55d9 r-xp 00001000 fe:00 1234    /usr/bin/pintpot`
+    fn parse(line: &str) -> Option<Mapping<'_>> {
+        let mut fields = line.splitn(6, ' ');
+        let (start, end) = fields.next()?.split_once('-')?;
+        let address = |text| usize::from_str_radix(text, 16).ok();
+        let (start, end) = (address(start)?, address(end)?);
+        let rights = fields.next()?;
+        Some(Mapping { start, end, rights, path: fields.nth(3)?.trim_start() })
+    }
+
+    /// Whether it is a private, unwritable part of a file, as programs and libraries are.
+    fn is_program(&self) -> bool {
+        matches!(self.rights, "r-xp" | "r--p") && self.path.starts_with('/')
+    }
+}
+
+/// The files with executable mappings, each once.
+fn files(maps: &str) -> impl Iterator<Item = &str> {
+    let text = |mapping: &Mapping<'_>| mapping.rights == "r-xp" && Path::new(mapping.path).is_absolute();
+    let mut previous = "";
+    maps.lines().filter_map(Mapping::parse).filter(text).map(|mapping| mapping.path).filter(move |&path| {
+        let new = path != previous;
+        previous = path;
+        new
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_are_read() {
+        let maps = "\
+            1000-3000 r--p 00000000 fe:00 7    /a b/c\n\
+            3000-4000 r-xp 00002000 fe:00 7    /a b/c\n\
+            4000-5000 rw-p 00003000 fe:00 7    /a b/c\n\
+            5000-6000 rw-p 00000000 00:00 0 \n\
+            6000-7000 r-xp 00000000 00:00 0    [vdso]\n\
+            nonsense\n";
+        let found: Vec<_> = maps.lines().filter_map(Mapping::parse).collect();
+        assert_eq!(found[0], Mapping { start: 0x1000, end: 0x3000, rights: "r--p", path: "/a b/c" });
+        let program: Vec<bool> = found.iter().map(Mapping::is_program).collect();
+        assert_eq!(program, [true, true, false, false, false]);
+        assert_eq!(files(maps).collect::<Vec<_>>(), ["/a b/c"]);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_process_has_memory_and_outlives_its_dropped_pages() {
+        let now = resident();
+        assert!(now.anon > 0 && now.file > 0 && now.page_tables > 0 && now.threads > 0, "{now:?}");
+        assert!(program_bytes() > 100_000);
+        let (text, constant) = (i32::from_str_radix, "still here");
+        drop_program_pages();
+        assert_eq!(text("7f", 16), Ok(127));
+        assert_eq!(constant.len(), 10);
+        assert!(major_faults() < 1 << 40);
+        assert!(kernel_overhead(4, 1 << 30) > kernel_overhead(1, 1 << 20));
+    }
+}
