@@ -52,28 +52,42 @@ pub enum Error {
     HeaderTooLarge { limit: u64 },
     #[error("{}: {source}", path.display())]
     In { path: PathBuf, source: Box<Error> },
+    #[error("damaged file: {source}; {AGAIN}")]
+    Json { source: serde_json::Error },
     #[error("metadata array {key:?} has {len} elements and was left in the file; stream it")]
     LongArray { key: Box<str>, len: u64 },
     #[error(
         "damaged file: tensor {tensor:?} begins at {offset}, which is not a multiple of {alignment}; {AGAIN}"
     )]
     Misaligned { tensor: Box<str>, offset: u64, alignment: u64 },
+    #[error("{} is missing; fetch the whole model, all files into one folder", path.display())]
+    MissingFile { path: PathBuf },
     #[error("the model has no metadata key {key:?}; {AGAIN}, or convert it with a current converter")]
     MissingKey { key: Box<str> },
     #[error("the model has no tensor {tensor:?}; {AGAIN}, or convert it with a current converter")]
     MissingTensor { tensor: Box<str> },
     #[error("metadata key {key:?} is an array of arrays; no known model needs that")]
     NestedArray { key: Box<str> },
+    #[error("damaged file: JSON is nested deeper than {max} levels at byte {offset}; {AGAIN}")]
+    Nesting { offset: u64, max: u32 },
     #[error("not a model file: it begins with {magic:02x?}, expected GGUF or safetensors")]
     NotAModel { magic: [u8; 4] },
+    #[error("no model.safetensors and no model.safetensors.index.json in {:?}; name the model's file", path.display())]
+    NoWeights { path: PathBuf },
     #[error("the header goes on at least to byte {needed}, which has not been fetched; fetch more")]
     NotFetched { needed: u64 },
     #[error("damaged file: the name or text at byte {offset} is not UTF-8; {AGAIN}")]
     NotUtf8 { offset: u64 },
+    #[error("cannot open {}: {source}", path.display())]
+    Open { path: PathBuf, source: io::Error },
     #[error("damaged file: tensor {tensor:?} ends at {end} but the file has {bytes} bytes; {AGAIN}")]
     OutOfFile { tensor: Box<str>, end: u64, bytes: u64 },
     #[error("damaged file: tensors {tensor:?} and {other:?} overlap; {AGAIN}")]
     Overlap { tensor: Box<str>, other: Box<str> },
+    #[error("{} says that it is part {number} of {count}, which its name must say too; {AGAIN}", path.display())]
+    PartName { path: PathBuf, number: u32, count: u32 },
+    #[error("the parts of the model should hold {expected} tensors but hold {found}; {AGAIN}")]
+    PartTensors { expected: u64, found: u64 },
     #[error("cannot read {bytes} bytes at {offset}: {source}")]
     Read { offset: u64, bytes: u64, source: io::Error },
     #[error(
@@ -82,10 +96,16 @@ pub enum Error {
     RaggedRows { tensor: Box<str>, columns: u64, dtype: DType },
     #[error("damaged file: tensor {tensor:?}: {source}; {AGAIN}")]
     Shape { tensor: Box<str>, source: ShapeError },
+    #[error("damaged file: the index names {file:?}, which is not the plain name of a file; {AGAIN}")]
+    ShardName { file: Box<str> },
+    #[error("damaged file: tensor {tensor:?} takes {expected} bytes but the file gives it {found}; {AGAIN}")]
+    Size { tensor: Box<str>, expected: u64, found: u64 },
     #[error("damaged file: the text at byte {offset} has {len} bytes, at most {max} are allowed; {AGAIN}")]
     StringTooLong { offset: u64, len: u64, max: u64 },
     #[error("damaged file: something ends at byte {needed} but the file has {bytes}; {AGAIN}")]
     Truncated { needed: u64, bytes: u64 },
+    #[error("tensor {tensor:?} has type {dtype:?}, which is not supported; choose BF16, F16 or F32")]
+    UnsupportedDType { tensor: Box<str>, dtype: Box<str> },
     #[error("tensor {tensor:?} has GGUF type {id}, which is not supported; choose another quantisation")]
     UnsupportedType { tensor: Box<str>, id: u32 },
     #[error(
@@ -110,11 +130,13 @@ impl Error {
             Error::In { source, .. } => source.kind(),
             Error::HeaderTooLarge { .. } => Kind::TooLarge,
             Error::NotFetched { .. } => Kind::Incomplete,
-            Error::Read { .. } => Kind::Io,
+            Error::Open { .. } | Error::Read { .. } => Kind::Io,
+            Error::MissingFile { .. } | Error::NoWeights { .. } => Kind::Missing,
             Error::BigEndian
             | Error::LongArray { .. }
             | Error::NestedArray { .. }
             | Error::NotAModel { .. }
+            | Error::UnsupportedDType { .. }
             | Error::UnsupportedType { .. }
             | Error::UnsupportedVersion { .. } => Kind::Unsupported,
             Error::Alignment { .. }
@@ -122,13 +144,19 @@ impl Error {
             | Error::DuplicateKey { .. }
             | Error::DuplicateTensor { .. }
             | Error::Misaligned { .. }
+            | Error::Json { .. }
             | Error::MissingKey { .. }
             | Error::MissingTensor { .. }
+            | Error::Nesting { .. }
             | Error::NotUtf8 { .. }
             | Error::OutOfFile { .. }
             | Error::Overlap { .. }
+            | Error::PartName { .. }
+            | Error::PartTensors { .. }
             | Error::RaggedRows { .. }
             | Error::Shape { .. }
+            | Error::ShardName { .. }
+            | Error::Size { .. }
             | Error::StringTooLong { .. }
             | Error::Truncated { .. }
             | Error::ValueType { .. }

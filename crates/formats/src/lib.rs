@@ -6,10 +6,10 @@
 //! what is long stays in the file. A vocabulary of 262,144 words becomes an [`ArrayRef`] of a few bytes, read
 //! later by streaming, so that parsing costs kilobytes whatever the file holds, and [`Limits`] bound it.
 //!
-//! ```
+//! ```no_run
 //! # use pintpot_formats as formats;
-//! # fn show(source: &dyn host::ReadAt) -> Result<(), formats::Error> {
-//! let file = formats::read_gguf(source, formats::Limits::default())?;
+//! # fn main() -> Result<(), formats::Error> {
+//! let file = formats::open("model.gguf".as_ref(), formats::Limits::default())?;
 //! let layers: u32 = file.metadata.get("llama.block_count")?;
 //! let query = file.tensor("blk.0.attn_q.weight")?;
 //! println!("{layers} layers; {} is {} {}", query.name, query.dtype, query.shape);
@@ -20,19 +20,27 @@
 #![forbid(unsafe_code)]
 
 mod array;
+mod config;
 mod error;
+mod folder;
 mod gguf;
+mod json;
 mod limits;
 mod metadata;
 mod model;
+mod open;
 mod reader;
+mod safetensors;
 mod source;
+mod split;
 pub mod write;
 
 pub use array::{ArrayRef, Element, Number, Numbers, Strings};
 pub use error::{Error, Kind};
+pub use folder::Folder;
 pub use gguf::read as read_gguf;
 pub use limits::Limits;
 pub use metadata::{FromValue, Metadata, Value};
 pub use model::{FilePart, Format, ModelFile, TensorInfo};
+pub use open::{open, read};
 pub use source::Bytes;

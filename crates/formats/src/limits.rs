@@ -43,4 +43,21 @@ impl Meter {
             _ => Err(Error::HeaderTooLarge { limit: self.limit }),
         }
     }
+
+    /// Makes room for one more item, charging what the list grows by and, while it grows, its old self.
+    pub(crate) fn make_room<T>(&mut self, list: &mut Vec<T>) -> Result<(), Error> {
+        let held = list.capacity();
+        if list.len() == held {
+            let more = held.clamp(4, 1 << 16);
+            self.charge((held + more) as u64, size_of::<T>())?;
+            list.reserve_exact(more);
+            self.give_back(held as u64, size_of::<T>());
+        }
+        Ok(())
+    }
+
+    /// Gives back what has been freed.
+    pub(crate) fn give_back(&mut self, count: u64, size: usize) {
+        self.used = self.used.saturating_sub(count.saturating_mul(size as u64));
+    }
 }

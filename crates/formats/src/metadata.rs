@@ -106,6 +106,14 @@ impl Builder {
         Ok(())
     }
 
+    /// Adds an entry and charges it, with all that lies behind it.
+    pub(crate) fn add(&mut self, key: &str, value: Value, meter: &mut Meter) -> Result<(), Error> {
+        meter.charge(key.len() as u64 + value.heap_bytes(), 1)?;
+        meter.make_room(&mut self.entries)?;
+        self.push(key.into(), value);
+        Ok(())
+    }
+
     /// Adds an entry for which there is room. What lies behind the value has been charged by the caller.
     pub(crate) fn push(&mut self, key: Box<str>, value: Value) {
         self.entries.push((key, value));

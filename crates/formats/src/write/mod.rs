@@ -4,5 +4,7 @@
 //! declaration, so that a model of any size can be written while holding one tensor.
 
 mod gguf;
+mod safetensors;
 
 pub use gguf::{Gguf, Item, TensorWriter};
+pub use safetensors::safetensors;
