@@ -1,1 +1,13 @@
-//! stub
+//! People's data to tensors and back: text (later images and sound).
+//!
+//! What it is: the outer edge of the spine (floor 2), where a prompt becomes token ids and ids become text. What it
+//! is not: a reader of model files; whoever has the file feeds its vocabulary in, one token at a time. The one
+//! design choice: everything is built by streaming into tables of known size, so that the budget can be charged
+//! before the first byte is read.
+
+#![forbid(unsafe_code)]
+
+mod error;
+pub mod text;
+
+pub use error::Error;

@@ -1,0 +1,64 @@
+//! Everything that can go wrong here, as facts and as a sentence that says what to do.
+//!
+//! Not a place for strings from elsewhere, save those that quote the model's own words.
+
+/// Why a vocabulary, a template or a text was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)]
+pub enum Error {
+    #[error(
+        "the vocabulary is crafted: token {id} collides with thousands of others; get the file from its author"
+    )]
+    CraftedVocabulary { id: usize },
+    #[error(
+        "the vocabulary has {got} tokens where {counted} were counted; the file is damaged, fetch it again"
+    )]
+    FewerTokensThanCounted { counted: usize, got: usize },
+    #[error("merge {rank} ({text:?}) makes no token of the vocabulary; the file is damaged, fetch it again")]
+    MergeWithoutToken { rank: usize, text: String },
+    #[error("the file has no {key}; convert the model again with a current converter")]
+    MissingKey { key: &'static str },
+    #[error("more than the {counted} merges that were counted; the file is damaged, fetch it again")]
+    MoreMergesThanCounted { counted: usize },
+    #[error(
+        "token {id} goes beyond the {counted} bytes of text that were counted; the file is damaged, fetch it again"
+    )]
+    MoreTextThanCounted { id: usize, counted: usize },
+    #[error("more than the {counted} tokens that were counted; the file is damaged, fetch it again")]
+    MoreTokensThanCounted { counted: usize },
+    #[error("no memory for {bytes} bytes of vocabulary; give more with --memory")]
+    OutOfMemory { bytes: usize },
+    #[error(
+        "splitting {bytes} bytes of text takes too many steps with this tokenizer's pattern; shorten the text"
+    )]
+    PatternTooCostly { bytes: usize },
+    #[error("the chat template fails: {reason}{}; give another with --chat-template", at_line(.line))]
+    Template { reason: String, line: Option<usize> },
+    #[error(
+        "the chat template wrote more than {limit} bytes; shorten the conversation or give another template"
+    )]
+    TemplateTooLong { limit: usize },
+    #[error("the text has {bytes} bytes, more than the {limit} that can be encoded at once; split it")]
+    TextTooLong { bytes: usize, limit: usize },
+    #[error("{what} names token {id}, but there are only {tokens}; the file is damaged, fetch it again")]
+    TokenOutOfRange { what: &'static str, id: u32, tokens: usize },
+    #[error("token {id} is {bytes} bytes long, more than {limit}; pintpot cannot hold it")]
+    TokenTooLong { id: usize, bytes: usize, limit: usize },
+    #[error("{tokens} tokens are more than the {limit} that pintpot can number")]
+    TooManyTokens { tokens: usize, limit: usize },
+    #[error(
+        "the pattern {pattern:?} uses something at byte {at} that pintpot does not know; please report this model"
+    )]
+    UnknownPattern { pattern: String, at: usize },
+    #[error("the pre-tokenizer {name:?} is unknown; pintpot knows {}", known.join(", "))]
+    UnknownPretokenizer { name: String, known: Vec<&'static str> },
+    #[error(
+        "the tokenizer {model:?} is unknown; pintpot knows gpt2 (byte-level BPE), llama (SentencePiece BPE) and t5 (unigram)"
+    )]
+    UnknownTokenizer { model: String },
+}
+
+fn at_line(line: &Option<usize>) -> String {
+    line.map_or(String::new(), |line| format!(" (line {line})"))
+}

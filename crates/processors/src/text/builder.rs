@@ -1,0 +1,182 @@
+//! A tokenizer, built as its vocabulary streams by.
+//!
+//! What it is: tokens in the order of their ids, then merges in the order of their ranks, then [`Builder::finish`].
+//! What it is not: a reader of any file. The one design choice: room for everything is reserved at the start from
+//! the counts, so nothing is held twice and nothing grows; a file that counted wrongly is refused.
+
+use super::added::Added;
+use super::byte_level;
+use super::merges::Merges;
+use super::pretokenizer::Cutter;
+use super::spec::{Counts, Kind, Spec, TokenType};
+use super::tokenizer::{Order, Tokenizer};
+use super::vocab::{Vocab, reserved};
+use crate::Error;
+
+/// U+2581, by which SentencePiece writes a space.
+const LOWER_BLOCK: &[u8] = "\u{2581}".as_bytes();
+
+/// Takes tokens and merges and makes a [`Tokenizer`].
+pub struct Builder {
+    spec: Spec,
+    counts: Counts,
+    vocab: Vocab,
+    /// Two types a byte, the even id below.
+    types: Vec<u8>,
+    order: Order,
+    byte_ids: [u32; 256],
+    spaces_lead: bool,
+    /// The two halves of the merge at hand, joined.
+    joined: Vec<u8>,
+}
+
+impl Builder {
+    /// Reserves room for a vocabulary of this size.
+    pub fn new(spec: Spec, counts: Counts) -> Result<Builder, Error> {
+        let mut types = reserved(counts.tokens.div_ceil(2))?;
+        types.resize(counts.tokens.div_ceil(2), 0);
+        let order = match spec.kind {
+            Kind::ByteBpe | Kind::CharBpe => {
+                Order::Merges(Merges::with_capacity(counts.tokens, counts.merges)?)
+            }
+            Kind::ScoredBpe => Order::Scores(reserved(counts.tokens)?),
+        };
+        Ok(Builder {
+            vocab: Vocab::with_capacity(counts.tokens, counts.text_bytes)?,
+            types,
+            order,
+            byte_ids: [u32::MAX; 256],
+            spaces_lead: true,
+            joined: Vec::new(),
+            spec,
+            counts,
+        })
+    }
+
+    /// Takes the token with the next id. `text` is as it stands in the file; `score` counts only where tokens have
+    /// scores.
+    pub fn token(&mut self, text: &[u8], score: f32, token_type: TokenType) -> Result<(), Error> {
+        let byte = (token_type == TokenType::Byte).then(|| byte_token(text)).flatten();
+        let literal = matches!(token_type, TokenType::Control | TokenType::Unknown | TokenType::Unused);
+        let (id, known) = if let Some(byte) = byte {
+            (self.vocab.push([byte].into_iter())?, false)
+        } else if literal {
+            (self.vocab.push(text.iter().copied())?, false)
+        } else if self.spec.kind != Kind::ByteBpe {
+            (self.vocab.push(with_spaces(text))?, true)
+        } else if token_type == TokenType::Normal
+            && let Some(bytes) = byte_level::bytes_of(text)
+        {
+            (self.vocab.push(bytes)?, true)
+        } else {
+            (self.vocab.push(text.iter().copied())?, token_type == TokenType::UserDefined)
+        };
+        // SentencePiece never merges into a token that it finds in the text as it stands.
+        if known && (token_type == TokenType::Normal || self.spec.kind != Kind::ScoredBpe) {
+            self.vocab.insert(id)?;
+            self.spaces_lead &= !self.vocab.text(id).windows(2).any(|w| w[0] != b' ' && w[1] == b' ');
+        }
+        if let Some(byte) = byte {
+            self.byte_ids[usize::from(byte)] = id;
+        }
+        self.types[id as usize / 2] |= (token_type as u8) << (id % 2 * 4);
+        if let Order::Scores(scores) = &mut self.order {
+            scores.push(score);
+        }
+        Ok(())
+    }
+
+    /// Takes the merge with the next rank, written `left right`. Call after the last token.
+    pub fn merge(&mut self, line: &[u8]) -> Result<(), Error> {
+        // A part may itself be a space where spaces are not written as letters.
+        let space = line.iter().skip(1).position(|&b| b == b' ').map_or(line.len(), |at| at + 1);
+        let (left, right) = line.split_at(space);
+        self.merge_pair(left, right.get(1..).unwrap_or_default())
+    }
+
+    /// As [`Builder::merge`], with the two parts apart.
+    pub fn merge_pair(&mut self, left: &[u8], right: &[u8]) -> Result<(), Error> {
+        let Order::Merges(merges) = &mut self.order else {
+            return Ok(());
+        };
+        self.joined.clear();
+        let mut cut = 0;
+        for part in [left, right] {
+            cut = self.joined.len();
+            match self.spec.kind {
+                Kind::ByteBpe => match byte_level::bytes_of(part) {
+                    Some(bytes) => self.joined.extend(bytes),
+                    None => self.joined.extend(part),
+                },
+                _ => self.joined.extend(with_spaces(part)),
+            }
+        }
+        match self.vocab.id(&self.joined) {
+            Some(token) if cut > 0 && cut < self.joined.len() => merges.push(token, cut),
+            _ => {
+                let text = [left, b" ", right].concat();
+                let text = String::from_utf8_lossy(&text[..text.len().min(200)]).into_owned();
+                Err(Error::MergeWithoutToken { rank: merges.len(), text })
+            }
+        }
+    }
+
+    /// The tokenizer.
+    pub fn finish(mut self) -> Result<Tokenizer, Error> {
+        let tokens = self.vocab.len();
+        if tokens < self.counts.tokens {
+            return Err(Error::FewerTokensThanCounted { counted: self.counts.tokens, got: tokens });
+        }
+        let Spec { bos, eos, eot, unknown, .. } = self.spec;
+        for (what, id) in [("bos", bos), ("eos", eos), ("eot", eot), ("unknown", unknown)] {
+            if let Some(id) = id.filter(|&id| id as usize >= tokens) {
+                return Err(Error::TokenOutOfRange { what, id, tokens });
+            }
+        }
+        self.vocab.shrink();
+        if let Order::Merges(merges) = &mut self.order {
+            merges.seal();
+        }
+        let types = self.types;
+        let literal = |id: u32| {
+            let t = type_of(&types, id);
+            t == TokenType::Control as u8 || t == TokenType::UserDefined as u8
+        };
+        let added = Added::new(&self.vocab, literal)?;
+        let cutter = Cutter::new(self.spec.patterns.iter().map(AsRef::as_ref))?;
+        Ok(Tokenizer::assemble(
+            self.spec,
+            self.vocab,
+            types,
+            self.order,
+            added,
+            cutter,
+            self.byte_ids,
+            self.spaces_lead,
+        ))
+    }
+}
+
+/// The number of a token's type.
+pub(crate) fn type_of(types: &[u8], id: u32) -> u8 {
+    types.get(id as usize / 2).map_or(0, |pair| pair >> (id % 2 * 4) & 15)
+}
+
+/// The byte of `<0x0A>`.
+fn byte_token(text: &[u8]) -> Option<u8> {
+    let digits = text.strip_prefix(b"<0x")?.strip_suffix(b">")?;
+    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// The bytes of a text, U+2581 as a space.
+pub(crate) fn with_spaces(mut text: &[u8]) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        if let Some(rest) = text.strip_prefix(LOWER_BLOCK) {
+            text = rest;
+            return Some(b' ');
+        }
+        let (&first, rest) = text.split_first()?;
+        text = rest;
+        Some(first)
+    })
+}

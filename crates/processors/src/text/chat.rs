@@ -1,0 +1,260 @@
+//! Conversations to text, by the model's own template.
+//!
+//! What it is: Jinja as transformers runs it (minijinja with Python's methods, `raise_exception`, `strftime_now`,
+//! `tojson` like `json.dumps`). What it is not: a template of ours; a model without one gets plain prompts. The one
+//! design choice: templates come from strangers, so steps, depth and output are bounded, and nothing is kept
+//! between calls but the source.
+
+use std::io::{self, Write};
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Serde, Value};
+use minijinja::{Environment, ErrorKind};
+use serde_json::{Map, Value as Json};
+
+use super::clock;
+use super::python::Dumps;
+use crate::Error;
+
+/// Steps of the template machine; a long conversation takes a hundredth of them.
+const FUEL: u64 = 5_000_000;
+/// Calls and blocks within each other.
+const DEPTH: usize = 64;
+
+/// One turn of a conversation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Message {
+    /// `system`, `user`, `assistant`, `tool` or what the template knows besides.
+    pub role: String,
+    /// What was said.
+    pub content: String,
+    /// Whatever else the template reads, such as `tool_calls`; replaces `role` and `content` if it has them.
+    pub fields: Map<String, Json>,
+}
+
+impl Message {
+    /// A turn of plain text.
+    pub fn new(role: impl Into<String>, content: impl Into<String>) -> Message {
+        Message { role: role.into(), content: content.into(), fields: Map::new() }
+    }
+}
+
+/// How to render.
+#[derive(Clone, Debug)]
+pub struct RenderOptions {
+    /// End where the model's answer begins.
+    pub add_generation_prompt: bool,
+    /// Variables for the template, such as `tools` or `enable_thinking`.
+    pub variables: Map<String, Json>,
+    /// The moment that `strftime_now` tells, in seconds since 1970. Without it templates do not find the function,
+    /// and most then use a date of their own.
+    pub unix_seconds: Option<u64>,
+    /// The most bytes of text.
+    pub limit: usize,
+}
+
+impl Default for RenderOptions {
+    fn default() -> RenderOptions {
+        RenderOptions {
+            add_generation_prompt: true,
+            variables: Map::new(),
+            unix_seconds: None,
+            limit: 4 << 20,
+        }
+    }
+}
+
+/// A template that compiles.
+#[derive(Clone, Debug)]
+pub struct ChatTemplate {
+    source: String,
+    bos: String,
+    eos: String,
+}
+
+impl ChatTemplate {
+    /// Checks the syntax of a template. `bos` and `eos` are the texts of those tokens, empty if there are none.
+    pub fn new(source: &str, bos: &str, eos: &str) -> Result<ChatTemplate, Error> {
+        let source = without_generation_marks(source);
+        environment(None).template_from_str(&source).map_err(refused)?;
+        Ok(ChatTemplate { source, bos: bos.to_owned(), eos: eos.to_owned() })
+    }
+
+    /// The prompt for a conversation.
+    pub fn render(&self, messages: &[Message], options: &RenderOptions) -> Result<String, Error> {
+        let mut variables = Map::new();
+        variables.insert("bos_token".into(), self.bos.as_str().into());
+        variables.insert("eos_token".into(), self.eos.as_str().into());
+        variables.insert("add_generation_prompt".into(), options.add_generation_prompt.into());
+        variables.extend(options.variables.clone());
+        variables.insert("messages".into(), messages.iter().map(turn).collect());
+
+        let environment = environment(options.unix_seconds);
+        let template = environment.template_from_str(&self.source).map_err(refused)?;
+        let mut out = Bounded { text: Vec::new(), limit: options.limit, over: false };
+        let rendered = template.render_captured_to(Serde(&variables), &mut out).map(drop);
+        match rendered {
+            _ if out.over => Err(Error::TemplateTooLong { limit: options.limit }),
+            Err(error) => Err(refused(error)),
+            Ok(()) => Ok(String::from_utf8_lossy(&out.text).into_owned()),
+        }
+    }
+}
+
+fn turn(message: &Message) -> Json {
+    let mut fields = Map::new();
+    fields.insert("role".into(), message.role.as_str().into());
+    fields.insert("content".into(), message.content.as_str().into());
+    fields.extend(message.fields.clone());
+    Json::Object(fields)
+}
+
+/// Jinja with the settings and functions of transformers.
+fn environment<'s>(unix_seconds: Option<u64>) -> Environment<'s> {
+    let mut environment = Environment::new();
+    if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
+        environment.set_syntax(syntax);
+    }
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(DEPTH);
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.add_function("raise_exception", |reason: String| -> Result<Value, minijinja::Error> {
+        Err(fault(reason))
+    });
+    environment.add_filter("tojson", tojson);
+    if let Some(moment) = unix_seconds {
+        environment.add_function("strftime_now", move |format: String| {
+            clock::strftime(moment, &format)
+                .map_err(|directive| fault(format!("strftime_now does not know {directive}")))
+        });
+    }
+    environment
+}
+
+fn tojson(value: Value, arguments: Kwargs) -> Result<String, minijinja::Error> {
+    let indent: Option<usize> = arguments.get("indent")?;
+    let separators: Option<Vec<String>> = arguments.get("separators")?;
+    let dumps = Dumps {
+        ensure_ascii: arguments.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
+        indent: indent.map(|n| n.min(64)),
+        separators: match separators.as_deref() {
+            None => None,
+            Some([comma, colon]) => Some((comma.clone(), colon.clone())),
+            Some(_) => return Err(fault("tojson takes two separators")),
+        },
+        sort_keys: arguments.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
+    };
+    arguments.assert_all_used()?;
+    dumps.write(&value).map_err(|e| fault(format!("tojson: {e}")))
+}
+
+fn fault(reason: impl Into<String>) -> minijinja::Error {
+    minijinja::Error::new(ErrorKind::InvalidOperation, reason.into())
+}
+
+fn refused(error: minijinja::Error) -> Error {
+    let reason = match error.detail() {
+        Some(detail) => detail.chars().take(500).collect(),
+        None => error.kind().to_string(),
+    };
+    Error::Template { reason, line: error.line() }
+}
+
+/// The template with the tags by which transformers finds an answer's tokens replaced by ones that do nothing.
+fn without_generation_marks(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(at) = rest.find("{%") {
+        let Some(length) = rest[at..].find("%}") else { break };
+        let inside = &rest[at + 2..at + length];
+        let name = inside.trim_matches(['-', '+', ' ', '\t', '\n', '\r']);
+        out.push_str(&rest[..at + 2]);
+        match name {
+            "generation" => out.push_str(&inside.replace(name, "if true")),
+            "endgeneration" => out.push_str(&inside.replace(name, "endif")),
+            _ => out.push_str(inside),
+        }
+        rest = &rest[at + length..];
+    }
+    out + rest
+}
+
+/// A writer that refuses to grow beyond its limit.
+struct Bounded {
+    text: Vec<u8>,
+    limit: usize,
+    over: bool,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > self.limit - self.text.len() {
+            self.over = true;
+            return Err(io::Error::other("too long"));
+        }
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(source: &str) -> Result<String, Error> {
+        let options = RenderOptions { unix_seconds: Some(1_721_995_509), limit: 1000, ..Default::default() };
+        ChatTemplate::new(source, "<s>", "</s>")?
+            .render(&[Message::new("user", " Hi <&> "), Message::new("assistant", "")], &options)
+    }
+
+    #[test]
+    fn what_templates_rely_on() {
+        for (source, want) in [
+            ("{{ bos_token }}{{ messages[0].content.strip() }}{{ eos_token }}", "<s>Hi <&></s>"),
+            (
+                "{%- for m in messages %}\n  {% if m.content %}\n{{ m['role'] }}\n  {% endif %}\n{% endfor %}\n",
+                "user\n",
+            ),
+            ("{% for k, v in messages[0].items() %}{{ k }};{% endfor %}", "role;content;"),
+            ("{{ messages[0] | tojson }}", r#"{"role": "user", "content": " Hi <&> "}"#),
+            ("{{ {'a': [1, 'é']} | tojson(indent=1) }}", "{\n \"a\": [\n  1,\n  \"é\"\n ]\n}"),
+            ("{{ strftime_now('%d %b %Y') }}", "26 Jul 2024"),
+            (
+                "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.n }}",
+                "2",
+            ),
+            ("{% for m in messages %}{% if loop.last %}{% break %}{% endif %}x{% endfor %}", "x"),
+            ("{% macro f(x) %}[{{ x }}]{% endmacro %}{{ f('a'.upper()) }}", "[A]"),
+            ("a{% generation %}b{%- endgeneration -%} c", "abc"),
+            (
+                "{{ none }}{{ true }}{{ missing }}{{ tools is defined }}{{ add_generation_prompt }}",
+                "NoneTrueFalseTrue",
+            ),
+            ("{{ messages[::-1][0].role }}{{ 'x' in 'xy' }}{{ 'a' ~ 1 }}", "assistantTruea1"),
+        ] {
+            assert_eq!(render(source).unwrap(), want, "{source}");
+        }
+    }
+
+    #[test]
+    fn faults_and_bombs_end() {
+        for (source, want) in [
+            ("{{ raise_exception('roles must alternate') }}", "roles must alternate"),
+            ("{% for x in range(99999) %}{% for y in range(99999) %}{% endfor %}{% endfor %}", "fuel"),
+            ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "recursion"),
+            ("{% for x in range(2000) %}x{% endfor %}", "more than 1000 bytes"),
+            ("{{ strftime_now('%Q') }}", "%Q"),
+            ("{% if %}", "line 1"),
+            ("{{ messages[0].nonesuch.nonesuch }}", "undefined"),
+            ("{{ 'x' * 99999999999 }}", "too large"),
+        ] {
+            let message = render(source).unwrap_err().to_string();
+            assert!(message.contains(want), "{source}: {message}");
+        }
+    }
+}

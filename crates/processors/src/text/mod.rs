@@ -1,0 +1,31 @@
+//! Text to token ids and back, and conversations to text.
+//!
+//! What it is: tokenizers ([`Builder`], [`Tokenizer`]), the way back ([`Detokenizer`]), what watches the answer
+//! ([`StopMatcher`]) and chat templates ([`ChatTemplate`]). What it is not: sampling. The one design choice: one
+//! compact vocabulary serves every kind of tokenizer; kinds differ in how text is cut and which pieces are joined.
+
+mod added;
+mod bpe;
+mod builder;
+mod byte_level;
+mod chat;
+mod clock;
+mod detokenizer;
+mod gguf;
+mod merges;
+mod pattern;
+mod pretokenizer;
+mod python;
+mod spec;
+mod stop;
+mod tokenizer;
+mod vocab;
+
+pub use builder::Builder;
+pub use chat::{ChatTemplate, Message, RenderOptions};
+pub use detokenizer::{DecodeOptions, Detokenizer};
+pub use gguf::GgufKeys;
+pub use pretokenizer::{PRETOKENIZERS, Pretokenizer};
+pub use spec::{Counts, Kind, Spec, TokenType};
+pub use stop::StopMatcher;
+pub use tokenizer::Tokenizer;

@@ -1,0 +1,129 @@
+//! How byte-level vocabularies cut text before they merge, by the name that GGUF files give it.
+//!
+//! What it is: a table of published regular expressions ([`super::pattern`] runs them). What it is not: a guess;
+//! a name that is not in the table is refused, since the wrong cut gives wrong ids without a sign. The one design
+//! choice: the expressions stand here as their authors publish them, so that they can be compared.
+
+use super::pattern::{Pattern, fuel_for};
+use crate::Error;
+
+/// A way to cut text, as data.
+#[derive(Debug)]
+pub struct Pretokenizer {
+    /// Names under `tokenizer.ggml.pre`.
+    pub names: &'static [&'static str],
+    /// Expressions applied one after another, each to the pieces that the one before left.
+    pub patterns: &'static [&'static str],
+    /// Whether a piece that is a token as a whole is taken without merging.
+    pub whole_words: bool,
+    /// Whether the beginning-of-sequence token is added when the file does not say.
+    pub add_bos: bool,
+}
+
+const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// Every known way, alphabetically by first name.
+pub const PRETOKENIZERS: &[Pretokenizer] = &[
+    Pretokenizer {
+        names: &["gpt-2", "gpt2", "mpt", "olmo", "phi-2"],
+        patterns: &[GPT2],
+        whole_words: false,
+        add_bos: false,
+    },
+    Pretokenizer {
+        names: &["llama-bpe", "llama-v3", "llama3"],
+        patterns: &[LLAMA3],
+        whole_words: true,
+        add_bos: true,
+    },
+    Pretokenizer {
+        names: &["qwen2", "deepseek-r1-qwen"],
+        patterns: &[QWEN2],
+        whole_words: false,
+        add_bos: false,
+    },
+    Pretokenizer {
+        names: &["smollm", "command-r", "refact", "starcoder"],
+        patterns: &[r"\p{N}", GPT2],
+        whole_words: false,
+        add_bos: false,
+    },
+];
+
+impl Pretokenizer {
+    /// The pre-tokenizer of this name.
+    pub fn named(name: &str) -> Result<&'static Pretokenizer, Error> {
+        PRETOKENIZERS.iter().find(|p| p.names.contains(&name)).ok_or_else(|| Error::UnknownPretokenizer {
+            name: name.chars().take(80).collect(),
+            known: PRETOKENIZERS.iter().flat_map(|p| p.names).copied().collect(),
+        })
+    }
+}
+
+/// Compiled expressions, applied one after another.
+pub(crate) struct Cutter {
+    stages: Vec<Pattern>,
+}
+
+impl Cutter {
+    /// Compiles the expressions in order.
+    pub fn new<'p>(patterns: impl IntoIterator<Item = &'p str>) -> Result<Cutter, Error> {
+        Ok(Cutter { stages: patterns.into_iter().map(Pattern::new).collect::<Result<_, _>>()? })
+    }
+
+    /// Calls `piece` with the pieces of `text` in order; together they are the text.
+    pub fn cut(&self, text: &[u8], piece: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
+        cut(&self.stages, text, &mut fuel_for(text.len()), piece)
+    }
+}
+
+fn cut(stages: &[Pattern], text: &[u8], fuel: &mut u64, piece: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
+    match stages.split_first() {
+        None => {
+            piece(text);
+            Ok(())
+        }
+        Some((stage, rest)) => stage.split(text, fuel, &mut |part, fuel| cut(rest, part, fuel, piece)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pattern_compiles_and_names_are_unique() {
+        let mut names: Vec<_> = PRETOKENIZERS.iter().flat_map(|p| p.names).collect();
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        assert!(PRETOKENIZERS.is_sorted_by_key(|p| p.names[0]));
+        for p in PRETOKENIZERS {
+            Cutter::new(p.patterns.iter().copied()).unwrap();
+        }
+    }
+
+    #[test]
+    fn cuts() {
+        for (name, text, want) in [
+            ("gpt-2", "Hello  world's 123!\n", &["Hello", " ", " world", "'s", " 123", "!", "\n"][..]),
+            ("smollm", "x12 3", &["x", "1", "2", " ", "3"]),
+            ("qwen2", "it'S\n\n 12", &["it", "'S", "\n\n", " ", "1", "2"]),
+            ("llama-bpe", "a1234\tb", &["a", "123", "4", "\tb"]),
+        ] {
+            let mut got = Vec::new();
+            let cutter = Cutter::new(Pretokenizer::named(name).unwrap().patterns.iter().copied()).unwrap();
+            cutter.cut(text.as_bytes(), &mut |p| got.push(String::from_utf8(p.to_vec()).unwrap())).unwrap();
+            assert_eq!(got, want, "{name}");
+        }
+    }
+
+    #[test]
+    fn unknown_names_are_refused_with_the_list() {
+        let message = Pretokenizer::named("default2").unwrap_err().to_string();
+        assert!(message.contains("default2") && message.contains("smollm"), "{message}");
+    }
+}

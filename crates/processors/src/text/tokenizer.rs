@@ -1,0 +1,278 @@
+//! The tokenizer: text to ids, and what each id is.
+//!
+//! What it is: literal tokens first, then the cut, then the merges of each piece. What it is not: the owner of any
+//! text; working memory lives for one call. The one design choice: text is bytes. A byte-level vocabulary takes any
+//! byte (one that is no part of a character counts as a symbol for the cut), a SentencePiece vocabulary takes such
+//! a byte as its byte token.
+
+use std::borrow::Cow;
+
+use super::added::Added;
+use super::bpe::{self, SCRATCH_PER_BYTE, Scratch};
+use super::builder::{type_of, with_spaces};
+use super::merges::Merges;
+use super::pattern::decode;
+use super::pretokenizer::Cutter;
+use super::spec::{Counts, Kind, Spec, TokenType};
+use super::vocab::Vocab;
+use crate::Error;
+
+/// The longest text that is encoded at once, in bytes.
+const LONGEST: usize = 1 << 30;
+
+/// Marks by which published models end a turn or a text, should the file name another.
+const ENDS: [&str; 12] = [
+    "</s>",
+    "<EOT>",
+    "<end_of_turn>",
+    "<|END_OF_TURN_TOKEN|>",
+    "<|end_of_text|>",
+    "<|end|>",
+    "<|endoftext|>",
+    "<|eom_id|>",
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<｜end▁of▁sentence｜>",
+    "_<EOT>",
+];
+
+/// A vocabulary and how to use it.
+pub struct Tokenizer {
+    spec: Spec,
+    vocab: Vocab,
+    types: Vec<u8>,
+    order: Order,
+    added: Added,
+    cutter: Cutter,
+    byte_ids: [u32; 256],
+    /// No token has a space after something else, so that no merge crosses the start of a word.
+    spaces_lead: bool,
+    ends: Vec<u32>,
+}
+
+/// Which of two merges goes first.
+pub(crate) enum Order {
+    Merges(Merges),
+    /// By the score of the token made, by id.
+    Scores(Vec<f32>),
+}
+
+impl Order {
+    fn rank(&self, token: u32, left: usize) -> Option<u32> {
+        match self {
+            Order::Merges(merges) => merges.rank(token, left),
+            Order::Scores(scores) => scores.get(token as usize).map(|&s| descending(s)),
+        }
+    }
+}
+
+/// A number that is lower the higher the score, and never the highest of all.
+fn descending(score: f32) -> u32 {
+    let bits = score.to_bits();
+    let ascending = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
+    (!ascending).min(u32::MAX - 1)
+}
+
+impl Tokenizer {
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn assemble(
+        spec: Spec,
+        vocab: Vocab,
+        types: Vec<u8>,
+        order: Order,
+        added: Added,
+        cutter: Cutter,
+        byte_ids: [u32; 256],
+        spaces_lead: bool,
+    ) -> Tokenizer {
+        let marks = ENDS.iter().filter_map(|text| added.id(&vocab, text.as_bytes()));
+        let mut ends: Vec<u32> = spec.eos.into_iter().chain(spec.eot).chain(marks).collect();
+        ends.sort_unstable();
+        ends.dedup();
+        Tokenizer { spec, vocab, types, order, added, cutter, byte_ids, spaces_lead, ends }
+    }
+
+    /// Appends the ids of `text` to `out`, without beginning or end of sequence.
+    ///
+    /// With `parse_special`, marks such as `<|im_end|>` in the text become their ids; without, they are ordinary
+    /// text. User-defined tokens are found either way. After an error `out` holds a part.
+    pub fn encode(
+        &self,
+        text: impl AsRef<[u8]>,
+        parse_special: bool,
+        out: &mut Vec<u32>,
+    ) -> Result<(), Error> {
+        let text = text.as_ref();
+        if text.len() > LONGEST {
+            return Err(Error::TextTooLong { bytes: text.len(), limit: LONGEST });
+        }
+        let text = match self.spec.kind {
+            Kind::ByteBpe => Cow::Borrowed(text),
+            _ if !text.contains(&0xe2) => Cow::Borrowed(text),
+            _ => Cow::Owned(with_spaces(text).collect()),
+        };
+        let active = |id| parse_special || self.token_type(id) == TokenType::UserDefined;
+        let mut scratch = Scratch::default();
+        let mut prefix = self.spec.add_space_prefix;
+        let mut at = 0;
+        while at < text.len() {
+            let found = self.added.find(&self.vocab, &text, at, active);
+            let end = found.map_or(text.len(), |(start, _)| start);
+            if at < end {
+                self.encode_plain(&text[at..end], prefix, &mut scratch, out)?;
+            }
+            at = end;
+            if let Some((_, id)) = found {
+                out.push(id);
+                at += self.vocab.text(id).len();
+            }
+            prefix = self.spec.add_space_prefix && found.is_some_and(|(_, id)| self.is_special(id));
+        }
+        Ok(())
+    }
+
+    /// As [`Tokenizer::encode`], with the beginning and end of sequence that the model wants around a prompt. A
+    /// beginning that the text spells out itself is not added again.
+    pub fn encode_prompt(
+        &self,
+        text: impl AsRef<[u8]>,
+        parse_special: bool,
+        out: &mut Vec<u32>,
+    ) -> Result<(), Error> {
+        let from = out.len();
+        self.encode(text, parse_special, out)?;
+        if let Some(bos) = self.spec.bos.filter(|&bos| self.spec.add_bos && out.get(from) != Some(&bos)) {
+            out.insert(from, bos);
+        }
+        if let Some(eos) = self.spec.eos.filter(|_| self.spec.add_eos) {
+            out.push(eos);
+        }
+        Ok(())
+    }
+
+    /// Bytes of working memory that encoding a text of this length takes at most.
+    pub fn encode_bytes(text_bytes: usize) -> usize {
+        text_bytes.saturating_mul(SCRATCH_PER_BYTE + 3)
+    }
+
+    /// Number of tokens.
+    pub fn len(&self) -> usize {
+        self.vocab.len()
+    }
+
+    /// Whether there is no token at all.
+    pub fn is_empty(&self) -> bool {
+        self.vocab.len() == 0
+    }
+
+    /// What the file says apart from tokens and merges.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// The bytes that a token stands for; empty if there is no such id. They need not be whole characters.
+    pub fn bytes(&self, id: u32) -> &[u8] {
+        self.vocab.text(id)
+    }
+
+    /// The role of a token.
+    pub fn token_type(&self, id: u32) -> TokenType {
+        TokenType::from_gguf(i64::from(type_of(&self.types, id)))
+    }
+
+    /// Whether the token is a mark, not text.
+    pub fn is_special(&self, id: u32) -> bool {
+        matches!(self.token_type(id), TokenType::Control | TokenType::Unknown)
+    }
+
+    /// Whether generation ends with this token.
+    pub fn is_end(&self, id: u32) -> bool {
+        self.ends.binary_search(&id).is_ok()
+    }
+
+    /// All tokens that end generation, ascending.
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
+    }
+
+    /// The token with exactly this text, marks first.
+    pub fn id(&self, text: impl AsRef<[u8]>) -> Option<u32> {
+        self.added.id(&self.vocab, text.as_ref()).or_else(|| self.vocab.id(text.as_ref()))
+    }
+
+    /// Bytes held on the heap, exactly, but for a few hundred in patterns.
+    pub fn heap_bytes(&self) -> usize {
+        let order = match &self.order {
+            Order::Merges(merges) => merges.heap_bytes(),
+            Order::Scores(scores) => 4 * scores.capacity(),
+        };
+        self.vocab.heap_bytes() + self.types.capacity() + order + self.added.heap_bytes()
+    }
+
+    /// Bytes that a tokenizer of this kind and size takes, known before it is built. The true number is below by
+    /// what the text turns out shorter, and above only if more than one token in eight is a mark.
+    pub fn estimate(kind: Kind, counts: Counts) -> usize {
+        let Counts { tokens, merges, text_bytes } = counts;
+        let order = match kind {
+            Kind::ByteBpe | Kind::CharBpe => Merges::estimate(tokens, merges),
+            Kind::ScoredBpe => 4 * tokens,
+        };
+        Vocab::estimate(tokens, text_bytes)
+            + tokens.div_ceil(2)
+            + order
+            + 4 * tokens.min(4096.max(tokens / 8))
+    }
+
+    /// Text without literal tokens.
+    fn encode_plain(
+        &self,
+        text: &[u8],
+        prefix: bool,
+        scratch: &mut Scratch,
+        out: &mut Vec<u32>,
+    ) -> Result<(), Error> {
+        if self.spec.kind == Kind::ByteBpe {
+            return self.cutter.cut(text, &mut |piece| self.encode_piece(piece, scratch, out));
+        }
+        let text = if prefix { Cow::Owned([b" ", text].concat()) } else { Cow::Borrowed(text) };
+        let mut at = 0;
+        while at < text.len() {
+            let word = (at + 1..text.len())
+                .find(|&i| self.spaces_lead && text[i] == b' ' && text[i - 1] != b' ')
+                .unwrap_or(text.len());
+            self.encode_piece(&text[at..word], scratch, out);
+            at = word;
+        }
+        Ok(())
+    }
+
+    /// A piece that no merge crosses.
+    fn encode_piece(&self, piece: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
+        if self.spec.whole_words
+            && let Some(id) = self.vocab.id(piece)
+        {
+            return out.push(id);
+        }
+        let atom = |text: &[u8], at: usize| match self.spec.kind {
+            Kind::ByteBpe => at + 1,
+            _ => at + decode(text, at).1,
+        };
+        let rank = |both: &[u8], left| self.vocab.id(both).and_then(|id| self.order.rank(id, left));
+        bpe::encode(piece, atom, rank, scratch, |symbol| match self.vocab.id(symbol) {
+            Some(id) => out.push(id),
+            None => self.encode_unknown(symbol, out),
+        });
+    }
+
+    /// A symbol without a token: its bytes if the vocabulary has them, else the unknown token, once for a run.
+    fn encode_unknown(&self, symbol: &[u8], out: &mut Vec<u32>) {
+        let bytes = symbol.iter().map(|&b| self.byte_ids[usize::from(b)]);
+        if bytes.clone().all(|id| id != u32::MAX) {
+            out.extend(bytes);
+        } else if let Some(id) = self.spec.unknown
+            && out.last() != Some(&id)
+        {
+            out.push(id);
+        }
+    }
+}
