@@ -5,21 +5,34 @@
 
 use pintpot_tensor::{BLOCK_FORMATS, BlockFormat, DType, Groups};
 use proptest::prelude::*;
+use std::ops::Range;
 use std::path::PathBuf;
 
-/// Relative root-mean-square error that `quantize` may have on the golden values; the floor for the three plain
-/// super-blocks, as the ternary one is exact almost everywhere.
-const ERROR_BOUNDS: &[(DType, f64)] = &[
-    (DType::BF16, 0.002),
-    (DType::F16, 0.0003),
-    (DType::F32, 0.0),
-    (DType::Q4_0, 0.16),
-    (DType::Q4_1, 0.097),
-    (DType::Q4_K, 0.091),
-    (DType::Q5_0, 0.077),
-    (DType::Q5_K, 0.045),
-    (DType::Q6_K, 0.027),
-    (DType::Q8_0, 0.01),
+/// Where in the golden values the weights are like those of most models, and where they are -0.5, 0 or 0.5.
+const PLAIN: Range<usize> = 0..768;
+const TERNARY: Range<usize> = 768..1024;
+
+/// Relative root-mean-square error that `quantize` may have on a part of the golden values: at most half a percent
+/// above that of ggml's own C quantisers on the same values.
+const ERROR_BOUNDS: &[(DType, Range<usize>, f64)] = &[
+    (DType::BF16, PLAIN, 0.0018),
+    (DType::F16, PLAIN, 0.00023),
+    (DType::F32, PLAIN, 0.0),
+    (DType::IQ4_NL, PLAIN, 0.118),
+    (DType::IQ4_XS, PLAIN, 0.119),
+    (DType::MXFP4, PLAIN, 0.149),
+    (DType::Q2_K, PLAIN, 0.245),
+    (DType::Q3_K, PLAIN, 0.183),
+    (DType::Q4_0, PLAIN, 0.159),
+    (DType::Q4_1, PLAIN, 0.096),
+    (DType::Q4_K, PLAIN, 0.0895),
+    (DType::Q5_0, PLAIN, 0.076),
+    (DType::Q5_1, PLAIN, 0.0446),
+    (DType::Q5_K, PLAIN, 0.0441),
+    (DType::Q6_K, PLAIN, 0.026),
+    (DType::Q8_0, PLAIN, 0.0099),
+    (DType::TQ1_0, TERNARY, 0.0),
+    (DType::TQ2_0, TERNARY, 0.0),
 ];
 
 fn golden(name: &str) -> Option<Vec<u8>> {
@@ -109,12 +122,11 @@ fn quantize_equals_the_oracle_where_it_has_one() {
 #[test]
 fn quantize_stays_within_its_error() {
     let values = values();
-    for &(dtype, bound) in ERROR_BOUNDS {
+    for (dtype, part, bound) in ERROR_BOUNDS {
         let format = dtype.block().expect("listed");
-        let got = dequantize(format, &quantize(format, &values));
-        let error = relative_error(&got[..768], &values[..768]);
-        println!("{dtype}: {error:.5}");
-        assert!(error <= bound, "{dtype}: relative error {error:.5}, at most {bound}");
+        let got = dequantize(format, &quantize(format, &values[part.clone()]));
+        let error = relative_error(&got, &values[part.clone()]);
+        assert!(error <= *bound, "{dtype}: relative error {error:.5}, at most {bound}");
     }
 }
 
@@ -133,6 +145,8 @@ fn groups_forget_the_block_before() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Any bytes are a block; what its scales keep finite stays finite.
     #[test]
     fn any_bytes_are_a_block(bytes in prop::collection::vec(any::<u8>(), 256)) {
@@ -150,11 +164,29 @@ proptest! {
         }
     }
 
-    /// Any values can be quantised; finite ones give finite blocks, with errors below the largest magnitude.
+    /// Any values can be quantised, whatever that may mean.
     #[test]
     fn any_values_can_be_quantized(values in prop::collection::vec(any::<f32>(), 256)) {
         for format in BLOCK_FORMATS {
             quantize(*format, &values);
+        }
+    }
+
+    /// Groups of few distinct values, where scale searches degenerate, keep to the range of their values.
+    #[test]
+    fn no_value_goes_astray(
+        few in prop::collection::vec(-1.0f32..1.0, 1..4),
+        picks in prop::collection::vec(any::<prop::sample::Index>(), 256),
+        magnitude in -4i32..4,
+    ) {
+        let values: Vec<f32> = picks.iter().map(|p| p.get(&few) * 10f32.powi(magnitude)).collect();
+        // Below a thousandth the f16 scales themselves run out of digits.
+        let peak = values.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
+        for format in BLOCK_FORMATS {
+            let got = dequantize(*format, &quantize(*format, &values));
+            for (got, want) in got.iter().zip(&values) {
+                prop_assert!((got - want).abs() <= 0.55 * peak, "{}: {got} for {want}", format.dtype());
+            }
         }
     }
 }

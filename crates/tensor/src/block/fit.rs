@@ -10,7 +10,7 @@ use super::bits::through_f16;
 /// Elements of a super-block, the block of the K formats.
 const SUPER_BLOCK: usize = 256;
 /// Candidates on either side of the obvious scale.
-const REACH: i32 = 9;
+const REACH: i32 = 12;
 
 /// The value of largest magnitude, the first of equals, with its sign.
 pub(super) fn peak(values: &[f32]) -> f32 {
@@ -37,48 +37,32 @@ pub(super) fn round_to(x: f32, low: f32, high: f32) -> f32 {
 /// `code` rounds to the nearest code. The candidates map the peak to the lowest code and to points around it,
 /// `step` apart.
 pub(super) fn scale(values: &[f32], step: f32, code: impl Fn(f32) -> f32) -> f32 {
-    let peak = peak(values);
+    let to_code = inverse(peak(values));
     let (mut best_score, mut best) = (0.0, 0.0);
     for k in -REACH..=REACH {
-        let to_code = code(f32::MIN) + step * k as f32;
-        let (mut xq, mut qq) = (0.0, 0.0);
-        for value in values {
-            let x = value / peak;
-            let q = code(x * to_code);
-            xq += x * x * x * q;
-            qq += x * x * q * q;
-        }
+        let to_code = to_code * (code(f32::MIN) + step * k as f32);
+        let Sums { xq, qq, .. } = Sums::of(values, |v| code(v * to_code));
         if xq * xq > best_score * qq {
             (best_score, best) = (xq * xq / qq, xq / qq);
         }
     }
-    best * peak
+    best as f32
 }
 
 /// The scale and the minimum, both at least 0, for which `scale * q - min` with `q` in `0..=top` lies nearest to
 /// the values.
 pub(super) fn scale_and_min(values: &[f32], top: f32) -> (f32, f32) {
     let (low, high) = range(values);
-    let (low, span) = (low.min(0.0), high.max(0.0) - low.min(0.0));
-    let mean_square = values.iter().map(|v| v * v).sum::<f32>() / values.len() as f32;
-    let floor_weight = mean_square.sqrt();
+    let low = low.min(0.0);
     let (mut best_score, mut best) = (f64::MIN, (0.0, 0.0));
     for k in -REACH..=REACH {
-        let to_code = (top + 0.1 * k as f32) * inverse(span);
-        let [mut w, mut x, mut q, mut xq, mut qq] = [0.0; 5];
-        for &v in values {
-            let weight = f64::from(floor_weight + v.abs());
-            let (value, code) = (f64::from(v), f64::from(round_to((v - low) * to_code, 0.0, top)));
-            w += weight;
-            x += weight * value;
-            q += weight * code;
-            xq += weight * value * code;
-            qq += weight * code * code;
-        }
+        let to_code = (top + 0.1 * k as f32) * inverse(high - low);
+        let Sums { w, x, q, xq, qq } = Sums::of(values, |v| round_to((v - low) * to_code, 0.0, top));
         let determinant = w * qq - q * q;
         let (mut s, mut m) = ((w * xq - x * q) / determinant, (q * xq - x * qq) / determinant);
-        if !(m >= 0.0 && s >= 0.0) {
-            (s, m) = if qq > 0.0 { ((xq / qq).max(0.0), 0.0) } else { (0.0, (-x / w).max(0.0)) };
+        // One code for all values leaves nothing to solve; a negative minimum is not allowed, so do without.
+        if !(s >= 0.0 && m >= 0.0 && determinant > 1e-9 * w * qq) {
+            (s, m) = if xq > 0.0 { (xq / qq, 0.0) } else { (0.0, (-x / w).max(0.0)) };
         }
         let score = s * xq - m * x;
         if score > best_score {
@@ -86,6 +70,33 @@ pub(super) fn scale_and_min(values: &[f32], top: f32) -> (f32, f32) {
         }
     }
     best
+}
+
+/// What a least-squares fit of codes `q` to values `x` needs: sums of weights and of weighted products.
+struct Sums {
+    w: f64,
+    x: f64,
+    q: f64,
+    xq: f64,
+    qq: f64,
+}
+
+impl Sums {
+    /// A value weighs its magnitude plus the root mean square of all.
+    fn of(values: &[f32], code: impl Fn(f32) -> f32) -> Sums {
+        let mean_square = values.iter().map(|v| v * v).sum::<f32>() / values.len() as f32;
+        let floor = mean_square.sqrt();
+        let mut sums = Sums { w: 0.0, x: 0.0, q: 0.0, xq: 0.0, qq: 0.0 };
+        for &v in values {
+            let (w, x, q) = (f64::from(v.abs() + floor), f64::from(v), f64::from(code(v)));
+            sums.w += w;
+            sums.x += w * x;
+            sums.q += w * q;
+            sums.xq += w * x * q;
+            sums.qq += w * q * q;
+        }
+        sums
+    }
 }
 
 /// A super-block whose elements are `(d * scale[g]) * q - (dmin * min[g])`; `d` and `dmin` are f16 numbers.

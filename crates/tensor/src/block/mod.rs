@@ -8,14 +8,22 @@
 mod bits;
 mod fit;
 mod float;
+mod iq4_nl;
+mod iq4_xs;
 mod k_scales;
+mod mxfp4;
+mod q2_k;
+mod q3_k;
 mod q4_0;
 mod q4_1;
 mod q4_k;
 mod q5_0;
+mod q5_1;
 mod q5_k;
 mod q6_k;
 mod q8_0;
+mod tq1_0;
+mod tq2_0;
 
 use crate::DType;
 
@@ -24,13 +32,21 @@ pub static BLOCK_FORMATS: &[&dyn BlockFormat] = &[
     &float::BF16,
     &float::F16,
     &float::F32,
+    &iq4_nl::IQ4NL,
+    &iq4_xs::IQ4XS,
+    &mxfp4::MXFP4,
+    &q2_k::Q2K,
+    &q3_k::Q3K,
     &q4_0::Q4_0,
     &q4_1::Q4_1,
     &q4_k::Q4K,
     &q5_0::Q5_0,
+    &q5_1::Q5_1,
     &q5_k::Q5K,
     &q6_k::Q6K,
     &q8_0::Q8_0,
+    &tq1_0::TQ1_0,
+    &tq2_0::TQ2_0,
 ];
 
 /// One format of weights. The methods take exactly one block; callers loop, and panic here if they cut it short.
