@@ -44,6 +44,11 @@ pub fn tune_malloc() {
     sys::tune_malloc(OWN_PAGES);
 }
 
+/// Gives the pages of freed heap back that smaller pieces kept between them. Call it after a load, not in a loop.
+pub fn trim_heap() {
+    sys::trim_heap();
+}
+
 /// What the allocator takes for `size` bytes: a word of header and steps of two words; from [`OWN_PAGES`] on,
 /// two words and whole pages.
 fn footprint(size: usize) -> u64 {

@@ -21,7 +21,7 @@ mod region;
 mod sys;
 mod threads;
 
-pub use alloc::{CountingAlloc, allocations, heap_in_use, heap_peak, tune_malloc};
+pub use alloc::{CountingAlloc, allocations, heap_in_use, heap_peak, trim_heap, tune_malloc};
 pub use budget::{Budget, Source};
 pub use error::Error;
 pub use fault::{Fault, fail_read_after};

@@ -77,7 +77,9 @@ pub fn kernel_overhead(threads: usize, mapped: u64) -> u64 {
     const THREAD: u64 = crate::threads::KERNEL_PER_THREAD as u64;
     /// Charged to a group at once by a CPU that needs one page: 64 pages.
     const BATCH: u64 = 64 * 4096;
-    let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
+    // A thread wanders, but not over all of a large machine.
+    let cpus =
+        std::thread::available_parallelism().map_or(1, usize::from).min(threads.saturating_mul(2)) as u64;
     // Eight bytes a page, in tables of 4 KiB that are seldom full.
     let tables = (mapped / 512).saturating_add(64 << 10);
     let stacks = (threads as u64).saturating_mul(THREAD);

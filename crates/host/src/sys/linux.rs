@@ -161,6 +161,15 @@ pub(crate) fn tune_malloc(own_pages: usize) {
     let _ = own_pages;
 }
 
+/// Gives freed heap back to the kernel.
+pub(crate) fn trim_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes no memory of ours and touches only what is free.
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}
+
 /// Moves the child that `command` will start into the groups whose `cgroup.procs` these are, before it runs.
 pub(crate) fn join_groups(command: &mut Command, groups: Vec<File>) {
     let join = move || groups.iter().try_for_each(|group| (&*group).write_all(b"0"));

@@ -104,6 +104,9 @@ pub(crate) fn physical_cores() -> Option<usize> {
 /// The system's allocator has no settings that pintpot knows.
 pub(crate) fn tune_malloc(_own_pages: usize) {}
 
+/// The system's allocator takes no such wish.
+pub(crate) fn trim_heap() {}
+
 /// Never called: there are no groups to join.
 pub(crate) fn join_groups(_command: &mut Command, _groups: Vec<File>) {}
 
