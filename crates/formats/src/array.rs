@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use host::ReadAt;
 
+use crate::limits::heap_block;
 use crate::reader::{Reader, STRING_MAX};
 use crate::{Error, Value};
 
@@ -170,7 +171,7 @@ impl ArrayRef {
     /// Heap bytes held.
     pub(crate) fn heap_bytes(&self) -> u64 {
         match &self.place {
-            Place::Held(encoded) => encoded.len() as u64,
+            Place::Held(encoded) => heap_block(encoded.len()),
             Place::File { .. } => 0,
         }
     }

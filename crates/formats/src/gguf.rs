@@ -108,7 +108,7 @@ fn read_metadata(
     builder.reserve(count, meter)?;
     for _ in 0..count {
         let key: Box<str> = reader.text(NAME_MAX)?.into();
-        meter.charge(key.len() as u64, 1)?;
+        meter.charge_block(key.len())?;
         let id = reader.u32()?;
         let value = match Element::from_gguf_id(id) {
             Some(element) => element.read(reader)?,
@@ -168,7 +168,7 @@ fn read_tensors(
     tensors.reserve_exact(usize::try_from(count).unwrap_or(0));
     for _ in 0..count {
         let name: Box<str> = reader.text(NAME_MAX)?.into();
-        meter.charge(name.len() as u64, 1)?;
+        meter.charge_block(name.len())?;
         let shape = read_shape(reader, &name)?;
         let id = reader.u32()?;
         let offset = reader.u64()?;

@@ -20,6 +20,15 @@ impl Default for Limits {
     }
 }
 
+/// What a block of `len` bytes takes from the heap: nothing if empty, otherwise the allocator's word and rounding too.
+pub(crate) fn heap_block(len: usize) -> u64 {
+    const WORD: usize = size_of::<usize>();
+    match len {
+        0 => 0,
+        _ => len.saturating_add(WORD).max(4 * WORD).next_multiple_of(2 * WORD) as u64,
+    }
+}
+
 /// Counts what a parse has taken.
 #[derive(Debug)]
 pub(crate) struct Meter {
@@ -42,6 +51,11 @@ impl Meter {
             }
             _ => Err(Error::HeaderTooLarge { limit: self.limit }),
         }
+    }
+
+    /// Takes a block of `len` bytes that stands on its own.
+    pub(crate) fn charge_block(&mut self, len: usize) -> Result<(), Error> {
+        self.charge(heap_block(len), 1)
     }
 
     /// Makes room for one more item, charging what the list grows by and, while it grows, its old self.

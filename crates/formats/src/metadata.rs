@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::limits::Meter;
+use crate::limits::{Meter, heap_block};
 use crate::{ArrayRef, Element, Error, Number};
 
 /// A value of a key. Integers and floats are widened.
@@ -38,7 +38,7 @@ impl Value {
     pub(crate) fn heap_bytes(&self) -> u64 {
         match self {
             Value::Array(array) => array.heap_bytes(),
-            Value::Str(text) => text.len() as u64,
+            Value::Str(text) => heap_block(text.len()),
             Value::Bool(_) | Value::F64(_) | Value::I64(_) | Value::U64(_) => 0,
         }
     }
@@ -87,7 +87,8 @@ impl Metadata {
 
     /// Heap bytes held.
     pub fn heap_bytes(&self) -> u64 {
-        let inner: u64 = self.entries.iter().map(|(key, value)| key.len() as u64 + value.heap_bytes()).sum();
+        let inner: u64 =
+            self.entries.iter().map(|(key, value)| heap_block(key.len()) + value.heap_bytes()).sum();
         (self.entries.capacity() * size_of::<(Box<str>, Value)>()) as u64 + inner
     }
 }
@@ -108,7 +109,7 @@ impl Builder {
 
     /// Adds an entry and charges it, with all that lies behind it.
     pub(crate) fn add(&mut self, key: &str, value: Value, meter: &mut Meter) -> Result<(), Error> {
-        meter.charge(key.len() as u64 + value.heap_bytes(), 1)?;
+        meter.charge(heap_block(key.len()) + value.heap_bytes(), 1)?;
         meter.make_room(&mut self.entries)?;
         self.push(key.into(), value);
         Ok(())

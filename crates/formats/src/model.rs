@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use tensor::{DType, Shape};
 
-use crate::limits::Meter;
+use crate::limits::{Meter, heap_block};
 use crate::metadata::Metadata;
 use crate::{ArrayRef, Error, Value};
 
@@ -138,9 +138,9 @@ impl ModelFile {
         let tables = self.tensors.capacity() * size_of::<TensorInfo>()
             + self.by_name.capacity() * size_of::<u32>()
             + self.files.capacity() * size_of::<FilePart>();
-        let names: usize = self.tensors.iter().map(|tensor| tensor.name.len()).sum();
-        let paths: usize = self.files.iter().map(|file| file.path.as_os_str().len()).sum();
-        (tables + names + paths + self.architecture.len()) as u64 + self.metadata.heap_bytes()
+        let names: u64 = self.tensors.iter().map(|tensor| heap_block(tensor.name.len())).sum();
+        let paths: u64 = self.files.iter().map(|file| heap_block(file.path.as_os_str().len())).sum();
+        tables as u64 + names + paths + heap_block(self.architecture.len()) + self.metadata.heap_bytes()
     }
 
     /// The long arrays, by key: what a caller may want to stream from [`ModelFile::files`].

@@ -87,7 +87,7 @@ fn note_shard(shards: &mut Vec<Box<str>>, shard: &str, meter: &mut Meter) -> Res
     if shards.len() >= SHARDS_MAX {
         return Err(Error::Count { what: "files in an index", count: SHARDS_MAX as u64 + 1, offset: 0 });
     }
-    meter.charge(shard.len() as u64, 1)?;
+    meter.charge_block(shard.len())?;
     meter.make_room(shards)?;
     shards.insert(place, shard.into());
     Ok(())
@@ -153,7 +153,7 @@ impl Table<'_> {
             return Err(Error::UnsupportedDType { tensor: tensor(), dtype: entry.dtype.clone() });
         };
         let shape = entry.shape.check().map_err(|source| Error::Shape { tensor: tensor(), source })?;
-        self.meter.charge(name.len() as u64, 1)?;
+        self.meter.charge_block(name.len())?;
         self.meter.make_room(self.tensors)?;
         let (start, end) = entry.data_offsets;
         let mut info = TensorInfo { name: tensor(), dtype, shape, file: self.file, range: start..start };
