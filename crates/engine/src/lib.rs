@@ -1,1 +1,46 @@
-//! stub
+//! pintpot runs neural networks in the memory you give it.
+//!
+//! What it is: the Rust API (floor 6): an [`Engine`] with a budget, a [`Model`] in it, answers out of it. What it is not:
+//! a program; the shells turn words and routes into these calls. The one design choice: one [`host::Ledger`] for the
+//! whole process, filled with what the planner predicted before anything is loaded, so that a model that does not fit
+//! is refused and one that fits stays inside.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), pintpot::Error> {
+//! let engine = pintpot::Engine::builder().memory("64MiB".parse()?).build()?;
+//! let mut model = engine.load("model.gguf".as_ref(), &pintpot::LoadOptions::default())?;
+//! let prompt = model.encode_chat(&[pintpot::Message::new("user", "What is the capital of France?")])?;
+//! model.generate(&prompt, &pintpot::GenerateOptions::default(), &mut |text| {
+//!     print!("{text}");
+//!     pintpot::Flow::Continue
+//! })?;
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod digest;
+mod engine;
+mod error;
+mod eval;
+mod generate;
+mod load;
+mod measure;
+mod model;
+mod sampler;
+mod vocabulary;
+
+pub use digest::Digest;
+pub use engine::{Builder, Engine};
+pub use error::{Error, Trouble};
+pub use eval::{EvalOptions, Evaluation};
+pub use generate::{Completion, Finish, Flow, GenerateOptions, Timing};
+pub use host::{Budget, Ledger, Memory, Part, format_bytes};
+pub use load::{LoadOptions, Opened};
+pub use measure::measure;
+pub use memory::KvFormat;
+pub use model::Model;
+pub use planner::{Bound, Forecast, Line, Placement, Profile, Refusal};
+pub use processors::text::Message;
+pub use sampler::{Sampler, Sampling};

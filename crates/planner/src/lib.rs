@@ -1,1 +1,19 @@
-//! stub
+//! The decision: from a graph, a machine and a budget to a placement, or a refusal that says what would work.
+//!
+//! What it is: sizes, residency, chunk and window, predicted bytes and seconds, and the words for them. What it is not:
+//! a doer; nothing here reads a weight or takes memory. The one design choice: the smallest budget is found by the
+//! very function that places a model in a large one, so that what a refusal names is sure to run.
+
+#![forbid(unsafe_code)]
+
+mod cost;
+mod placement;
+mod profile;
+mod request;
+mod search;
+
+pub use cost::{Bound, Forecast};
+pub use placement::{Line, Placement};
+pub use profile::Profile;
+pub use request::{Fixed, Request};
+pub use search::{Refusal, place, smallest};

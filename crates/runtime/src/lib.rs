@@ -1,1 +1,19 @@
-//! stub
+//! Does what was planned: walks a graph's nodes over an arena, a store of weights and the caches of sequences.
+//!
+//! What it is: [`Executor::step`]. What it is not: a decision; sizes, residency and order come from above. The one
+//! design choice: a step is rows of many sequences with their positions ([`Batch`]), so that prefill, decoding and, later,
+//! serving and speculation are one path. Nothing inside a step allocates.
+
+#![forbid(unsafe_code)]
+
+mod arena;
+mod batch;
+mod error;
+mod executor;
+mod ops;
+mod stats;
+
+pub use batch::{Batch, Sequence, Span, Wanted};
+pub use error::Error;
+pub use executor::{Executor, Parts};
+pub use stats::{Phase, StepStats};

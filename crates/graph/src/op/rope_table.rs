@@ -70,9 +70,8 @@ impl RopeTable {
         }
     }
 
-    /// Writes the row of one position: cosines, then sines. `frequencies` are [`RopeTable::frequencies`].
-    pub fn fill(position: u32, frequencies: &[f64], row: &mut [f32]) {
-        let (cosines, sines) = row.split_at_mut(frequencies.len());
+    /// Writes the cosines and sines of one position. `frequencies` are [`RopeTable::frequencies`].
+    pub fn fill(position: u32, frequencies: &[f64], cosines: &mut [f32], sines: &mut [f32]) {
         for ((c, s), f) in cosines.iter_mut().zip(sines).zip(frequencies) {
             let (sine, cosine) = libm::sincos(f64::from(position) * f);
             (*c, *s) = (cosine as f32, sine as f32);
@@ -100,7 +99,8 @@ impl Operator for RopeTable {
         let width = self.dims as usize;
         let mut out = vec![0.0; inputs[0].data.len() * width];
         for (row, &position) in out.chunks_mut(width).zip(&inputs[0].data) {
-            RopeTable::fill(position as u32, &frequencies, row);
+            let (cosines, sines) = row.split_at_mut(frequencies.len());
+            RopeTable::fill(position as u32, &frequencies, cosines, sines);
         }
         Tensor::new(inputs[0].data.len(), width, out)
     }

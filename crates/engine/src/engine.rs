@@ -1,0 +1,118 @@
+//! The engine: a budget, the account of it, and threads.
+
+use crate::{Error, Opened};
+use host::{Budget, Ledger, Memory, default_threads};
+use kernels::KernelSet;
+use planner::Profile;
+
+/// A budget and the account of it. Models are opened, planned and loaded in it.
+pub struct Engine {
+    pub(crate) ledger: Ledger,
+    pub(crate) budget: Budget,
+    pub(crate) threads: usize,
+    pub(crate) kernels: &'static KernelSet,
+    pub(crate) profile: Profile,
+}
+
+/// Settings of an engine.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    memory: Memory,
+    threads: Option<usize>,
+    isa: Option<String>,
+    profile: Option<Profile>,
+}
+
+impl Builder {
+    /// The budget of the whole process; [`Memory::Auto`] if not said.
+    pub fn memory(mut self, memory: Memory) -> Builder {
+        self.memory = memory;
+        self
+    }
+
+    /// Threads that compute; all physical cores if not said.
+    pub fn threads(mut self, threads: Option<usize>) -> Builder {
+        self.threads = threads;
+        self
+    }
+
+    /// Instruction set of the kernels, by name; the best there is if not said.
+    pub fn isa(mut self, isa: Option<String>) -> Builder {
+        self.isa = isa;
+        self
+    }
+
+    /// What is known of this machine; a guess if not said.
+    pub fn profile(mut self, profile: Option<Profile>) -> Builder {
+        self.profile = profile;
+        self
+    }
+
+    /// Resolves the budget and opens the account.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for zero threads, [`Error::Isa`] for kernels that this machine lacks, [`Error::Host`] if the
+    /// system does not tell how much memory there is.
+    pub fn build(self) -> Result<Engine, Error> {
+        let threads = self.threads.unwrap_or_else(default_threads);
+        if threads == 0 || threads > 1024 {
+            let (option, expected) = ("--threads", "from 1 to 1024");
+            return Err(Error::Option { option, value: threads.to_string(), expected });
+        }
+        let kernels = match self.isa {
+            None => kernels::best(),
+            Some(name) => kernels::available().find(|k| k.name() == name).ok_or_else(|| {
+                let names: Vec<&str> = kernels::available().map(|k| k.name()).collect();
+                Error::Isa { name, available: names.join(", ") }
+            })?,
+        };
+        let budget = self.memory.resolve()?;
+        let profile = self.profile.unwrap_or_else(|| Profile::guess(threads as u32));
+        Ok(Engine { ledger: Ledger::new(budget.bytes), budget, threads, kernels, profile })
+    }
+}
+
+impl Engine {
+    /// Settings to start from.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The budget in force.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// The account.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// What is known of this machine.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// Replaces what is known of this machine, for example by a measurement of the very disk that holds a model.
+    pub fn set_profile(&mut self, profile: Profile) {
+        self.profile = profile;
+    }
+
+    /// Threads that compute.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Name of the instruction set in use.
+    pub fn isa(&self) -> &'static str {
+        self.kernels.name()
+    }
+
+    /// What is in a model file, without loading it.
+    ///
+    /// # Errors
+    /// A file that is damaged, unknown or unsupported.
+    pub fn open(&self, path: &std::path::Path) -> Result<Opened, Error> {
+        Opened::from_path(path)
+    }
+}

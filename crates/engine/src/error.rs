@@ -1,0 +1,150 @@
+//! Everything that can go wrong between a file and an answer, and what class of trouble it is.
+
+use planner::Refusal;
+
+/// Why the engine could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The budget is too small; nothing was loaded.
+    #[error("the model cannot run in this budget: {0}")]
+    Refused(Box<Refusal>),
+    /// The file is damaged or not supported.
+    #[error(transparent)]
+    File(#[from] formats::Error),
+    /// The architecture is not supported, or its settings make no sense.
+    #[error(transparent)]
+    Model(#[from] models::Error),
+    /// The tokenizer or the chat template.
+    #[error(transparent)]
+    Text(#[from] processors::Error),
+    /// Memory or flash failed.
+    #[error(transparent)]
+    Memory(#[from] ::memory::Error),
+    /// A step failed.
+    #[error(transparent)]
+    Run(#[from] runtime::Error),
+    /// The machine refused.
+    #[error(transparent)]
+    Host(#[from] host::Error),
+    /// A size that is none.
+    #[error(transparent)]
+    Size(#[from] host::MemoryParseError),
+    /// There is nothing to answer.
+    #[error("the prompt is empty; say something, or pass a prompt with -p")]
+    EmptyPrompt,
+    /// The prompt does not fit the context.
+    #[error(
+        "the prompt has {tokens} tokens, but the context holds {context}; use a shorter prompt or a larger context (-c), \
+         which needs more memory"
+    )]
+    PromptTooLong {
+        /// Tokens of the prompt.
+        tokens: usize,
+        /// Tokens of the context.
+        context: u32,
+    },
+    /// More context than the model was made for.
+    #[error(
+        "a context of {asked} tokens was asked for, but the model was made for {most}; use -c {most} or less"
+    )]
+    ContextTooLong {
+        /// Tokens asked for.
+        asked: u32,
+        /// Tokens that the model was made for.
+        most: u32,
+    },
+    /// The file has no vocabulary.
+    #[error("the file has no tokenizer ('{key}' is missing); text needs one")]
+    NoTokenizer {
+        /// The key that was looked for.
+        key: &'static str,
+    },
+    /// The vocabulary and the matrix disagree.
+    #[error(
+        "damaged file: {tokens} tokens, but the vocabulary matrix has {rows} rows; download the file again"
+    )]
+    VocabularySize {
+        /// Tokens in the tokenizer.
+        tokens: usize,
+        /// Rows of the matrix.
+        rows: u32,
+    },
+    /// An option that makes no sense.
+    #[error("{option} is {value}; it must be {expected}")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// What it was.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// No kernels of that name on this machine.
+    #[error("no kernels named '{name}' on this machine; there are {available}")]
+    Isa {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        available: String,
+    },
+    /// Reference logits that do not fit the model.
+    #[error("the reference logits do not fit: {what}")]
+    Reference {
+        /// What is wrong, in words.
+        what: String,
+    },
+}
+
+/// What class of trouble an error is; the program's exit codes follow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It did not work.
+    Failure,
+    /// The user asked for something that cannot be.
+    Usage,
+    /// The budget.
+    Budget,
+    /// The model is not supported.
+    Unsupported,
+    /// The file is damaged.
+    Damaged,
+}
+
+impl Error {
+    /// The class of this error.
+    pub fn trouble(&self) -> Trouble {
+        match self {
+            Error::Refused(_) => Trouble::Budget,
+            Error::File(e) => file_trouble(e),
+            Error::Model(models::Error::File(e)) => file_trouble(e),
+            Error::Model(models::Error::UnknownArchitecture { .. } | models::Error::Unsupported { .. })
+            | Error::Model(models::Error::UnsupportedType { .. })
+            | Error::NoTokenizer { .. } => Trouble::Unsupported,
+            Error::Model(_) | Error::VocabularySize { .. } => Trouble::Damaged,
+            Error::Host(host::Error::Refused(_)) => Trouble::Budget,
+            Error::Memory(::memory::Error::Host(host::Error::Refused(_))) => Trouble::Budget,
+            Error::Size(_)
+            | Error::EmptyPrompt
+            | Error::PromptTooLong { .. }
+            | Error::ContextTooLong { .. }
+            | Error::Option { .. }
+            | Error::Isa { .. } => Trouble::Usage,
+            _ => Trouble::Failure,
+        }
+    }
+}
+
+fn file_trouble(error: &formats::Error) -> Trouble {
+    match error.kind() {
+        formats::Kind::Damaged => Trouble::Damaged,
+        formats::Kind::Unsupported => Trouble::Unsupported,
+        _ => Trouble::Failure,
+    }
+}
+
+impl From<host::Refused> for Error {
+    fn from(refused: host::Refused) -> Error {
+        Error::Host(refused.into())
+    }
+}

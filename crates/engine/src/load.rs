@@ -1,0 +1,192 @@
+//! From a path to a model that can answer: open, plan, reserve, load.
+
+use crate::{Engine, Error, Model, vocabulary};
+use ::memory::{KvCache, KvFormat, Residency, WeightStore};
+use formats::{Limits, ModelFile};
+use host::{FlashFile, Part, Pool, Reservation};
+use kernels::Cpu;
+use models::Decoder;
+use planner::{Fixed, Line, Placement, Refusal, Request};
+use processors::text::{Counts, Kind, Tokenizer};
+use runtime::{Executor, Parts, Sequence};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Contexts that are tried if the user names none, largest first.
+const CONTEXTS: [u32; 4] = [4096, 2048, 1024, 512];
+/// Small allocations that a run makes after it was planned: program of the executor, tile lists, text.
+const HEAP_AHEAD: u64 = 768 << 10;
+/// Pages of the program that will be touched after it was planned.
+const PROGRAM_AHEAD: u64 = 1 << 20;
+
+/// How a model is to be loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Tokens that a conversation may have. If not said: what the model was made for, at most 4,096, or the largest
+    /// of 2,048, 1,024 and 512 that fits the budget.
+    pub context: Option<u32>,
+    /// How keys and values are stored.
+    pub kv: KvFormat,
+    /// Rows of a step whose logits are wanted: 1 to generate; more lets texts be judged faster.
+    pub logit_rows: Option<u32>,
+}
+
+/// A model file that was read but not loaded.
+pub struct Opened {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its header.
+    pub file: ModelFile,
+    /// Its computation.
+    pub decoder: Decoder,
+    pub(crate) files: Vec<Arc<FlashFile>>,
+    kind: Kind,
+    counts: Counts,
+}
+
+impl Opened {
+    pub(crate) fn from_path(path: &Path) -> Result<Opened, Error> {
+        let file = formats::open(path, Limits::default())?;
+        let decoder = models::build(&file)?;
+        let (kind, counts) = vocabulary::measure(&file)?;
+        if counts.tokens > decoder.vocabulary as usize {
+            return Err(Error::VocabularySize { tokens: counts.tokens, rows: decoder.vocabulary });
+        }
+        let files = file.files.iter().map(|part| Ok(Arc::new(FlashFile::open(&part.path)?)));
+        let files = files.collect::<Result<Vec<_>, host::Error>>()?;
+        Ok(Opened { path: path.to_path_buf(), file, decoder, files, kind, counts })
+    }
+
+    /// Bytes that the tokenizer will take.
+    pub fn tokenizer_bytes(&self) -> u64 {
+        Tokenizer::estimate(self.kind, self.counts) as u64
+    }
+
+    /// Bytes of all tensors.
+    pub fn weight_bytes(&self) -> u64 {
+        self.file.tensor_bytes()
+    }
+
+    fn align(&self) -> usize {
+        self.files.iter().map(|f| f.align()).max().unwrap_or(1)
+    }
+}
+
+impl Engine {
+    /// Where everything of a model would lie in this engine's budget, or why it does not fit.
+    ///
+    /// # Errors
+    /// [`Error::ContextTooLong`]; a model that cannot be tiled. A budget that is too small is the inner error.
+    pub fn plan(&self, opened: &Opened, options: &LoadOptions) -> Result<Result<Placement, Refusal>, Error> {
+        self.plan_in(opened, options, self.budget.bytes)
+    }
+
+    /// As [`Engine::plan`], for another budget.
+    pub fn plan_in(
+        &self,
+        opened: &Opened,
+        options: &LoadOptions,
+        budget: u64,
+    ) -> Result<Result<Placement, Refusal>, Error> {
+        let most = opened.decoder.spec.context;
+        let contexts: &[u32] = match &options.context {
+            Some(0) => {
+                return Err(Error::Option { option: "-c", value: "0".into(), expected: "at least 1" });
+            }
+            Some(asked) if *asked > most => {
+                return Err(Error::ContextTooLong { asked: *asked, most });
+            }
+            Some(asked) => std::slice::from_ref(asked),
+            None => &CONTEXTS,
+        };
+        let mut refusal = None;
+        for &context in contexts {
+            let request = self.request(opened, options, context.min(most), budget);
+            match planner::place(&request, &self.profile)? {
+                Ok(placement) => return Ok(Ok(placement)),
+                Err(refused) => refusal = Some(refused),
+            }
+        }
+        match refusal {
+            Some(refused) => Ok(Err(refused)),
+            None => Err(Error::Option { option: "-c", value: String::new(), expected: "at least 1" }),
+        }
+    }
+
+    fn request<'a>(
+        &self,
+        opened: &'a Opened,
+        options: &LoadOptions,
+        context: u32,
+        budget: u64,
+    ) -> Request<'a> {
+        let program = (host::resident().file + PROGRAM_AHEAD).min(host::program_bytes().max(PROGRAM_AHEAD));
+        let fixed = Fixed {
+            program,
+            threads: self.threads as u32,
+            heap: host::heap_in_use() as u64 + HEAP_AHEAD,
+            tokenizer: opened.tokenizer_bytes(),
+            scratch: (Cpu::SCRATCH_BYTES * self.threads) as u64,
+        };
+        Request {
+            graph: &opened.decoder.graph,
+            file: &opened.file,
+            context,
+            kv: options.kv,
+            logit_rows: options.logit_rows.unwrap_or(1).max(1),
+            budget,
+            align: opened.align(),
+            fixed,
+        }
+    }
+
+    /// Loads a model, or refuses before a weight is read.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if it does not fit the budget; otherwise what is wrong with the file or the disk.
+    pub fn load(&self, path: &Path, options: &LoadOptions) -> Result<Model, Error> {
+        self.load_opened(self.open(path)?, options)
+    }
+
+    /// As [`Engine::load`], for a file that was already opened.
+    pub fn load_opened(&self, opened: Opened, options: &LoadOptions) -> Result<Model, Error> {
+        let placement = match self.plan(&opened, options)? {
+            Ok(placement) => placement,
+            Err(refused) => return Err(Error::Refused(Box::new(refused))),
+        };
+        host::drop_program_pages();
+        let pool = Pool::new(&self.ledger, self.threads)?;
+        let reserved = self.reserve_lines(&placement)?;
+        let tokenizer = vocabulary::tokenizer(&opened.file, &opened.files)?;
+        let template = vocabulary::template(&opened.file, &tokenizer)?;
+        let Opened { file, decoder, files, .. } = opened;
+        let graph = Arc::new(decoder.graph);
+        let residency = Residency {
+            tiling: placement.tiling.clone(),
+            resident: &placement.resident,
+            window_bytes: placement.window_bytes,
+            options: placement.stream,
+        };
+        let store = WeightStore::new(&self.ledger, &graph, &file, files, residency)?;
+        let cpu = Cpu::new(self.kernels, pool, &self.ledger)?;
+        let context = placement.context;
+        let cache = KvCache::new(&self.ledger, &graph, placement.kv, context, placement.bounds.rows)?;
+        let parts = Parts { graph, plan: placement.plan.clone(), store, cpu };
+        let executor = Executor::new(&self.ledger, parts)?;
+        Ok(Model::new(executor, Sequence::new(cache, context), tokenizer, template, placement, reserved))
+    }
+
+    /// Holds the lines of the account that nobody else reserves.
+    fn reserve_lines(&self, placement: &Placement) -> Result<Vec<Reservation>, Error> {
+        let lines = placement.lines.iter().filter(|l| {
+            matches!(l.part, Part::Program | Part::Kernel | Part::Heap | Part::Tokenizer | Part::Slack)
+        });
+        let held = self.ledger.lines();
+        lines
+            .map(|&Line { part, bytes }| {
+                let already = held.iter().find(|(p, _)| *p == part).map_or(0, |(_, bytes)| *bytes);
+                Ok(self.ledger.reserve(part, bytes.saturating_sub(already))?)
+            })
+            .collect()
+    }
+}

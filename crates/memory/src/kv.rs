@@ -1,0 +1,139 @@
+//! Keys and values of one sequence: a place for every position that can still be read.
+//!
+//! Layers that see everything have a slot for each position of the context; layers with a window have a ring. The
+//! number of slots is a multiple of 64, so that tiles of keys at absolute positions never wrap inside a tile.
+
+use crate::Error;
+use graph::{Graph, State, StateId, StateKind};
+use host::{Ledger, Part, Region};
+use std::ops::Range;
+
+/// How keys and values are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KvFormat {
+    /// Half precision: the default at every budget.
+    #[default]
+    F16,
+    /// Q8_0 blocks along a head: about half the bytes; changes the answer a little, so it is the user's choice.
+    Q8_0,
+}
+
+impl KvFormat {
+    /// Bytes of `elements` of a head.
+    pub fn bytes(self, elements: u64) -> u64 {
+        match self {
+            KvFormat::F16 => elements * 2,
+            KvFormat::Q8_0 => elements.div_ceil(32) * 34,
+        }
+    }
+
+    /// The name that `--kv` takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            KvFormat::F16 => "f16",
+            KvFormat::Q8_0 => "q8_0",
+        }
+    }
+}
+
+/// Slots of a state for a context of `context` tokens fed in steps of at most `step` rows.
+pub fn slots_of(state: &State, context: u32, step: u32) -> u32 {
+    let needed = match state.kind {
+        StateKind::Append => context,
+        StateKind::Ring { window } => context.min(window.saturating_add(step)),
+    };
+    needed.next_multiple_of(64)
+}
+
+/// Keys and values of one sequence, all layers.
+pub struct KvCache {
+    region: Region,
+    format: KvFormat,
+    layers: Vec<Layer>,
+}
+
+struct Layer {
+    slots: u32,
+    keys: Range<usize>,
+    values: Range<usize>,
+}
+
+impl KvCache {
+    /// Bytes for `context` tokens fed in steps of at most `step` rows.
+    pub fn bytes(graph: &Graph, format: KvFormat, context: u32, step: u32) -> u64 {
+        graph.states.iter().map(|s| 2 * half_bytes(s, format, context, step)).sum()
+    }
+
+    /// An empty cache.
+    pub fn new(
+        ledger: &Ledger,
+        graph: &Graph,
+        format: KvFormat,
+        context: u32,
+        step: u32,
+    ) -> Result<KvCache, Error> {
+        let mut end = 0;
+        let layers = graph.states.iter().map(|state| {
+            let half = half_bytes(state, format, context, step) as usize;
+            let start = end;
+            end += 2 * half;
+            Layer {
+                slots: slots_of(state, context, step),
+                keys: start..start + half,
+                values: start + half..end,
+            }
+        });
+        let layers: Vec<Layer> = layers.collect();
+        Ok(KvCache { region: Region::new(ledger, Part::State, end.max(1))?, format, layers })
+    }
+
+    /// How it stores.
+    pub fn format(&self) -> KvFormat {
+        self.format
+    }
+
+    /// Slots of a layer: position `p` lies in slot `p % slots`.
+    pub fn slots(&self, state: StateId) -> usize {
+        self.layers[state.0 as usize].slots as usize
+    }
+
+    /// Keys and values of a layer, each (slots, kv_heads, head_dim).
+    pub fn split(&mut self, state: StateId) -> (&mut [u8], &mut [u8]) {
+        let layer = &self.layers[state.0 as usize];
+        let bytes = &mut self.region.as_mut_bytes()[layer.keys.start..layer.values.end];
+        bytes.split_at_mut(layer.keys.len())
+    }
+}
+
+fn half_bytes(state: &State, format: KvFormat, context: u32, step: u32) -> u64 {
+    let slots = u64::from(slots_of(state, context, step));
+    slots * u64::from(state.kv_heads) * format.bytes(u64::from(state.head_dim))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_hold_what_can_still_be_read() {
+        let all = State { kind: StateKind::Append, kv_heads: 1, head_dim: 64 };
+        let ring = State { kind: StateKind::Ring { window: 512 }, ..all };
+        let cases =
+            [(all, 300, 16, 320), (all, 4096, 512, 4096), (ring, 4096, 16, 576), (ring, 300, 16, 320)];
+        for (state, context, step, want) in cases {
+            assert_eq!(slots_of(&state, context, step), want, "{state:?} {context} {step}");
+        }
+    }
+
+    #[test]
+    fn halves_do_not_overlap() {
+        let mut graph = Graph::new();
+        let state = graph.state(State { kind: StateKind::Append, kv_heads: 2, head_dim: 32 });
+        let ledger = Ledger::new(1 << 20);
+        let mut cache = KvCache::new(&ledger, &graph, KvFormat::Q8_0, 100, 8).unwrap();
+        let (keys, values) = cache.split(state);
+        assert_eq!((keys.len(), values.len()), (128 * 2 * 34, 128 * 2 * 34));
+        keys.fill(1);
+        assert!(values.iter().all(|&b| b == 0));
+    }
+}

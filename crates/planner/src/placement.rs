@@ -1,0 +1,64 @@
+//! A decision that fits: what lies where, how much in all, and how fast.
+
+use crate::cost::Forecast;
+use ::memory::{KvFormat, Tiling};
+use graph::{Bounds, Plan};
+use host::{Part, StreamOptions};
+
+/// One line of the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// What it is for.
+    pub part: Part,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// Everything that the runtime needs to know.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    /// Rows of a step at most: the chunk in which a prompt is fed.
+    pub bounds: Bounds,
+    /// Where values live.
+    pub plan: Plan,
+    /// The order in which weights are read.
+    pub tiling: Tiling,
+    /// For each run of the tiling, whether it stays in memory.
+    pub resident: Vec<bool>,
+    /// Bytes of the window; all of it is given back after loading if everything stays.
+    pub window_bytes: u64,
+    /// How the window is read.
+    pub stream: StreamOptions,
+    /// Tokens that a sequence may have.
+    pub context: u32,
+    /// How keys and values are stored.
+    pub kv: KvFormat,
+    /// The account, in printing order; its sum is the predicted peak.
+    pub lines: Vec<Line>,
+    /// The budget that this was made for.
+    pub budget: u64,
+    /// How fast it will be.
+    pub forecast: Forecast,
+}
+
+impl Placement {
+    /// Predicted peak of the whole process, bytes.
+    pub fn peak(&self) -> u64 {
+        self.lines.iter().map(|l| l.bytes).sum()
+    }
+
+    /// Bytes of weights that stay.
+    pub fn resident_bytes(&self) -> u64 {
+        self.tiling.runs.iter().zip(&self.resident).filter(|(_, stays)| **stays).map(|(r, _)| r.bytes).sum()
+    }
+
+    /// Bytes of weights that a step with logits reads from flash.
+    pub fn streamed_bytes(&self) -> u64 {
+        self.tiling.bytes(true) - self.resident_bytes()
+    }
+
+    /// Bytes of one part of the account.
+    pub fn bytes_of(&self, part: Part) -> u64 {
+        self.lines.iter().filter(|l| l.part == part).map(|l| l.bytes).sum()
+    }
+}

@@ -1,0 +1,41 @@
+//! What is asked of the planner.
+
+use ::memory::KvFormat;
+use formats::ModelFile;
+use graph::Graph;
+
+/// A model, what the user wants of it, and what the process costs without it.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The computation.
+    pub graph: &'a Graph,
+    /// Where its weights lie.
+    pub file: &'a ModelFile,
+    /// Tokens that a sequence may have.
+    pub context: u32,
+    /// How keys and values are stored.
+    pub kv: KvFormat,
+    /// Logit rows of a step: 1 to generate, more to judge a text.
+    pub logit_rows: u32,
+    /// Bytes that may be used in all.
+    pub budget: u64,
+    /// Alignment of direct reads.
+    pub align: usize,
+    /// What does not depend on the placement.
+    pub fixed: Fixed,
+}
+
+/// Bytes that are needed whatever the placement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fixed {
+    /// Pages of the program.
+    pub program: u64,
+    /// Threads, whose stacks and kernel structures are counted.
+    pub threads: u32,
+    /// Small allocations: header, graph, plans, and what a run allocates.
+    pub heap: u64,
+    /// The vocabulary.
+    pub tokenizer: u64,
+    /// Scratch of the kernels.
+    pub scratch: u64,
+}

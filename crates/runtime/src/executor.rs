@@ -1,0 +1,201 @@
+//! The loop: one node after another, each by the kernels of this machine.
+
+use crate::arena::Arena;
+use crate::ops::{self, Step};
+use crate::stats::{Phase, StepStats};
+use crate::{Batch, Error, Sequence};
+use ::memory::WeightStore;
+use graph::op::{RopeTable, WeightUse};
+use graph::{Bounds, Graph, Op, Plan, StateId, StateKind, ValueId};
+use host::Ledger;
+use kernels::Cpu;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What an executor is made of.
+pub struct Parts {
+    /// The computation: inputs are token ids, positions and wanted rows, the first output is the logits.
+    pub graph: Arc<Graph>,
+    /// Where its values live.
+    pub plan: Plan,
+    /// Its weights.
+    pub store: WeightStore,
+    /// Kernels and threads.
+    pub cpu: Cpu,
+}
+
+/// Runs steps of one model.
+pub struct Executor {
+    graph: Arc<Graph>,
+    bounds: Bounds,
+    arena: Arena,
+    store: WeightStore,
+    cpu: Cpu,
+    program: Vec<Extra>,
+    row: Vec<u8>,
+    stats: StepStats,
+}
+
+/// What a node needs beside the graph, worked out once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Extra {
+    /// Tiles of the node's matrix.
+    pub tiles: Range<u32>,
+    /// Frequencies of a RoPE table.
+    pub frequencies: Vec<f64>,
+}
+
+impl Executor {
+    /// Takes the arena and works out what each node needs.
+    ///
+    /// # Errors
+    /// If the ledger has no room for the arena.
+    pub fn new(ledger: &Ledger, parts: Parts) -> Result<Executor, Error> {
+        let Parts { graph, plan, store, cpu } = parts;
+        let arena = Arena::new(ledger, &graph, &plan)?;
+        let mut uses = 0;
+        let mut widest_row = 0;
+        let mut program = Vec::with_capacity(graph.nodes.len());
+        for node in &graph.nodes {
+            let mut extra = Extra::default();
+            for use_ in node.op.weights() {
+                match use_ {
+                    WeightUse::Whole(_) => {
+                        extra.tiles = store.tiling().tiles_of_use(uses);
+                        uses += 1;
+                    }
+                    WeightUse::Rows(id) => {
+                        let weight = graph.weight_of(id);
+                        let bytes = weight.dtype.bytes_of(weight.shape.columns()).unwrap_or(0);
+                        widest_row = widest_row.max(bytes as usize);
+                    }
+                    WeightUse::Vector(_) => {}
+                }
+            }
+            if let Op::RopeTable(table) = &node.op {
+                extra.frequencies = frequencies(table, &store);
+            }
+            program.push(extra);
+        }
+        let (bounds, row) = (plan.bounds, vec![0; widest_row]);
+        Ok(Executor { graph, bounds, arena, store, cpu, program, row, stats: StepStats::default() })
+    }
+
+    /// Runs the rows of `batch` through the graph and moves its sequences on. `more` says that another step is sure to
+    /// follow, so that reading may go on into it.
+    ///
+    /// Gives the logits, (wanted rows, vocabulary); empty if none were wanted.
+    ///
+    /// # Errors
+    /// A failed read or a full context. The sequences stay as they were, and the next step starts afresh.
+    pub fn step(&mut self, batch: &Batch, sequences: &mut [Sequence], more: bool) -> Result<&[f32], Error> {
+        let now = Bounds { rows: batch.rows() as u32, logit_rows: batch.wanted.len() as u32 };
+        if now.rows > self.bounds.rows || now.logit_rows > self.bounds.logit_rows {
+            return Err(Error::TooManyRows {
+                rows: batch.rows(),
+                logit_rows: batch.wanted.len(),
+                most: self.bounds.rows,
+                most_logits: self.bounds.logit_rows,
+            });
+        }
+        if let Err(error) = self.nodes(batch, sequences, now, more) {
+            self.store.reset()?;
+            return Err(error);
+        }
+        for span in &batch.spans {
+            sequences[span.sequence].len += span.rows as u32;
+        }
+        self.stats.steps += 1;
+        self.stats.rows += u64::from(now.rows);
+        match self.graph.outputs.first() {
+            Some(&logits) if now.logit_rows > 0 => self.arena.floats(logits, &now),
+            _ => Ok(&[]),
+        }
+    }
+
+    fn nodes(
+        &mut self,
+        batch: &Batch,
+        sequences: &mut [Sequence],
+        now: Bounds,
+        more: bool,
+    ) -> Result<(), Error> {
+        self.store.begin(now.logit_rows > 0, more)?;
+        self.feed(batch, &now)?;
+        let graph = Arc::clone(&self.graph);
+        let mut before = Instant::now();
+        for (node, extra) in graph.nodes.iter().zip(&self.program) {
+            let rows = graph.value_of(node.output).dims.rows().map_or(1, |s| now.of(s));
+            if rows == 0 {
+                continue; // only steps that want logits have rows here
+            }
+            let mut step = Step {
+                graph: &graph,
+                arena: &mut self.arena,
+                store: &mut self.store,
+                cpu: &mut self.cpu,
+                row: &mut self.row,
+                spans: &batch.spans,
+                sequences: &mut *sequences,
+                stats: &mut self.stats,
+                now,
+            };
+            ops::run(&mut step, node, extra)?;
+            let after = Instant::now();
+            self.stats.seconds[Phase::of(&node.op) as usize] += (after - before).as_secs_f64();
+            before = after;
+        }
+        Ok(())
+    }
+
+    /// Writes the batch into the graph's inputs.
+    fn feed(&mut self, batch: &Batch, now: &Bounds) -> Result<(), Error> {
+        let lists: [&[u32]; 3] = [&batch.ids, &batch.positions, &batch.wanted];
+        for (&input, list) in self.graph.inputs.iter().zip(lists) {
+            self.arena.indices_mut(input, now)?.copy_from_slice(list);
+        }
+        Ok(())
+    }
+
+    /// Whether a sequence can go back to `len` positions: what its rings have overwritten is gone.
+    pub fn can_rewind(&self, sequence: &Sequence, len: u32) -> bool {
+        let mut states = self.graph.states.iter().zip(0u32..);
+        states.all(|(state, i)| match state.kind {
+            StateKind::Append => true,
+            StateKind::Ring { window } => {
+                let slots = sequence.cache.slots(StateId(i)) as u32;
+                sequence.len <= slots || sequence.len - len + window <= slots
+            }
+        })
+    }
+
+    /// The weights, for their statistics.
+    pub fn store(&self) -> &WeightStore {
+        &self.store
+    }
+
+    /// The kernels in use.
+    pub fn cpu(&self) -> &Cpu {
+        &self.cpu
+    }
+
+    /// What was done so far.
+    pub fn stats(&self) -> StepStats {
+        self.stats
+    }
+
+    /// The most rows that a step may have.
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// The value that holds the logits.
+    pub fn logits(&self) -> Option<ValueId> {
+        self.graph.outputs.first().copied()
+    }
+}
+
+fn frequencies(table: &RopeTable, store: &WeightStore) -> Vec<f64> {
+    table.frequencies(table.factors.map(|id| store.vector(id)))
+}

@@ -1,0 +1,211 @@
+//! The CPU backend: how each operator of the graph is done by the kernels.
+
+use crate::arena::{Arena, floats_of, indices_of, int8_of};
+use crate::executor::Extra;
+use crate::stats::StepStats;
+use crate::{Error, Sequence, Span};
+use ::memory::{KvFormat, WeightStore};
+use graph::op::{self, Attention, Linear, Op, RopeTable};
+use graph::{Bounds, Elem, Graph, Node, StateKind, ValueId};
+use kernels::{Cpu, Quantized, QuantizedMut, Weights};
+
+/// What a node may touch in a step.
+pub(crate) struct Step<'a> {
+    pub graph: &'a Graph,
+    pub arena: &'a mut Arena,
+    pub store: &'a mut WeightStore,
+    pub cpu: &'a mut Cpu,
+    /// Room for one row of a matrix.
+    pub row: &'a mut [u8],
+    pub spans: &'a [Span],
+    pub sequences: &'a mut [Sequence],
+    pub stats: &'a mut StepStats,
+    pub now: Bounds,
+}
+
+/// Does one node.
+pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(), Error> {
+    let out = node.output;
+    match &node.op {
+        Op::Add(_) => {
+            let x = step.in_place(node)?;
+            let [x, y] = step.arena.split_floats([x, node.inputs[1]], &step.now)?;
+            step.cpu.add(x, y);
+        }
+        Op::Attention(attention) => return attend(step, node, attention),
+        Op::Embed(embed) => return gather(step, node, embed.weight),
+        Op::Glu(glu) => {
+            let gate = step.in_place(node)?;
+            let [gate, up] = step.arena.split_floats([gate, node.inputs[1]], &step.now)?;
+            step.cpu.glu(activation(glu.activation), gate, up);
+        }
+        Op::Linear(linear) => return product(step, node, linear, extra),
+        Op::Norm(norm) => {
+            let weight = step.store.vector(norm.weight);
+            let [x, y] = step.arena.split_floats([node.inputs[0], out], &step.now)?;
+            step.cpu.rms_norm(x, weight, norm.eps, y);
+        }
+        Op::Quantize(_) => {
+            let columns = step.arena.columns(out);
+            let [x, y] = step.arena.split([node.inputs[0], out], &step.now)?;
+            let x = floats_of(x);
+            let (q, scale, sums) = int8_of(y, x.len() / columns, columns);
+            step.cpu.quantize(x, columns, QuantizedMut { q, scale, sums });
+        }
+        Op::Rope(rope) => {
+            let x = step.in_place(node)?;
+            let (width, rot) = (step.arena.columns(x), step.arena.columns(node.inputs[1]));
+            let [x, table] = step.arena.split_floats([x, node.inputs[1]], &step.now)?;
+            let (cos, sin) = table.split_at(table.len() / 2);
+            let dim = rope.head_dim as usize;
+            step.cpu.rope(x, width / dim, dim, cos, sin, rot, style(rope.style));
+        }
+        Op::RopeTable(_) => {
+            let [positions, table] = step.arena.split([node.inputs[0], out], &step.now)?;
+            let (cos, sin) = floats_of(table).split_at_mut(positions.len() / 4 * extra.frequencies.len());
+            let half = extra.frequencies.len();
+            let rows = cos.chunks_exact_mut(half).zip(sin.chunks_exact_mut(half));
+            for (&position, (cos, sin)) in indices_of(positions).iter().zip(rows) {
+                RopeTable::fill(position, &extra.frequencies, cos, sin);
+            }
+        }
+        Op::Scale(scale) => {
+            let x = step.in_place(node)?;
+            let [x] = step.arena.split_floats([x], &step.now)?;
+            step.cpu.scale(x, scale.factor);
+        }
+        Op::SelectRows(_) => {
+            let columns = step.arena.columns(out);
+            let [x, picked, y] = step.arena.split([node.inputs[0], node.inputs[1], out], &step.now)?;
+            let x = floats_of(x);
+            for (&r, row) in indices_of(picked).iter().zip(floats_of(y).chunks_exact_mut(columns)) {
+                row.copy_from_slice(&x[r as usize * columns..][..columns]);
+            }
+        }
+        Op::Softcap(softcap) => {
+            let x = step.in_place(node)?;
+            let [x] = step.arena.split_floats([x], &step.now)?;
+            step.cpu.softcap(x, softcap.cap);
+        }
+    }
+    Ok(())
+}
+
+impl Step<'_> {
+    /// Makes the output hold the first input, by sharing its storage or by a copy.
+    fn in_place(&mut self, node: &Node) -> Result<ValueId, Error> {
+        let (from, to) = (node.inputs[0], node.output);
+        if !self.arena.shared(from, to) {
+            let [x, y] = self.arena.split([from, to], &self.now)?;
+            y.copy_from_slice(x);
+        }
+        Ok(to)
+    }
+}
+
+/// Rows of the vocabulary matrix, each as f32.
+fn gather(step: &mut Step<'_>, node: &Node, weight: graph::WeightId) -> Result<(), Error> {
+    let dtype = step.graph.weight_of(weight).dtype;
+    let columns = step.arena.columns(node.output);
+    let [ids, out] = step.arena.split([node.inputs[0], node.output], &step.now)?;
+    for (&id, row) in indices_of(ids).iter().zip(floats_of(out).chunks_exact_mut(columns)) {
+        step.store.read_row(weight, id, step.row)?;
+        step.cpu.dequantize(dtype, step.row, row);
+    }
+    Ok(())
+}
+
+/// One tile of the matrix after another, as they arrive.
+fn product(step: &mut Step<'_>, node: &Node, linear: &Linear, extra: &Extra) -> Result<(), Error> {
+    let weight = step.graph.weight_of(linear.weight);
+    let (input, output) = (node.inputs[0], node.output);
+    let (columns, stride) = (step.arena.columns(input), step.arena.columns(output));
+    let int8 = step.graph.value_of(input).elem == Elem::Int8;
+    for tile in extra.tiles.clone() {
+        step.store.acquire(tile)?;
+        let bytes = step.store.bytes(tile)?;
+        let place = step.store.tiling().tiles[tile as usize];
+        let weights = Weights { dtype: weight.dtype, bytes, rows: place.rows as usize, columns };
+        let [x, out] = step.arena.split([input, output], &step.now)?;
+        let out = floats_of(out);
+        let rows = out.len() / stride;
+        let first = place.first_row as usize;
+        if int8 {
+            let (q, scale, sums) = int8_of(x, rows, columns);
+            step.cpu.product(weights, &Quantized { q, scale, sums, columns }, out, stride, first);
+        } else {
+            step.cpu.product_float(weights, floats_of(x), out, stride, first);
+        }
+        step.stats.bytes_touched += place.bytes;
+        step.stats.macs += u64::from(place.rows) * columns as u64 * rows as u64;
+        step.store.release(tile)?;
+    }
+    if let Some(bias) = linear.bias {
+        let [out] = step.arena.split_floats([output], &step.now)?;
+        step.cpu.add_bias(out, step.store.vector(bias));
+    }
+    Ok(())
+}
+
+/// Each sequence's rows against its own cache.
+fn attend(step: &mut Step<'_>, node: &Node, attention: &Attention) -> Result<(), Error> {
+    let state = *step.graph.state_of(attention.state);
+    let [q, k, v, out] =
+        step.arena.split_floats([node.inputs[0], node.inputs[1], node.inputs[2], node.output], &step.now)?;
+    let (heads, kv_heads) = (attention.heads as usize, state.kv_heads as usize);
+    let head_dim = state.head_dim as usize;
+    let (width, kv_width) = (heads * head_dim, kv_heads * head_dim);
+    for span in step.spans {
+        let cache = &mut step.sequences[span.sequence].cache;
+        let (format, slots) = (kv_format(cache.format()), cache.slots(attention.state));
+        let (keys, values) = cache.split(attention.state);
+        let rows = |x: &mut [f32], width: usize| {
+            span.first_row * width..(span.first_row + span.rows).min(x.len() / width) * width
+        };
+        let kv = rows(k, kv_width);
+        let first_pos = span.position as usize;
+        step.cpu.store_kv(format, &k[kv.clone()], keys, first_pos, slots);
+        step.cpu.store_kv(format, &v[kv], values, first_pos, slots);
+        let range = rows(q, width);
+        let task = kernels::Attention {
+            q: &q[range.clone()],
+            k: keys,
+            v: values,
+            format,
+            heads,
+            kv_heads,
+            head_dim,
+            slots,
+            first_pos,
+            window: match state.kind {
+                StateKind::Append => None,
+                StateKind::Ring { window } => Some(window as usize),
+            },
+            scale: attention.scale,
+            softcap: attention.softcap,
+        };
+        step.cpu.attention(&task, &mut out[range]);
+    }
+    Ok(())
+}
+
+fn activation(activation: op::Activation) -> kernels::Activation {
+    match activation {
+        op::Activation::Silu => kernels::Activation::Silu,
+        op::Activation::GeluTanh => kernels::Activation::GeluTanh,
+    }
+}
+
+fn style(style: op::RopeStyle) -> kernels::RopeStyle {
+    match style {
+        op::RopeStyle::Interleaved => kernels::RopeStyle::Interleaved,
+        op::RopeStyle::Halves => kernels::RopeStyle::Halves,
+    }
+}
+
+fn kv_format(format: KvFormat) -> kernels::KvFormat {
+    match format {
+        KvFormat::F16 => kernels::KvFormat::F16,
+        KvFormat::Q8_0 => kernels::KvFormat::Q8_0,
+    }
+}
