@@ -32,6 +32,33 @@ pub(super) fn field(bytes: &[u8], bits: usize, i: usize) -> u8 {
     bytes[i % bytes.len()] >> (bits * (i / bytes.len())) & ((1 << bits) - 1)
 }
 
+/// Copies the fields of the planes in `bytes`, each `bits` wide, to `q` in element order.
+#[inline]
+pub(super) fn read_planes(bytes: &[u8], bits: usize, q: &mut [i8]) {
+    q.fill(0);
+    or_planes(bytes, bits, 0, q);
+}
+
+/// Like [`read_planes`], for the bits from `shift` up of codes whose lower bits are already in `q`.
+#[inline]
+pub(super) fn or_planes(bytes: &[u8], bits: usize, shift: usize, q: &mut [i8]) {
+    for (plane, q) in q.chunks_mut(bytes.len()).enumerate() {
+        for (q, byte) in q.iter_mut().zip(bytes) {
+            *q |= ((byte >> (bits * plane) & ((1 << bits) - 1)) << shift) as i8;
+        }
+    }
+}
+
+/// Like [`read_planes`] for nibbles that stand for `levels`.
+#[inline]
+pub(super) fn read_levels(bytes: &[u8], levels: &[i8; 16], q: &mut [i8]) {
+    for (plane, q) in q.chunks_mut(bytes.len()).enumerate() {
+        for (q, byte) in q.iter_mut().zip(bytes) {
+            *q = levels[usize::from(byte >> (4 * plane) & 15)];
+        }
+    }
+}
+
 /// Sets field `i` to the low bits of `value`; it must be zero before.
 #[inline]
 pub(super) fn put_field(bytes: &mut [u8], bits: usize, i: usize, value: u8) {
@@ -61,7 +88,11 @@ mod tests {
             let value = |i: usize| (i * 7 + 3) as u8 & ((1 << bits) - 1);
             let count = 32 / bits;
             (0..count).for_each(|i| put_field(&mut bytes, bits, i, value(i)));
-            (0..count).for_each(|i| assert_eq!(field(&bytes, bits, i), value(i), "{bits} bits, field {i}"));
+            let mut q = vec![-1; count];
+            read_planes(&bytes, bits, &mut q);
+            for (i, &q) in q.iter().enumerate() {
+                assert_eq!((field(&bytes, bits, i), q as u8), (value(i), value(i)), "{bits} bits, field {i}");
+            }
         }
     }
 

@@ -2,13 +2,11 @@
 //!
 //! Not needed to read a model; only [`quantize`](super::BlockFormat::quantize) comes here. The one design choice:
 //! every candidate rounds the values to codes first and then solves for the scale (and minimum) that fits those
-//! codes best, so that the grid of candidates may be coarse. Large values weigh more than small ones, as they
-//! do in a product.
+//! codes best, so that the grid of candidates may be coarse.
 
+use super::Groups;
 use super::bits::through_f16;
 
-/// Elements of a super-block, the block of the K formats.
-const SUPER_BLOCK: usize = 256;
 /// Candidates on either side of the obvious scale.
 const REACH: i32 = 12;
 
@@ -103,21 +101,27 @@ impl Sums {
 pub(super) struct WithMin {
     pub d: f32,
     pub dmin: f32,
-    pub scale: [u8; 16],
-    pub min: [u8; 16],
-    pub q: [u8; SUPER_BLOCK],
+    pub scale: [u8; Groups::MAX_GROUPS],
+    pub min: [u8; Groups::MAX_GROUPS],
+    pub q: [u8; Groups::MAX_ELEMENTS],
 }
 
 /// Fits groups of `group` values with codes in `0..=top` and sub-scales in `0..=sub_top`.
 pub(super) fn with_min(values: &[f32], group: usize, top: f32, sub_top: f32) -> WithMin {
-    let mut fits = [(0.0f32, 0.0f32); 16];
+    let mut fits = [(0.0f32, 0.0f32); Groups::MAX_GROUPS];
     for (fit, group) in fits.iter_mut().zip(values.chunks(group)) {
         *fit = scale_and_min(group, top);
     }
     let largest = |of: fn(&(f32, f32)) -> f32| fits.iter().map(of).fold(0.0, f32::max);
     let d = through_f16(largest(|f| f.0) / sub_top);
     let dmin = through_f16(largest(|f| f.1) / sub_top);
-    let mut out = WithMin { d, dmin, scale: [0; 16], min: [0; 16], q: [0; SUPER_BLOCK] };
+    let mut out = WithMin {
+        d,
+        dmin,
+        scale: [0; Groups::MAX_GROUPS],
+        min: [0; Groups::MAX_GROUPS],
+        q: [0; Groups::MAX_ELEMENTS],
+    };
     for (g, (q, values)) in out.q.chunks_mut(group).zip(values.chunks(group)).enumerate() {
         out.scale[g] = round_to(fits[g].0 * inverse(d), 0.0, sub_top) as u8;
         out.min[g] = round_to(fits[g].1 * inverse(dmin), 0.0, sub_top) as u8;
@@ -133,8 +137,8 @@ pub(super) fn with_min(values: &[f32], group: usize, top: f32, sub_top: f32) -> 
 /// A super-block whose elements are `(d * scale[g]) * q`; `d` is an f16 number.
 pub(super) struct Symmetric {
     pub d: f32,
-    pub scale: [i8; 16],
-    pub q: [i8; SUPER_BLOCK],
+    pub scale: [i8; Groups::MAX_GROUPS],
+    pub q: [i8; Groups::MAX_ELEMENTS],
 }
 
 /// Fits groups of `group` values with the codes of [`scale`] and sub-scales from `sub_low` to `-sub_low - 1`.
@@ -145,12 +149,12 @@ pub(super) fn symmetric(
     step: f32,
     code: impl Fn(f32) -> f32,
 ) -> Symmetric {
-    let mut fits = [0.0; 16];
+    let mut fits = [0.0; Groups::MAX_GROUPS];
     for (fit, group) in fits.iter_mut().zip(values.chunks(group)) {
         *fit = scale(group, step, &code);
     }
     let d = through_f16(peak(&fits) / sub_low);
-    let mut out = Symmetric { d, scale: [0; 16], q: [0; SUPER_BLOCK] };
+    let mut out = Symmetric { d, scale: [0; Groups::MAX_GROUPS], q: [0; Groups::MAX_ELEMENTS] };
     for (g, (q, values)) in out.q.chunks_mut(group).zip(values.chunks(group)).enumerate() {
         out.scale[g] = round_to(fits[g] * inverse(d), sub_low, -sub_low - 1.0) as i8;
         let to_code = inverse(d * f32::from(out.scale[g]));

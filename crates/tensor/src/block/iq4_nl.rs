@@ -2,7 +2,7 @@
 //!
 //! Bytes: `d` 0-1, nibbles 2-17 in two planes of sixteen. The levels lie denser near zero, where weights do.
 
-use super::bits::{f16_at, field, put_f16, put_field, through_f16};
+use super::bits::{f16_at, put_f16, put_field, read_levels, through_f16};
 use super::{BlockFormat, Groups, fit};
 use crate::DType;
 
@@ -40,9 +40,7 @@ impl BlockFormat for IQ4NL {
 
     fn unpack(&self, block: &[u8], out: &mut Groups) {
         (out.scale[0], out.min[0]) = (f16_at(block, 0), 0.0);
-        for i in 0..32 {
-            out.q[i] = LEVELS[usize::from(field(&block[2..18], 4, i))];
-        }
+        read_levels(&block[2..18], &LEVELS, &mut out.q[..32]);
     }
 
     fn quantize(&self, values: &[f32], block: &mut [u8]) {

@@ -4,7 +4,7 @@
 //! Bytes: `d` 0-1, high bit pairs of the scales 2-3 and their low nibbles 4-7, both in group order, nibbles 8-135:
 //! each 16 bytes hold a group in two planes.
 
-use super::bits::{f16_at, field, put_f16, put_field};
+use super::bits::{f16_at, field, put_f16, put_field, read_levels};
 use super::iq4_nl::{LEVELS, STEP, level, nibble};
 use super::{BlockFormat, Groups, fit};
 use crate::DType;
@@ -31,8 +31,8 @@ impl BlockFormat for IQ4XS {
             let scale = field(&block[4 + g / 2..][..1], 4, g % 2) | pair << 4;
             (out.scale[g], out.min[g]) = (d * f32::from(scale as i8 - 32), 0.0);
         }
-        for (i, q) in out.q.iter_mut().enumerate() {
-            *q = LEVELS[usize::from(field(&block[8 + i / 32 * 16..][..16], 4, i % 32))];
+        for (q, nibbles) in out.q.chunks_exact_mut(32).zip(block[8..136].chunks_exact(16)) {
+            read_levels(nibbles, &LEVELS, q);
         }
     }
 

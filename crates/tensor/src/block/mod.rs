@@ -49,7 +49,10 @@ pub static BLOCK_FORMATS: &[&dyn BlockFormat] = &[
     &tq2_0::TQ2_0,
 ];
 
-/// One format of weights. The methods take exactly one block; callers loop, and panic here if they cut it short.
+/// One format of weights.
+///
+/// The methods take exactly one block: `dtype().block_bytes()` bytes, `dtype().block_elements()` floats. Callers
+/// loop over whole blocks (see [`DType::bytes_of`]); a shorter slice is a bug of theirs and panics.
 pub trait BlockFormat: Sync {
     /// The type whose blocks these are; gives name, GGUF id, elements and bytes.
     fn dtype(&self) -> DType;
@@ -60,10 +63,10 @@ pub trait BlockFormat: Sync {
     /// Whether groups have a minimum other than zero.
     fn has_min(&self) -> bool;
 
-    /// Splits one block of `dtype().block_bytes()` bytes into its groups. Float formats leave `out` alone.
+    /// Splits one block into its groups, all of them written. Float formats leave `out` alone.
     fn unpack(&self, block: &[u8], out: &mut Groups);
 
-    /// One block to `dtype().block_elements()` floats, bit for bit as ggml's reference does it.
+    /// One block to f32, bit for bit as ggml's reference does it.
     fn dequantize(&self, block: &[u8], out: &mut [f32]) {
         let mut groups = Groups::default();
         self.unpack(block, &mut groups);
@@ -85,15 +88,26 @@ pub trait BlockFormat: Sync {
 #[derive(Clone, Debug)]
 pub struct Groups {
     /// Integers, in element order; only the first `block_elements` count.
-    pub q: [i8; 256],
+    pub q: [i8; Groups::MAX_ELEMENTS],
     /// Scale of each group.
-    pub scale: [f32; 16],
+    pub scale: [f32; Groups::MAX_GROUPS],
     /// Minimum of each group, subtracted; zero where the format has none.
-    pub min: [f32; 16],
+    pub min: [f32; Groups::MAX_GROUPS],
+}
+
+impl Groups {
+    /// Elements of the largest block.
+    pub const MAX_ELEMENTS: usize = 256;
+    /// Groups of the block with most.
+    pub const MAX_GROUPS: usize = 16;
 }
 
 impl Default for Groups {
     fn default() -> Groups {
-        Groups { q: [0; 256], scale: [0.0; 16], min: [0.0; 16] }
+        Groups {
+            q: [0; Groups::MAX_ELEMENTS],
+            scale: [0.0; Groups::MAX_GROUPS],
+            min: [0.0; Groups::MAX_GROUPS],
+        }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Bytes: the exponent 0, biased by 127, nibbles 1-16 in two planes of sixteen. A nibble is a sign, two bits of
 //! exponent and one of mantissa; here its magnitude is doubled to be an integer and the scale is halved instead.
+//! As in ggml, exponent 255 is one more power of two, not the specification's NaN.
 
-use super::bits::{field, put_field};
+use super::bits::{put_field, read_levels};
 use super::{BlockFormat, Groups, fit};
 use crate::DType;
 
@@ -36,9 +37,7 @@ impl BlockFormat for MXFP4 {
 
     fn unpack(&self, block: &[u8], out: &mut Groups) {
         (out.scale[0], out.min[0]) = (half_scale(block[0]), 0.0);
-        for i in 0..32 {
-            out.q[i] = LEVELS[usize::from(field(&block[1..17], 4, i))];
-        }
+        read_levels(&block[1..17], &LEVELS, &mut out.q[..32]);
     }
 
     fn quantize(&self, values: &[f32], block: &mut [u8]) {

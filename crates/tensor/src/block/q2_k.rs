@@ -3,7 +3,7 @@
 //! Bytes: 0-15 a scale (low nibble) and a minimum (high) for each group, codes 16-79: each 32 bytes hold 128
 //! elements in four planes, `d` 80-81, `dmin` 82-83.
 
-use super::bits::{f16_at, field, put_f16, put_field};
+use super::bits::{f16_at, put_f16, put_field, read_planes};
 use super::{BlockFormat, Groups, fit};
 use crate::DType;
 
@@ -28,8 +28,8 @@ impl BlockFormat for Q2K {
             out.scale[g] = d * f32::from(pair & 15);
             out.min[g] = dmin * f32::from(pair >> 4);
         }
-        for (i, q) in out.q.iter_mut().enumerate() {
-            *q = field(&block[16 + i / 128 * 32..][..32], 2, i % 128) as i8;
+        for (q, codes) in out.q.chunks_exact_mut(128).zip(block[16..80].chunks_exact(32)) {
+            read_planes(codes, 2, q);
         }
     }
 

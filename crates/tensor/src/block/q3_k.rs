@@ -4,7 +4,7 @@
 //! Bytes: third bits 0-31 in eight planes, low bit pairs 32-95: each 32 bytes hold 128 elements in four planes,
 //! scales 96-107: nibbles in two planes of eight, then bit pairs in four planes of four, `d` 108-109.
 
-use super::bits::{f16_at, field, put_f16, put_field};
+use super::bits::{f16_at, field, or_planes, put_f16, put_field, read_planes};
 use super::{BlockFormat, Groups, fit};
 use crate::DType;
 
@@ -29,10 +29,11 @@ impl BlockFormat for Q3K {
             let scale = field(&block[96..104], 4, g) | field(&block[104..108], 2, g) << 4;
             (out.scale[g], out.min[g]) = (d * f32::from(scale as i8 - 32), 0.0);
         }
-        for (i, q) in out.q.iter_mut().enumerate() {
-            let pair = field(&block[32 + i / 128 * 32..][..32], 2, i % 128);
-            *q = (pair | field(&block[..32], 1, i) << 2) as i8 - 4;
+        for (q, pairs) in out.q.chunks_exact_mut(128).zip(block[32..96].chunks_exact(32)) {
+            read_planes(pairs, 2, q);
         }
+        or_planes(&block[..32], 1, 2, &mut out.q);
+        out.q.iter_mut().for_each(|q| *q -= 4);
     }
 
     fn quantize(&self, values: &[f32], block: &mut [u8]) {

@@ -2,7 +2,7 @@
 //!
 //! Bytes: `d` 0-1, nibbles 2-17 in two planes of sixteen.
 
-use super::bits::{f16_at, field, put_f16, put_field};
+use super::bits::{f16_at, put_f16, put_field, read_planes};
 use super::{BlockFormat, Groups, fit};
 use crate::DType;
 
@@ -23,9 +23,9 @@ impl BlockFormat for Q4_0 {
 
     fn unpack(&self, block: &[u8], out: &mut Groups) {
         (out.scale[0], out.min[0]) = (f16_at(block, 0), 0.0);
-        for i in 0..32 {
-            out.q[i] = field(&block[2..18], 4, i) as i8 - 8;
-        }
+        let q = &mut out.q[..32];
+        read_planes(&block[2..18], 4, q);
+        q.iter_mut().for_each(|q| *q -= 8);
     }
 
     fn quantize(&self, values: &[f32], block: &mut [u8]) {

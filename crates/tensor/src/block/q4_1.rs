@@ -3,7 +3,7 @@
 //! Bytes: `d` 0-1, offset 2-3 (added, so it is minus the minimum of [`Groups`]), nibbles 4-19 in two planes of
 //! sixteen.
 
-use super::bits::{f16_at, field, put_f16, put_field};
+use super::bits::{f16_at, put_f16, put_field, read_planes};
 use super::{BlockFormat, Groups, fit};
 use crate::DType;
 
@@ -24,9 +24,7 @@ impl BlockFormat for Q4_1 {
 
     fn unpack(&self, block: &[u8], out: &mut Groups) {
         (out.scale[0], out.min[0]) = (f16_at(block, 0), -f16_at(block, 2));
-        for i in 0..32 {
-            out.q[i] = field(&block[4..20], 4, i) as i8;
-        }
+        read_planes(&block[4..20], 4, &mut out.q[..32]);
     }
 
     fn quantize(&self, values: &[f32], block: &mut [u8]) {

@@ -1,8 +1,8 @@
 //! Q4_K: 256 elements in eight groups of 32 with 6-bit scales and minimums, nibbles (ggml's `block_q4_K`).
 //!
-//! Bytes: head 0-15 (see [`k_scales`](super::k_scales)), nibbles 16-143: each 32 bytes hold 64 elements in two planes.
+//! Bytes: head 0-15 (see [`k_scales`]), nibbles 16-143: each 32 bytes hold 64 elements in two planes.
 
-use super::bits::{field, put_field};
+use super::bits::{put_field, read_planes};
 use super::{BlockFormat, Groups, fit, k_scales};
 use crate::DType;
 
@@ -25,9 +25,7 @@ impl BlockFormat for Q4K {
         k_scales::unpack(block, out);
         let nibbles = block[k_scales::HEAD..144].chunks_exact(32);
         for (q, nibbles) in out.q.chunks_exact_mut(64).zip(nibbles) {
-            for (i, q) in q.iter_mut().enumerate() {
-                *q = field(nibbles, 4, i) as i8;
-            }
+            read_planes(nibbles, 4, q);
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Bytes: `d` 0-1, the fifth bits 2-5 in element order, nibbles 6-21 in two planes of sixteen.
 
-use super::bits::{bit, f16_at, field, put_bit, put_f16, put_field};
+use super::bits::{bit, f16_at, put_bit, put_f16, put_field, read_planes};
 use super::{BlockFormat, Groups, fit};
 use crate::DType;
 
@@ -23,8 +23,10 @@ impl BlockFormat for Q5_0 {
 
     fn unpack(&self, block: &[u8], out: &mut Groups) {
         (out.scale[0], out.min[0]) = (f16_at(block, 0), 0.0);
-        for i in 0..32 {
-            out.q[i] = (field(&block[6..22], 4, i) | bit(&block[2..6], i) << 4) as i8 - 16;
+        let q = &mut out.q[..32];
+        read_planes(&block[6..22], 4, q);
+        for (i, q) in q.iter_mut().enumerate() {
+            *q = (*q | (bit(&block[2..6], i) << 4) as i8) - 16;
         }
     }
 

@@ -3,7 +3,7 @@
 //! Bytes: `d` 0-1, offset 2-3 (added, so it is minus the minimum of [`Groups`]), the fifth bits 4-7 in element
 //! order, nibbles 8-23 in two planes of sixteen.
 
-use super::bits::{bit, f16_at, field, put_bit, put_f16, put_field};
+use super::bits::{bit, f16_at, put_bit, put_f16, put_field, read_planes};
 use super::{BlockFormat, Groups, fit};
 use crate::DType;
 
@@ -24,8 +24,10 @@ impl BlockFormat for Q5_1 {
 
     fn unpack(&self, block: &[u8], out: &mut Groups) {
         (out.scale[0], out.min[0]) = (f16_at(block, 0), -f16_at(block, 2));
-        for i in 0..32 {
-            out.q[i] = (field(&block[8..24], 4, i) | bit(&block[4..8], i) << 4) as i8;
+        let q = &mut out.q[..32];
+        read_planes(&block[8..24], 4, q);
+        for (i, q) in q.iter_mut().enumerate() {
+            *q |= (bit(&block[4..8], i) << 4) as i8;
         }
     }
 

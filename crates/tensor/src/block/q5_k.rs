@@ -1,9 +1,9 @@
 //! Q5_K: 256 elements in eight groups of 32 with 6-bit scales and minimums, five-bit codes (ggml's `block_q5_K`).
 //!
-//! Bytes: head 0-15 (see [`k_scales`](super::k_scales)), fifth bits 16-47 in eight planes, nibbles 48-175: each 32
+//! Bytes: head 0-15 (see [`k_scales`]), fifth bits 16-47 in eight planes, nibbles 48-175: each 32
 //! bytes hold 64 elements in two planes.
 
-use super::bits::{field, put_field};
+use super::bits::{or_planes, put_field, read_planes};
 use super::{BlockFormat, Groups, fit, k_scales};
 use crate::DType;
 
@@ -25,10 +25,10 @@ impl BlockFormat for Q5K {
     fn unpack(&self, block: &[u8], out: &mut Groups) {
         k_scales::unpack(block, out);
         let (high, nibbles) = block[k_scales::HEAD..176].split_at(32);
-        for (i, q) in out.q.iter_mut().enumerate() {
-            let nibble = field(&nibbles[i / 64 * 32..][..32], 4, i % 64);
-            *q = (nibble | field(high, 1, i) << 4) as i8;
+        for (q, nibbles) in out.q.chunks_exact_mut(64).zip(nibbles.chunks_exact(32)) {
+            read_planes(nibbles, 4, q);
         }
+        or_planes(high, 1, 4, &mut out.q);
     }
 
     fn quantize(&self, values: &[f32], block: &mut [u8]) {

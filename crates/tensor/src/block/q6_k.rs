@@ -4,7 +4,7 @@
 //! Bytes: nibbles 0-127, high bit pairs 128-191, signed scales 192-207, `d` 208-209. Each half of 128 elements has
 //! 64 bytes of nibbles in two planes and 32 bytes of pairs in four.
 
-use super::bits::{f16_at, field, put_f16, put_field};
+use super::bits::{f16_at, or_planes, put_f16, put_field, read_planes};
 use super::{BlockFormat, Groups, fit};
 use crate::DType;
 
@@ -28,11 +28,10 @@ impl BlockFormat for Q6K {
         for g in 0..16 {
             (out.scale[g], out.min[g]) = (d * f32::from(block[192 + g] as i8), 0.0);
         }
-        for (i, q) in out.q.iter_mut().enumerate() {
-            let (half, i) = (i / 128, i % 128);
-            let nibble = field(&block[half * 64..][..64], 4, i);
-            let pair = field(&block[128 + half * 32..][..32], 2, i);
-            *q = (nibble | pair << 4) as i8 - 32;
+        for (half, q) in out.q.chunks_exact_mut(128).enumerate() {
+            read_planes(&block[half * 64..][..64], 4, q);
+            or_planes(&block[128 + half * 32..][..32], 2, 4, q);
+            q.iter_mut().for_each(|q| *q -= 32);
         }
     }
 

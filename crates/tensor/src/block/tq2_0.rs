@@ -2,7 +2,7 @@
 //!
 //! Bytes: codes 0-63 that count from -1: each 32 bytes hold 128 elements in four planes, `d` 64-65.
 
-use super::bits::{f16_at, field, put_f16, put_field};
+use super::bits::{f16_at, put_f16, put_field, read_planes};
 use super::{BlockFormat, Groups, fit};
 use crate::DType;
 
@@ -24,9 +24,10 @@ impl BlockFormat for TQ2_0 {
     fn unpack(&self, block: &[u8], out: &mut Groups) {
         out.scale[..8].fill(f16_at(block, 64));
         out.min[..8].fill(0.0);
-        for (i, q) in out.q.iter_mut().enumerate() {
-            *q = field(&block[i / 128 * 32..][..32], 2, i % 128) as i8 - 1;
+        for (q, codes) in out.q.chunks_exact_mut(128).zip(block[..64].chunks_exact(32)) {
+            read_planes(codes, 2, q);
         }
+        out.q.iter_mut().for_each(|q| *q -= 1);
     }
 
     fn quantize(&self, values: &[f32], block: &mut [u8]) {
