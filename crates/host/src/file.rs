@@ -74,6 +74,9 @@ pub struct FlashFile {
     path: PathBuf,
     len: u64,
     mode: Mode,
+    /// Whether reads may leave pages in the page cache: they do if buffered, and might if the system only
+    /// claims to read past it.
+    leaves_cache: bool,
     bounce: Mutex<Bounce>,
     bytes_read: AtomicU64,
     fuse: Fuse,
@@ -93,6 +96,7 @@ impl FlashFile {
             return Err(failed(io::ErrorKind::IsADirectory.into()));
         }
         let mut bounce = Bounce::new().map_err(failed)?;
+        let promised = matches!(direct, Direct::Align(_));
         let align = match direct {
             Direct::Align(align) if usable(align) => Ok(align),
             Direct::Align(_) => Err("its O_DIRECT wants a larger alignment than a page"),
@@ -103,9 +107,16 @@ impl FlashFile {
             Ok(align) => (file, Mode::Direct { align }),
             Err(why) => (sys::open_buffered(path).map_err(failed)?, Mode::Buffered { why }),
         };
-        let bounce = Mutex::new(bounce);
-        let (bytes_read, fuse) = (AtomicU64::new(0), Fuse::new());
-        Ok(FlashFile { file, path: path.to_owned(), len: metadata.len(), mode, bounce, bytes_read, fuse })
+        Ok(FlashFile {
+            file,
+            path: path.to_owned(),
+            len: metadata.len(),
+            mode,
+            leaves_cache: !promised || matches!(mode, Mode::Buffered { .. }),
+            bounce: Mutex::new(bounce),
+            bytes_read: AtomicU64::new(0),
+            fuse: Fuse::new(),
+        })
     }
 
     /// The path it was opened by.
@@ -166,8 +177,12 @@ impl FlashFile {
     /// What to do after `read` bytes came from `offset`.
     pub(crate) fn after_read(&self, offset: u64, read: usize) {
         self.bytes_read.fetch_add(read as u64, Relaxed);
-        if let Mode::Buffered { .. } = self.mode {
-            sys::drop_cache(&self.file, offset, read as u64);
+        if self.leaves_cache && read > 0 {
+            // Only pages that lie in the range as a whole are dropped.
+            let page = sys::page_size() as u64;
+            let end = (offset + read as u64).next_multiple_of(page);
+            let start = offset - offset % page;
+            sys::drop_cache(&self.file, start, end - start);
         }
     }
 
@@ -348,6 +363,33 @@ mod tests {
                 assert_eq!(result.is_ok(), fault != Fault::Error || n > 4, "{fault:?} {n}");
                 assert!(result.is_err() || got == bytes, "{fault:?} {n}");
             }
+        }
+    }
+
+    /// Bytes of `path` in the page cache, by the kernel's own count where it has one.
+    #[cfg(target_os = "linux")]
+    fn cached(path: &Path) -> Option<u64> {
+        let output = std::process::Command::new("fincore").args(["-nbo", "RES"]).arg(path).output().ok()?;
+        String::from_utf8_lossy(&output.stdout).trim().parse().ok()
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn buffered_reads_leave_nothing_in_the_page_cache() {
+        let (file, bytes) = sample(&std::env::current_dir().unwrap(), 300_001);
+        let mut flash = FlashFile::open(file.path()).unwrap();
+        flash.file = sys::open_buffered(file.path()).unwrap();
+        flash.mode = Mode::Buffered { why: "a test" };
+        flash.leaves_cache = true;
+        crate::cgroup::evict(file.path()).unwrap();
+        let mut got = vec![0; 9_999];
+        for at in (3..280_000).step_by(9_999) {
+            flash.read_exact_at(at, &mut got).unwrap();
+            assert_eq!(got, bytes[at as usize..][..9_999]);
+        }
+        match cached(file.path()) {
+            Some(left) => assert!(left < 16 << 10, "{left} bytes are still cached"),
+            None => eprintln!("skipped: no fincore to count with"),
         }
     }
 

@@ -14,6 +14,7 @@ mod fault;
 mod file;
 mod flash;
 mod ledger;
+mod link;
 mod memory;
 mod plain;
 mod process;
@@ -28,9 +29,12 @@ pub use fault::{Fault, fail_read_after};
 pub use file::{FlashFile, Mode, ReadAt};
 pub use flash::{Extent, Options as StreamOptions, Reader, RunId, Stats as StreamStats, Stream};
 pub use ledger::{Ledger, Part, Refused, Reservation};
+pub use link::symlink;
 pub use memory::{Memory, MemoryParseError, format_bytes};
 pub use plain::{Plain, as_bytes, as_bytes_mut, cast, cast_mut};
-pub use process::{Resident, drop_program_pages, kernel_overhead, major_faults, program_bytes, resident};
+pub use process::{
+    Resident, drop_program_pages, kernel_overhead, major_faults, program_bytes, refuse_huge_pages, resident,
+};
 pub use region::Region;
 pub use threads::{Pool, default_threads};
 

@@ -56,8 +56,9 @@ pub fn program_bytes() -> u64 {
     files(&maps).map(length).sum()
 }
 
-/// Drops the pages of the program and its libraries that are not in use. Those in use come back one by one as
-/// they are touched, so call it when the start is over.
+/// Drops the pages of the program and its libraries. Those still needed come back one by one as they are
+/// touched. Pages that a disk is reading ahead at this moment stay, so call it twice: when the program starts,
+/// and when what it loads is loaded, which drops the code of loading too.
 pub fn drop_program_pages() {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     for mapping in maps.lines().filter_map(Mapping::parse).filter(|mapping| mapping.is_program()) {
@@ -68,6 +69,13 @@ pub fn drop_program_pages() {
             sys::drop_cache(&file, 0, 0);
         }
     }
+}
+
+/// Keeps huge pages away from heap and stacks, where one written byte would be charged as two megabytes. A
+/// [`crate::Region`] that asks for them still gets them where the kernel can tell the two apart. Call it first
+/// in `main`.
+pub fn refuse_huge_pages() {
+    sys::refuse_huge_pages();
 }
 
 /// Bytes that the kernel charges for a process with `threads` threads that touches `mapped` bytes: its

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use pintpot_host as host;
 
@@ -19,9 +20,12 @@ fn child() {
     if std::env::var_os("PINTPOT_TEST_CHILD").is_none() {
         return;
     }
+    host::refuse_huge_pages();
     host::tune_malloc();
-    let now = || charge().map_or(0, |(_, now)| now);
+    let now = || charge().map_or(0, |charge| charge.now);
     let start = now();
+    host::drop_program_pages();
+    std::thread::sleep(Duration::from_millis(100)); // what was being read ahead arrives
     host::drop_program_pages();
     let dropped = now();
     let mut small: Vec<Vec<u8>> = (0..60_000).map(|i| vec![1; 40 + i % 200]).collect();

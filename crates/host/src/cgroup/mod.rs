@@ -95,12 +95,21 @@ pub(crate) fn tightest(own: u64) -> Option<Room> {
     group.ancestors().filter_map(room).min_by_key(|room| room.bytes)
 }
 
-/// The most that was ever charged to this process's own group, and what is charged now, in bytes. Both cover
-/// whatever else lives in the group.
-pub fn charge() -> Option<(u64, u64)> {
+/// What is charged to this process's own memory group, in bytes, whatever else lives in it included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// The most that ever was.
+    pub peak: u64,
+    /// What is now.
+    pub now: u64,
+}
+
+/// What is charged to this process's own memory group; `None` if there is none or the kernel keeps no peak.
+pub fn charge() -> Option<Charge> {
     let group = Group::of_self("memory", "memory")?;
     let peak = group.number("memory.max_usage_in_bytes", "memory.peak")?;
-    Some((peak, group.number("memory.usage_in_bytes", "memory.current")?))
+    let now = group.number("memory.usage_in_bytes", "memory.current")?;
+    Some(Charge { peak, now })
 }
 
 /// Finds the group of a version 1 controller, or of version 2 if `controller` is empty, in the texts of

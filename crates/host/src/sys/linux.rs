@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::ptr;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
 /// Bytes in a page of memory.
@@ -100,7 +100,7 @@ pub(crate) fn open_direct(path: &Path) -> io::Result<(File, Direct)> {
         }
         Err(error) => return Err(error.into()),
     };
-    let direct = match rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::DIOALIGN) {
+    let direct = match rustix::fs::statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN) {
         Ok(stat) if stat.stx_mask & StatxFlags::DIOALIGN.bits() != 0 => {
             match stat.stx_dio_offset_align.max(stat.stx_dio_mem_align) {
                 0 => Direct::No("this file cannot be read with O_DIRECT"),
@@ -168,6 +168,19 @@ pub(crate) fn trim_heap() {
     unsafe {
         libc::malloc_trim(0)
     };
+}
+
+/// Keeps huge pages away from this process's memory, but for regions that ask for them where the kernel can
+/// tell the two apart.
+pub(crate) fn refuse_huge_pages() {
+    /// `PR_THP_DISABLE_EXCEPT_ADVISED`, since Linux 6.18.
+    const EXCEPT_ADVISED: libc::c_ulong = 1 << 1;
+    let set = |flags: libc::c_ulong| {
+        let (on, none): (libc::c_ulong, libc::c_ulong) = (1, 0);
+        // SAFETY: this option takes integers only and changes how later page faults are served.
+        unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, on, flags, none, none) == 0 }
+    };
+    let _ = set(EXCEPT_ADVISED) || set(0);
 }
 
 /// Moves the child that `command` will start into the groups whose `cgroup.procs` these are, before it runs.

@@ -107,6 +107,9 @@ pub(crate) fn tune_malloc(_own_pages: usize) {}
 /// The system's allocator takes no such wish.
 pub(crate) fn trim_heap() {}
 
+/// Nothing to refuse.
+pub(crate) fn refuse_huge_pages() {}
+
 /// Never called: there are no groups to join.
 pub(crate) fn join_groups(_command: &mut Command, _groups: Vec<File>) {}
 
