@@ -398,6 +398,12 @@ impl Parser<'_> {
                 'n' => Ok('\n'),
                 'r' => Ok('\r'),
                 't' => Ok('\t'),
+                'x' if self.eat("{") => {
+                    let (digits, rest) = self.rest.split_once('}').ok_or_else(|| self.refuse())?;
+                    let char = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32);
+                    self.rest = rest;
+                    char.ok_or_else(|| self.refuse())
+                }
                 c if c.is_ascii_punctuation() => Ok(c),
                 _ => {
                     self.rest = before;
@@ -486,6 +492,7 @@ mod tests {
             (r"x(?:yz)?$", "xyzx", &["xyz", "x"]),
             (r"[\-\]a]", "b-]", &["b", "-", "]"]),
             (r"x$", "xx", &["x", "x"]),
+            (r"[\x{41}-\x{43}]+", "ABCD", &["ABC", "D"]),
             (r"a{2}|b{2,}", "aaabbb", &["aa", "a", "bbb"]),
         ] {
             let want: Vec<Vec<u8>> = want.iter().map(|w| w.as_bytes().to_vec()).collect();

@@ -86,6 +86,8 @@ impl Tokenizer {
         spaces_lead: bool,
     ) -> Tokenizer {
         let marks = ENDS.iter().filter_map(|text| added.id(&vocab, text.as_bytes()));
+        // Gemma has `</s>` as a piece of HTML.
+        let marks = marks.filter(|&id| type_of(&types, id) == TokenType::Control as u8);
         let mut ends: Vec<u32> = spec.eos.into_iter().chain(spec.eot).chain(marks).collect();
         ends.sort_unstable();
         ends.dedup();
