@@ -1,0 +1,320 @@
+//! The safe face of the kernels: checks sizes, splits the work over threads, owns their scratch.
+//!
+//! Not a place for arithmetic. The one design choice: a result never depends on how work is split, so the split is
+//! made for speed alone, and small work is not split at all. Sizes that do not fit together are mistakes of the program
+//! and panic with what was wrong; sizes from files are checked long before.
+
+use crate::activation::{Activation, Glu};
+use crate::attention::{self, Attention, AttentionSlice, KvFormat, StoreKv};
+use crate::elementwise::{Add, Scale, SoftCap};
+use crate::norm::RmsNorm;
+use crate::product::float::FloatSlice;
+use crate::product::{Quantized, QuantizedMut, Slice, Target, Weights, panels};
+use crate::quantize::Quantize;
+use crate::rope::{Rope, RopeStyle};
+use crate::set::KernelSet;
+use host::{Error, Ledger, Part, Pool, Region};
+use std::cell::UnsafeCell;
+use std::ops::Range;
+use tensor::DType;
+
+/// Elements below which a loop over rows is not worth waking a thread for.
+const SMALL: usize = 16 << 10;
+/// Bytes of weights below which a product is not worth it.
+const SMALL_WEIGHTS: usize = 32 << 10;
+
+/// A kernel set, threads, and scratch for each of them.
+///
+/// One thread at a time may use it: it is `Send` but not `Sync`.
+pub struct Cpu {
+    set: &'static KernelSet,
+    pool: Pool,
+    scratch: UnsafeCell<Region>,
+}
+
+/// What a worker works in; kernels of different kinds never run at once.
+#[repr(C)]
+union Scratch {
+    product: std::mem::ManuallyDrop<panels::Scratch>,
+    attention: std::mem::ManuallyDrop<attention::Scratch>,
+}
+
+/// Where the scratch of worker 0 begins; the others follow.
+#[derive(Clone, Copy)]
+struct Scratches(*mut Scratch);
+
+// SAFETY: only an address; each worker turns it into a reference to a part of its own.
+unsafe impl Sync for Scratches {}
+
+impl Scratches {
+    fn worker(&self, worker: usize) -> *mut Scratch {
+        self.0.wrapping_add(worker)
+    }
+}
+
+impl Cpu {
+    /// Bytes of scratch that each thread gets, whatever the model.
+    pub const SCRATCH_BYTES: usize = size_of::<Scratch>();
+
+    /// Uses `set` on the threads of `pool`, with scratch from `ledger`.
+    pub fn new(set: &'static KernelSet, pool: Pool, ledger: &Ledger) -> Result<Cpu, Error> {
+        let scratch = Region::new(ledger, Part::Activations, pool.threads() * Self::SCRATCH_BYTES)?;
+        Ok(Cpu { set, pool, scratch: UnsafeCell::new(scratch) })
+    }
+
+    /// The name of the instruction set in use.
+    pub fn isa_name(&self) -> &'static str {
+        self.set.name()
+    }
+
+    /// How many threads work, the caller included.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// Quantises columns of `k` elements, `x` (n, k), to `out`; see [`Quantized::padded`] for its sizes.
+    pub fn quantize(&self, x: &[f32], k: usize, out: QuantizedMut) {
+        let (n, padded) = (rows("x", x.len(), k), Quantized::padded(k));
+        assert_eq!(out.q.len(), n * padded, "integers for {n} columns of {k}");
+        assert_eq!(out.scale.len(), n * padded / 32, "scales for {n} columns of {k}");
+        assert_eq!(out.sums.len(), n * padded / 16, "sums for {n} columns of {k}");
+        let (q, scale) = (Parts::new(out.q), Parts::new(out.scale));
+        let sums = Parts::new(out.sums);
+        self.by_rows(n, k, &|range| {
+            // SAFETY: ranges of different tasks do not overlap.
+            let out = unsafe {
+                QuantizedMut {
+                    q: q.rows(&range, padded),
+                    scale: scale.rows(&range, padded / 32),
+                    sums: sums.rows(&range, padded / 16),
+                }
+            };
+            (self.set.quantize)(Quantize { x: &x[range.start * k..range.end * k], k, out });
+        });
+    }
+
+    /// `out[i * stride + first + r]` = row `r` of `weights` times column `i` of `x`, for all rows and columns.
+    /// The weights are quantised and have the columns of `x`.
+    pub fn product(&self, weights: Weights, x: &Quantized, out: &mut [f32], stride: usize, first: usize) {
+        assert_eq!(weights.columns, x.columns, "elements of weight rows and of activations");
+        let row_bytes = weights.row_bytes();
+        let n = x.count();
+        let target = target(out, n, weights.rows, stride, first);
+        let scratch = Scratches(self.scratch());
+        self.by_weights(weights, row_bytes, n, &|rows, worker| {
+            let scratch = scratch.worker(worker).cast();
+            self.set.product(&Slice { weights, rows, x: *x, target, scratch });
+        });
+    }
+
+    /// As [`Cpu::product`], with weights of F32, F16 or BF16 and activations `x` (n, weights.columns).
+    pub fn product_float(&self, weights: Weights, x: &[f32], out: &mut [f32], stride: usize, first: usize) {
+        let known = matches!(weights.dtype, DType::F32 | DType::F16 | DType::BF16);
+        assert!(known, "{} weights in a product of floats", weights.dtype);
+        let row_bytes = weights.row_bytes();
+        let n = rows("x", x.len(), weights.columns);
+        let target = target(out, n, weights.rows, stride, first);
+        self.by_weights(weights, row_bytes, n, &|rows, _| {
+            (self.set.product_float)(FloatSlice { weights, rows, x, target });
+        });
+    }
+
+    /// Whole blocks of any type that has a definition to f32.
+    pub fn dequantize(&self, dtype: DType, bytes: &[u8], out: &mut [f32]) {
+        let format = dtype.block().unwrap_or_else(|| panic!("{dtype} has no blocks"));
+        assert_eq!(dtype.bytes_of(out.len() as u64), Some(bytes.len() as u64), "bytes of {dtype} elements");
+        let (elements, block) = (dtype.block_elements(), dtype.block_bytes());
+        for (bytes, out) in bytes.chunks_exact(block).zip(out.chunks_exact_mut(elements)) {
+            format.dequantize(bytes, out);
+        }
+    }
+
+    /// `out` = the RMS norm of rows `x` (n, d), times `weight` (d).
+    pub fn rms_norm(&self, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+        out.copy_from_slice(x);
+        self.rms_norm_in_place(out, weight, eps);
+    }
+
+    /// As [`Cpu::rms_norm`], in place.
+    pub fn rms_norm_in_place(&self, x: &mut [f32], weight: &[f32], eps: f32) {
+        let d = weight.len();
+        let n = rows("x", x.len(), d);
+        let x = Parts::new(x);
+        self.by_rows(n, d, &|range| {
+            // SAFETY: ranges of different tasks do not overlap.
+            let x = unsafe { x.rows(&range, d) };
+            (self.set.rms_norm)(RmsNorm { x, weight, eps });
+        });
+    }
+
+    /// `a += b`.
+    pub fn add(&self, a: &mut [f32], b: &[f32]) {
+        assert_eq!(a.len(), b.len(), "elements to add");
+        (self.set.add)(Add { a, b });
+    }
+
+    /// Adds `bias` (d) to every row of `x` (n, d).
+    pub fn add_bias(&self, x: &mut [f32], bias: &[f32]) {
+        rows("x", x.len(), bias.len());
+        for a in x.chunks_exact_mut(bias.len()) {
+            (self.set.add)(Add { a, b: bias });
+        }
+    }
+
+    /// `x *= factor`.
+    pub fn scale(&self, x: &mut [f32], factor: f32) {
+        (self.set.scale)(Scale { x, factor });
+    }
+
+    /// `x = cap * tanh(x / cap)`.
+    pub fn softcap(&self, x: &mut [f32], cap: f32) {
+        let n = x.len();
+        let x = Parts::new(x);
+        self.by_rows(n, 1, &|range| {
+            // SAFETY: ranges of different tasks do not overlap.
+            (self.set.soft_cap)(SoftCap { x: unsafe { x.rows(&range, 1) }, cap });
+        });
+    }
+
+    /// `gate = activation(gate) * up`.
+    pub fn glu(&self, activation: Activation, gate: &mut [f32], up: &[f32]) {
+        assert_eq!(gate.len(), up.len(), "elements of gate and up");
+        let gate = Parts::new(gate);
+        self.by_rows(up.len(), 1, &|range| {
+            // SAFETY: ranges of different tasks do not overlap.
+            let gate = unsafe { gate.rows(&range, 1) };
+            (self.set.glu)(Glu { activation, gate, up: &up[range] });
+        });
+    }
+
+    /// Turns the first `rot` elements of every head of `x` (n, heads, head_dim) by angles with the given cosines and
+    /// sines, both (n, rot / 2).
+    #[allow(clippy::too_many_arguments)]
+    pub fn rope(
+        &self,
+        x: &mut [f32],
+        heads: usize,
+        head_dim: usize,
+        cos: &[f32],
+        sin: &[f32],
+        rot: usize,
+        style: RopeStyle,
+    ) {
+        let (row, half) = (heads * head_dim, rot / 2);
+        let n = rows("x", x.len(), row);
+        assert!(rot <= head_dim && rot.is_multiple_of(2) && rot > 0, "{rot} of {head_dim} elements to turn");
+        assert!(cos.len() == n * half && sin.len() == n * half, "angles for {n} rows of {half}");
+        let x = Parts::new(x);
+        self.by_rows(n, row, &|range| {
+            let angles = range.start * half..range.end * half;
+            let (cos, sin) = (&cos[angles.clone()], &sin[angles]);
+            // SAFETY: ranges of different tasks do not overlap.
+            let x = unsafe { x.rows(&range, row) };
+            (self.set.rope)(Rope { x, heads, head_dim, cos, sin, rot, style });
+        });
+    }
+
+    /// Stores rows of keys or values `x` (n, kv_heads, head_dim) for the positions from `first_pos` in `cache`
+    /// (slots, kv_heads, head_dim): position `p` in slot `p % slots`.
+    pub fn store_kv(&self, format: KvFormat, x: &[f32], cache: &mut [u8], first_pos: usize, slots: usize) {
+        let row_bytes = rows("cache", cache.len(), slots);
+        assert_eq!(row_bytes * slots, cache.len(), "a cache of {slots} slots");
+        let row = if format == KvFormat::F16 { row_bytes / 2 } else { row_bytes / 34 * 32 };
+        assert_eq!(format.bytes(row), row_bytes, "bytes of a slot");
+        assert!(rows("x", x.len(), row) <= slots, "more rows than {slots} slots");
+        (self.set.store_kv)(StoreKv { format, x, cache, first_pos, slots });
+    }
+
+    /// Attention of all queries to `out` (n, heads, head_dim).
+    pub fn attention(&self, attention: &Attention, out: &mut [f32]) {
+        let n = attention.check();
+        assert_eq!(out.len(), attention.q.len(), "floats of queries and outputs");
+        let target = Target { out: out.as_mut_ptr(), stride: 0, first: 0 };
+        let queries = n * (attention.heads / attention.kv_heads);
+        // Few enough for all threads to have work, an even number for pairs; one thread shares what it can.
+        let fair = (queries * attention.kv_heads).div_ceil(4 * self.threads()).next_multiple_of(2);
+        let block = if self.threads() == 1 { attention::QUERIES } else { fair.min(attention::QUERIES) };
+        let blocks = queries.div_ceil(block);
+        let scratch = Scratches(self.scratch());
+        self.pool.run_with_worker(blocks * attention.kv_heads, &|task, worker| {
+            // The last rows see the most keys, so they go first.
+            let first = (blocks - 1 - task / attention.kv_heads) * block;
+            let (kv_head, queries) = (task % attention.kv_heads, first..queries.min(first + block));
+            // SAFETY: no two tasks run at once under one worker's number; all bytes are a valid scratch.
+            let scratch = unsafe { &mut *scratch.worker(worker).cast::<attention::Scratch>() };
+            (self.set.attention)(AttentionSlice { attention, kv_head, queries, target, scratch });
+        });
+    }
+
+    /// The scratch of worker 0.
+    fn scratch(&self) -> *mut Scratch {
+        // SAFETY: `Cpu` is not Sync, and no reference to the region outlives this line. Page alignment is enough.
+        unsafe { (*self.scratch.get()).as_mut_bytes().as_mut_ptr().cast() }
+    }
+
+    /// Calls `task` with ranges that together are `0..n`; a row is `width` elements.
+    fn by_rows(&self, n: usize, width: usize, task: &(dyn Fn(Range<usize>) + Sync)) {
+        let threads = self.threads();
+        if n * width < SMALL || threads == 1 {
+            return task(0..n);
+        }
+        let block = n.div_ceil(2 * threads);
+        self.pool.run(n.div_ceil(block), &|i| task(i * block..n.min((i + 1) * block)));
+    }
+
+    /// Calls `task` with ranges of the rows of `weights` and the number of the worker.
+    fn by_weights(
+        &self,
+        weights: Weights,
+        row_bytes: usize,
+        n: usize,
+        task: &(dyn Fn(Range<usize>, usize) + Sync),
+    ) {
+        let (threads, bytes) = (self.threads(), weights.rows * row_bytes);
+        if bytes * n < SMALL_WEIGHTS || threads == 1 {
+            return task(0..weights.rows, 0);
+        }
+        let fair = weights.rows.div_ceil(8 * threads).next_multiple_of(16);
+        let block = fair.min(panels::SLICE_ROWS);
+        self.pool.run_with_worker(weights.rows.div_ceil(block), &|i, worker| {
+            task(i * block..weights.rows.min((i + 1) * block), worker);
+        });
+    }
+}
+
+/// How many rows of `width` make up `len` elements.
+fn rows(what: &str, len: usize, width: usize) -> usize {
+    assert!(width > 0 && len.is_multiple_of(width), "{len} elements of {what} are not rows of {width}");
+    len / width
+}
+
+/// Checks that the outputs of `n` columns lie in `out`.
+fn target(out: &mut [f32], n: usize, rows: usize, stride: usize, first: usize) -> Target {
+    let fits = n == 0 || (n == 1 || first + rows <= stride) && (n - 1) * stride + first + rows <= out.len();
+    assert!(fits, "{n} columns of {rows} rows from {first}, {stride} apart, do not fit {} floats", out.len());
+    Target { out: out.as_mut_ptr(), stride, first }
+}
+
+/// A mutable slice that tasks take apart by rows.
+struct Parts<T>(*mut T, usize);
+
+// SAFETY: sharing it only shares the right to take parts, whose elements are Send; `rows` says the rest.
+unsafe impl<T: Send> Sync for Parts<T> {}
+
+impl<T> Parts<T> {
+    fn new(slice: &mut [T]) -> Parts<T> {
+        Parts(slice.as_mut_ptr(), slice.len())
+    }
+
+    /// Rows of `width` elements.
+    ///
+    /// # Safety
+    /// The slice is still borrowed and nobody else uses those rows.
+    #[allow(clippy::mut_from_ref)]
+    unsafe fn rows(&self, range: &Range<usize>, width: usize) -> &mut [T] {
+        let (start, end) = (range.start * width, range.end * width);
+        assert!(start <= end && end <= self.1, "{start}..{end} of {}", self.1);
+        // SAFETY: within the slice; the caller answers for the rest.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(start), end - start) }
+    }
+}

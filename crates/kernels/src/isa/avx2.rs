@@ -1,0 +1,346 @@
+//! AVX2 with FMA and F16C: sixteen lanes are two registers.
+//!
+//! Not a place for loops over a matrix. Small unsigned codes meet int8 activations in `vpmaddubsw`, whose 16-bit
+//! sums can be added up for a while before they overflow (eight times for 4-bit codes); 8-bit codes are widened to
+//! 16 bits when a panel is unpacked, because `vpmaddwd` then does with two operations what the way over absolute
+//! values needs three for.
+
+use super::{Isa, Kernel, LANES, Panels};
+use crate::dot;
+use crate::product::SliceFn;
+use std::arch::x86_64::*;
+use tensor::DType;
+
+/// Proof that this CPU has AVX2, FMA and F16C.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2(());
+
+/// Calls intrinsics on behalf of an `Avx2`.
+macro_rules! avx2 {
+    ($e:expr) => {
+        // SAFETY: a value of `Avx2` exists, so the CPU has the instructions; pointers come from references, or
+        // the caller of the surrounding unsafe function vouches for them.
+        unsafe { $e }
+    };
+}
+
+/// `[f(0), f(1)]`, for the two registers that make up sixteen lanes.
+macro_rules! both {
+    ($h:ident => $e:expr) => {
+        avx2!([
+            {
+                const $h: usize = 0;
+                $e
+            },
+            {
+                const $h: usize = 1;
+                $e
+            }
+        ])
+    };
+}
+
+impl Isa for Avx2 {
+    const NAME: &'static str = "avx2";
+    const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Avx2>();
+    type F = [__m256; 2];
+
+    fn detect() -> Option<Avx2> {
+        let has = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
+        has.then_some(Avx2(()))
+    }
+
+    fn run<K: Kernel<Avx2>>(self, kernel: K) {
+        #[target_feature(enable = "avx2,fma,f16c")]
+        fn with_features<K: Kernel<Avx2>>(isa: Avx2, kernel: K) {
+            kernel.run(isa)
+        }
+        avx2!(with_features(self, kernel))
+    }
+
+    #[inline(always)]
+    fn prefetch(self, address: *const u8) {
+        avx2!(_mm_prefetch::<_MM_HINT_T1>(address.cast()))
+    }
+
+    #[inline(always)]
+    fn load(self, x: &[f32; LANES]) -> Self::F {
+        both!(H => _mm256_loadu_ps(x.as_ptr().add(8 * H)))
+    }
+
+    #[inline(always)]
+    fn load_f16(self, x: &[u8; 2 * LANES]) -> Self::F {
+        both!(H => _mm256_cvtph_ps(_mm_loadu_si128(x.as_ptr().add(16 * H).cast())))
+    }
+
+    #[inline(always)]
+    fn store(self, x: Self::F, out: &mut [f32; LANES]) {
+        both!(H => _mm256_storeu_ps(out.as_mut_ptr().add(8 * H), x[H]));
+    }
+
+    #[inline(always)]
+    fn store_f16(self, x: Self::F, out: &mut [u8; 2 * LANES]) {
+        both!(H => {
+            let halves = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x[H]);
+            _mm_storeu_si128(out.as_mut_ptr().add(16 * H).cast(), halves)
+        });
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Self::F {
+        avx2!([_mm256_set1_ps(x); 2])
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        both!(H => _mm256_mul_ps(a[H], b[H]))
+    }
+
+    #[inline(always)]
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        both!(H => _mm256_fmadd_ps(a[H], b[H], c[H]))
+    }
+
+    #[inline(always)]
+    fn sum(self, x: Self::F) -> f32 {
+        avx2!({
+            let x8 = _mm256_add_ps(x[0], x[1]);
+            let x4 = _mm_add_ps(_mm256_castps256_ps128(x8), _mm256_extractf128_ps::<1>(x8));
+            let x2 = _mm_add_ps(x4, _mm_movehl_ps(x4, x4));
+            _mm_cvtss_f32(_mm_add_ss(x2, _mm_movehdup_ps(x2)))
+        })
+    }
+
+    #[inline(always)]
+    fn sum4(self, x: [Self::F; 4]) -> [f32; 4] {
+        avx2!({
+            let (a, b) = (_mm256_add_ps(x[0][0], x[0][1]), _mm256_add_ps(x[1][0], x[1][1]));
+            let (c, d) = (_mm256_add_ps(x[2][0], x[2][1]), _mm256_add_ps(x[3][0], x[3][1]));
+            let ab =
+                _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b));
+            let cd =
+                _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(c, d), _mm256_permute2f128_ps::<0x31>(c, d));
+            // Lanes now: ab = a0 a1 a2 a3 b0 b1 b2 b3, cd alike; bring i and i + 2 together, then i and i + 1.
+            let low = _mm256_shuffle_ps::<0x44>(ab, cd);
+            let high = _mm256_shuffle_ps::<0xee>(ab, cd);
+            let pairs = _mm256_add_ps(low, high);
+            let sums = _mm256_add_ps(pairs, _mm256_movehdup_ps(pairs));
+            let (ac, bd) = (_mm256_castps256_ps128(sums), _mm256_extractf128_ps::<1>(sums));
+            // And now: ac = a . c . and bd = b . d .
+            let mut out = [0.0; 4];
+            let (ab, cd) = (_mm_unpacklo_ps(ac, bd), _mm_unpackhi_ps(ac, bd));
+            _mm_storeu_ps(out.as_mut_ptr(), _mm_movelh_ps(ab, cd));
+            out
+        })
+    }
+}
+
+/// Sixteen bytes at `at`, and sixteen four strides further on.
+///
+/// # Safety
+/// They are readable.
+#[inline(always)]
+unsafe fn pair16(_: Avx2, at: *const u8, stride: usize) -> __m256i {
+    avx2!({
+        let low = _mm_loadu_si128(at.cast());
+        let high = _mm_loadu_si128(at.add(4 * stride).cast());
+        _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high)
+    })
+}
+
+/// A 4 x 4 transposition of 32-bit elements within each 128-bit lane.
+#[inline(always)]
+fn transpose(_: Avx2, x: [__m256i; 4]) -> [__m256i; 4] {
+    avx2!({
+        let (a, b) = (_mm256_unpacklo_epi32(x[0], x[1]), _mm256_unpackhi_epi32(x[0], x[1]));
+        let (c, d) = (_mm256_unpacklo_epi32(x[2], x[3]), _mm256_unpackhi_epi32(x[2], x[3]));
+        [
+            _mm256_unpacklo_epi64(a, c),
+            _mm256_unpackhi_epi64(a, c),
+            _mm256_unpacklo_epi64(b, d),
+            _mm256_unpackhi_epi64(b, d),
+        ]
+    })
+}
+
+/// The f16 in the low half of every 32-bit lane to f32.
+#[inline(always)]
+fn halves(_: Avx2, x: __m256i) -> __m256 {
+    avx2!({
+        let low = _mm256_and_si256(x, _mm256_set1_epi32(0xffff));
+        let packed = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi32(low, low));
+        _mm256_cvtph_ps(_mm256_castsi256_si128(packed))
+    })
+}
+
+impl Panels for Avx2 {
+    type V = [__m256i; 2];
+    const SIGNED_STEPS: usize = 2;
+    const SIGNED_OFFSET: i32 = 0;
+    const COLUMNS: usize = 4;
+
+    #[inline(always)]
+    unsafe fn rows16(self, rows: *const u8, stride: usize) -> [Self::V; 4] {
+        let mut x = both!(H => {
+            let rows = rows.add(8 * H * stride);
+            [
+                pair16(self, rows, stride),
+                pair16(self, rows.add(stride), stride),
+                pair16(self, rows.add(2 * stride), stride),
+                pair16(self, rows.add(3 * stride), stride),
+            ]
+        });
+        x = [transpose(self, x[0]), transpose(self, x[1])];
+        [[x[0][0], x[1][0]], [x[0][1], x[1][1]], [x[0][2], x[1][2]], [x[0][3], x[1][3]]]
+    }
+
+    #[inline(always)]
+    unsafe fn rows4(self, rows: *const u8, stride: usize) -> Self::V {
+        both!(H => {
+            let rows = rows.add(8 * H * stride).cast::<u8>();
+            let low = _mm_setr_epi32(
+                rows.cast::<i32>().read_unaligned(),
+                rows.add(stride).cast::<i32>().read_unaligned(),
+                rows.add(2 * stride).cast::<i32>().read_unaligned(),
+                rows.add(3 * stride).cast::<i32>().read_unaligned(),
+            );
+            let rows = rows.add(4 * stride);
+            let high = _mm_setr_epi32(
+                rows.cast::<i32>().read_unaligned(),
+                rows.add(stride).cast::<i32>().read_unaligned(),
+                rows.add(2 * stride).cast::<i32>().read_unaligned(),
+                rows.add(3 * stride).cast::<i32>().read_unaligned(),
+            );
+            _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high)
+        })
+    }
+
+    #[inline(always)]
+    fn bytes(self, x: u8) -> Self::V {
+        avx2!([_mm256_set1_epi8(x as i8); 2])
+    }
+
+    #[inline(always)]
+    fn and(self, a: Self::V, b: Self::V) -> Self::V {
+        both!(H => _mm256_and_si256(a[H], b[H]))
+    }
+
+    #[inline(always)]
+    fn or(self, a: Self::V, b: Self::V) -> Self::V {
+        both!(H => _mm256_or_si256(a[H], b[H]))
+    }
+
+    #[inline(always)]
+    fn shr<const N: i32>(self, x: Self::V) -> Self::V {
+        both!(H => _mm256_srli_epi32::<N>(x[H]))
+    }
+
+    #[inline(always)]
+    fn shl<const N: i32>(self, x: Self::V) -> Self::V {
+        both!(H => _mm256_slli_epi32::<N>(x[H]))
+    }
+
+    #[inline(always)]
+    fn sar<const N: i32>(self, x: Self::V) -> Self::V {
+        both!(H => _mm256_srai_epi32::<N>(x[H]))
+    }
+
+    #[inline(always)]
+    fn add32(self, a: Self::V, b: Self::V) -> Self::V {
+        both!(H => _mm256_add_epi32(a[H], b[H]))
+    }
+
+    #[inline(always)]
+    fn mul32(self, a: Self::V, b: Self::V) -> Self::V {
+        both!(H => _mm256_mullo_epi32(a[H], b[H]))
+    }
+
+    #[inline(always)]
+    fn bits(self, x: Self::V) -> Self::F {
+        both!(H => _mm256_castsi256_ps(x[H]))
+    }
+
+    #[inline(always)]
+    fn sub32(self, a: Self::V, b: Self::V) -> Self::V {
+        both!(H => _mm256_sub_epi32(a[H], b[H]))
+    }
+
+    #[inline(always)]
+    fn lanes(self, x: i32) -> Self::V {
+        avx2!([_mm256_set1_epi32(x); 2])
+    }
+
+    #[inline(always)]
+    fn float(self, x: Self::V) -> Self::F {
+        both!(H => _mm256_cvtepi32_ps(x[H]))
+    }
+
+    #[inline(always)]
+    fn half_low(self, x: Self::V) -> Self::F {
+        [halves(self, x[0]), halves(self, x[1])]
+    }
+
+    #[inline(always)]
+    fn half_high(self, x: Self::V) -> Self::F {
+        self.half_low(self.shr::<16>(x))
+    }
+
+    #[inline(always)]
+    fn signed(self, codes: Self::V) -> [Self::V; 2] {
+        [
+            both!(H => _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(codes[H]))),
+            both!(H => _mm256_srai_epi16::<8>(codes[H])),
+        ]
+    }
+
+    #[inline(always)]
+    fn widen(a: u32) -> [u32; 2] {
+        let extend = |byte: u32| byte as i8 as i16 as u16 as u32;
+        [extend(a) | extend(a >> 16) << 16, extend(a >> 8) | extend(a >> 24) << 16]
+    }
+
+    #[inline(always)]
+    unsafe fn dot<const BITS: u32, const STEPS: usize, const C: usize>(
+        self,
+        codes: *const Self::V,
+        activations: *const u32,
+        width: usize,
+    ) -> [Self::V; C] {
+        let mut total = avx2!([[_mm256_setzero_si256(); 2]; C]);
+        if BITS == 8 {
+            for step in 0..2 * STEPS {
+                for c in 0..C {
+                    total[c] = both!(H => {
+                        let a = _mm256_set1_epi32(*activations.add(step * width + c) as i32);
+                        let product = _mm256_madd_epi16((*codes.add(step))[H], a);
+                        if step == 0 { product } else { _mm256_add_epi32(total[c][H], product) }
+                    });
+                }
+            }
+            return total;
+        }
+        // Products of codes below 2^BITS with +-127, two to a lane, stay within i16 for this many steps.
+        let run = STEPS.min(8 >> (BITS - 4));
+        for start in (0..STEPS).step_by(run) {
+            let mut short = avx2!([[_mm256_setzero_si256(); 2]; C]);
+            for step in start..start + run {
+                for c in 0..C {
+                    short[c] = both!(H => {
+                        let a = _mm256_set1_epi32(*activations.add(step * width + c) as i32);
+                        let product = _mm256_maddubs_epi16((*codes.add(step))[H], a);
+                        if step == start { product } else { _mm256_add_epi16(short[c][H], product) }
+                    });
+                }
+            }
+            for c in 0..C {
+                total[c] = both!(H => {
+                    let sums = _mm256_madd_epi16(short[c][H], _mm256_set1_epi16(1));
+                    if start == 0 { sums } else { _mm256_add_epi32(total[c][H], sums) }
+                });
+            }
+        }
+        total
+    }
+}

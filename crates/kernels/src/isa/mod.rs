@@ -1,0 +1,161 @@
+//! What one instruction set can do, and which ones this CPU has.
+//!
+//! Not a place for kernels: they are written once, generic over [`Isa`], and live beside this folder. The one design
+//! choice: everything is sixteen lanes wide, whatever the registers are. A value of a type that implements [`Isa`]
+//! exists only where the CPU has those instructions, so it is the proof that makes them safe to call; it is passed
+//! by value and costs nothing. (The idea is that of the `rten-simd` and `pulp` crates.)
+//!
+//! Methods are `inline(always)` all the way from [`Isa::run`] down, because only code inlined into the function that
+//! carries the target features is compiled with them.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod scalar;
+
+use crate::product::SliceFn;
+use crate::set::KernelSet;
+use tensor::DType;
+
+/// Lanes of every vector.
+pub(crate) const LANES: usize = 16;
+
+/// The kernels of every instruction set that this build knows, the best last.
+const ISAS: &[fn() -> Option<&'static KernelSet>] = &[
+    KernelSet::detect::<scalar::Scalar>,
+    #[cfg(target_arch = "x86_64")]
+    KernelSet::detect::<avx2::Avx2>,
+];
+
+/// The kernel sets that run on this CPU, the plain one first and the best last. All give the same bits.
+pub fn available() -> impl Iterator<Item = &'static KernelSet> {
+    ISAS.iter().filter_map(|detect| detect())
+}
+
+/// The best kernel set of this CPU, or the one that `PINTPOT_ISA` names if it is available.
+pub fn best() -> &'static KernelSet {
+    let forced = std::env::var("PINTPOT_ISA").unwrap_or_default();
+    let named = available().find(|set| set.name() == forced);
+    named.or_else(|| available().last()).unwrap_or(KernelSet::of::<scalar::Scalar>())
+}
+
+/// A piece of work that is compiled for each instruction set.
+pub(crate) trait Kernel<I: Isa> {
+    /// Does the work. Implementations are `inline(always)`.
+    fn run(self, isa: I);
+}
+
+/// Runs `kernel` with the instructions `I`, which this CPU must have.
+pub(crate) fn run<I: Isa, K: Kernel<I>>(kernel: K) {
+    I::detect().expect("a kernel set is handed out only where its instructions exist").run(kernel)
+}
+
+/// Sixteen lanes of f32 arithmetic, each operation rounded once, and the product kernels of the set.
+pub(crate) trait Isa: Copy + 'static {
+    /// The name in reports and in `PINTPOT_ISA`.
+    const NAME: &'static str;
+
+    /// The quantised types with a kernel of their own; the others go through their definition.
+    const DOTS: &'static [(DType, SliceFn)];
+
+    /// Sixteen f32.
+    type F: Copy;
+
+    /// The proof, if this CPU has the instructions.
+    fn detect() -> Option<Self>;
+
+    /// Runs `kernel` compiled with these instructions.
+    fn run<K: Kernel<Self>>(self, kernel: K);
+
+    /// Asks for the cache line at `address`, which need not be valid, to be fetched.
+    fn prefetch(self, address: *const u8);
+
+    fn load(self, x: &[f32; LANES]) -> Self::F;
+    /// Sixteen little-endian f16 to f32, exactly.
+    fn load_f16(self, x: &[u8; 2 * LANES]) -> Self::F;
+    fn store(self, x: Self::F, out: &mut [f32; LANES]);
+    /// Rounds to f16, ties to even, little-endian.
+    fn store_f16(self, x: Self::F, out: &mut [u8; 2 * LANES]);
+    fn splat(self, x: f32) -> Self::F;
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a * b + c`, rounded once.
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// The tree: lane `i` takes lane `i + 8` in, then `i + 4`, `i + 2`, `i + 1`; the sum is lane 0.
+    fn sum(self, x: Self::F) -> f32;
+    /// Four of those sums.
+    #[inline(always)]
+    fn sum4(self, x: [Self::F; 4]) -> [f32; 4] {
+        [self.sum(x[0]), self.sum(x[1]), self.sum(x[2]), self.sum(x[3])]
+    }
+}
+
+/// The integer half of an instruction set: sixteen rows of a weight matrix side by side.
+///
+/// A [`Panels::V`] holds one 32-bit lane per row, mostly four consecutive elements of the row as bytes.
+pub(crate) trait Panels: Isa {
+    /// Four bytes of each of sixteen rows.
+    type V: Copy;
+
+    /// Vectors that hold the signed codes of four elements of every row.
+    const SIGNED_STEPS: usize;
+    /// What [`Panels::signed`] adds to every code; the product takes it out again, exactly.
+    const SIGNED_OFFSET: i32;
+    /// The most columns that a tile works on at a time: a power of two.
+    const COLUMNS: usize;
+
+    /// Sixteen bytes from each of sixteen rows that begin `stride` bytes apart: vector `i` has the bytes `4i..4i + 4`.
+    ///
+    /// # Safety
+    /// All those bytes are readable.
+    unsafe fn rows16(self, rows: *const u8, stride: usize) -> [Self::V; 4];
+    /// Four bytes from each of sixteen rows that begin `stride` bytes apart.
+    ///
+    /// # Safety
+    /// All those bytes are readable.
+    unsafe fn rows4(self, rows: *const u8, stride: usize) -> Self::V;
+
+    /// The same byte everywhere.
+    fn bytes(self, x: u8) -> Self::V;
+    fn and(self, a: Self::V, b: Self::V) -> Self::V;
+    #[allow(dead_code)]
+    fn or(self, a: Self::V, b: Self::V) -> Self::V;
+    /// Shifts the 32-bit lanes right, zeros in.
+    fn shr<const N: i32>(self, x: Self::V) -> Self::V;
+    /// Shifts the 32-bit lanes left, zeros in.
+    fn shl<const N: i32>(self, x: Self::V) -> Self::V;
+    /// Shifts the 32-bit lanes right, copies of the sign in.
+    fn sar<const N: i32>(self, x: Self::V) -> Self::V;
+    /// `a + b` in 32-bit lanes, wrapping.
+    fn add32(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b` in 32-bit lanes, wrapping.
+    fn sub32(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The low half of `a * b` in 32-bit lanes.
+    fn mul32(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The same 32 bits in every lane.
+    fn lanes(self, x: i32) -> Self::V;
+    /// 32-bit lanes to f32; exact for what a group can sum to.
+    fn float(self, x: Self::V) -> Self::F;
+    /// The bits of 32-bit lanes as f32.
+    fn bits(self, x: Self::V) -> Self::F;
+    /// The f16 in the low half of every lane to f32.
+    fn half_low(self, x: Self::V) -> Self::F;
+    /// The f16 in the high half of every lane to f32.
+    fn half_high(self, x: Self::V) -> Self::F;
+
+    /// Four signed codes a lane as [`Panels::dot`] wants them for `BITS == 8`; the first `SIGNED_STEPS` count.
+    fn signed(self, codes: Self::V) -> [Self::V; 2];
+    /// Four activations as they meet the vectors of [`Panels::signed`].
+    fn widen(activations: u32) -> [u32; 2];
+    /// Exact sums over a group of `4 * STEPS` elements for sixteen rows and `C` columns.
+    ///
+    /// `BITS` 4 to 7 says that the codes are unsigned and below `2^BITS`; 8 that they come from [`Panels::signed`].
+    ///
+    /// # Safety
+    /// `codes` holds `STEPS` vectors (`STEPS * SIGNED_STEPS` if signed), and `activations` as many times `C` packed
+    /// activations, `width` apart, that went the way of the codes.
+    unsafe fn dot<const BITS: u32, const STEPS: usize, const C: usize>(
+        self,
+        codes: *const Self::V,
+        activations: *const u32,
+        width: usize,
+    ) -> [Self::V; C];
+}

@@ -1,0 +1,68 @@
+//! The plain instruction set: arrays of sixteen floats, no assumptions about the CPU.
+//!
+//! Not meant to be fast. It is the definition: every other set gives the same bits. Its products run through
+//! [`crate::product::definition`], so it has no panels.
+
+use super::{Isa, Kernel, LANES};
+use crate::product::SliceFn;
+use half::f16;
+use tensor::DType;
+
+/// Proof of nothing: every CPU can do this.
+#[derive(Clone, Copy)]
+pub(crate) struct Scalar;
+
+impl Isa for Scalar {
+    const NAME: &'static str = "scalar";
+    const DOTS: &'static [(DType, SliceFn)] = &[];
+    type F = [f32; LANES];
+
+    fn detect() -> Option<Scalar> {
+        Some(Scalar)
+    }
+
+    fn run<K: Kernel<Scalar>>(self, kernel: K) {
+        kernel.run(self)
+    }
+
+    fn prefetch(self, _address: *const u8) {}
+
+    fn load(self, x: &[f32; LANES]) -> Self::F {
+        *x
+    }
+
+    fn load_f16(self, x: &[u8; 2 * LANES]) -> Self::F {
+        std::array::from_fn(|i| f16::from_le_bytes([x[2 * i], x[2 * i + 1]]).to_f32())
+    }
+
+    fn store(self, x: Self::F, out: &mut [f32; LANES]) {
+        *out = x;
+    }
+
+    fn store_f16(self, x: Self::F, out: &mut [u8; 2 * LANES]) {
+        for (out, x) in out.as_chunks_mut().0.iter_mut().zip(x) {
+            *out = f16::from_f32(x).to_le_bytes();
+        }
+    }
+
+    fn splat(self, x: f32) -> Self::F {
+        [x; LANES]
+    }
+
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        std::array::from_fn(|i| a[i] * b[i])
+    }
+
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        std::array::from_fn(|i| a[i].mul_add(b[i], c[i]))
+    }
+
+    fn sum(self, mut x: Self::F) -> f32 {
+        for half in [8, 4, 2, 1] {
+            for i in 0..half {
+                x[i] += x[i + half];
+            }
+        }
+        x[0]
+    }
+}

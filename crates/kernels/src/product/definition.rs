@@ -1,0 +1,73 @@
+//! The quantised product as it is defined: [`tensor::BlockFormat::unpack`] and plain arithmetic.
+//!
+//! Slow; every other product gives the same bits. It also serves the formats without a kernel of their own and
+//! matrices too small for a panel. Groups of a row in ascending order: `acc = fma(scale * da, isum, acc)`, and for
+//! formats with minimums `accm = fma(min, da * asum, accm)`; the result is `acc - accm`.
+
+use super::{ACTIVATION_GROUP, Slice};
+use crate::isa::{Isa, Kernel};
+use tensor::{BlockFormat, Groups};
+
+/// Columns whose sums are carried together, so that a block is unpacked once for them.
+const TILE: usize = 8;
+
+/// The product of `slice` with `format`, the format of its weights.
+pub(crate) struct Definition<'a> {
+    pub slice: &'a Slice<'a>,
+    pub format: &'a dyn BlockFormat,
+}
+
+impl<I: Isa> Kernel<I> for Definition<'_> {
+    #[inline(always)]
+    fn run(self, _: I) {
+        let Definition { slice, format } = self;
+        let n = slice.x.count();
+        for row in slice.rows.clone() {
+            for first in (0..n).step_by(TILE) {
+                let columns = TILE.min(n - first);
+                for (c, &sum) in row_sums(slice, format, row, first, columns)[..columns].iter().enumerate() {
+                    // SAFETY: the row belongs to this slice.
+                    unsafe { slice.target.set(row, first + c, sum) }
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn row_sums(
+    slice: &Slice,
+    format: &dyn BlockFormat,
+    row: usize,
+    first: usize,
+    columns: usize,
+) -> [f32; TILE] {
+    let (dtype, x, k) = (slice.weights.dtype, slice.x, slice.weights.columns);
+    let (elements, group) = (dtype.block_elements(), format.group());
+    let row_bytes = slice.weights.row_bytes();
+    let blocks = slice.weights.bytes[row * row_bytes..][..row_bytes].chunks_exact(dtype.block_bytes());
+    let (mut groups, mut acc, mut accm) = (Groups::default(), [0.0f32; TILE], [0.0f32; TILE]);
+    for (block, bytes) in blocks.enumerate() {
+        format.unpack(bytes, &mut groups);
+        for g in 0..elements / group {
+            let at = block * elements + g * group;
+            let q = &groups.q[g * group..][..group];
+            for c in 0..columns {
+                let start = (first + c) * k + at;
+                let da = x.scale[start / ACTIVATION_GROUP];
+                let products = q.iter().zip(&x.q[start..start + group]);
+                let isum: i32 = products.map(|(&q, &a)| i32::from(q) * i32::from(a)).sum();
+                acc[c] = (groups.scale[g] * da).mul_add(isum as f32, acc[c]);
+                if format.has_min() {
+                    let asum: i32 =
+                        x.sums[start / 16..(start + group) / 16].iter().map(|&s| i32::from(s)).sum();
+                    accm[c] = groups.min[g].mul_add(da * asum as f32, accm[c]);
+                }
+            }
+        }
+    }
+    for c in 0..columns {
+        acc[c] -= if format.has_min() { accm[c] } else { 0.0 };
+    }
+    acc
+}

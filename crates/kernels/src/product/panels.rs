@@ -1,0 +1,388 @@
+//! The quantised product in panels of sixteen rows: unpack a piece into the first cache, multiply it by all columns.
+//!
+//! Not tied to a format ([`crate::dot`]) or an instruction set ([`Panels`]). The one design choice: a vector (one
+//! column) and a matrix (many) take the same path, so that they cannot differ. A row is worked through in chunks of 256
+//! elements, and the f32 sums of a tile are carried from chunk to chunk, so scratch does not grow with the matrix.
+
+use super::definition::Definition;
+use super::{ACTIVATION_GROUP, Slice};
+use crate::dot::{Block, Dot};
+use crate::isa::{self, Kernel, LANES, Panels};
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// Elements of a row that are unpacked at a time: the largest block.
+const CHUNK: usize = 256;
+/// Columns that share one unpacking.
+const SLAB: usize = 64;
+/// Panels that share the preparation of activations, where there is more than one column.
+const PANELS: usize = 4;
+/// Groups of a chunk, at most.
+const GROUPS: usize = CHUNK / 16;
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// Rows that a thread is best given at a time when there are many columns.
+pub(crate) const SLICE_ROWS: usize = PANELS * LANES;
+
+/// What a thread works in: vectors of sixteen 32-bit lanes.
+#[repr(C, align(64))]
+pub(crate) struct Scratch {
+    /// Codes of a panel, (chunk / 4, row); twice as many vectors where signed codes are widened.
+    codes: [[u32; LANES]; CHUNK / 2],
+    /// Scales of a panel, (group, row).
+    scale: [[f32; LANES]; GROUPS],
+    /// Minimums of a panel, (group, row).
+    min: [[f32; LANES]; GROUPS],
+    /// Activations, four to an element, (column / 16, step, column % 16), fewer than 16 if there are.
+    activations: [[u32; LANES]; CHUNK / 2 * SLAB / LANES],
+    /// What each group of activations brings to every row.
+    columns: ColumnGroups,
+    /// Sums so far, (panel, column, row).
+    acc: [[f32; LANES]; PANELS * SLAB],
+    /// Sums of minimums so far, (panel, column, row).
+    accm: [[f32; LANES]; PANELS * SLAB],
+}
+
+/// What the groups of a chunk of activations bring to every row, (column / 16, group, column % 16) like activations.
+#[repr(C)]
+struct ColumnGroups {
+    /// Scale.
+    scale: [[f32; LANES]; GROUPS * SLAB / LANES],
+    /// Sum of the integers times the offset of the codes.
+    correction: [[i32; LANES]; GROUPS * SLAB / LANES],
+    /// Scale times the sum of the integers, rounded.
+    sum: [[f32; LANES]; GROUPS * SLAB / LANES],
+}
+
+/// The product of `slice`, whose weights are of type `D`.
+pub(crate) fn product<P: Panels, D: Dot>(slice: &Slice) {
+    const { assert!(size_of::<P::V>() == LINE && size_of::<P::F>() == LINE) };
+    match slice.weights.dtype.block() {
+        Some(format) if slice.weights.rows < LANES => isa::run::<P, _>(Definition { slice, format }),
+        _ => isa::run::<P, _>(Product::<D> { slice, dot: PhantomData }),
+    }
+}
+
+/// All columns of a slice, panel by panel.
+struct Product<'a, D> {
+    slice: &'a Slice<'a>,
+    dot: PhantomData<D>,
+}
+
+impl<P: Panels, D: Dot> Kernel<P> for Product<'_, D> {
+    #[inline(always)]
+    fn run(self, isa: P) {
+        let slice = self.slice;
+        assert!(slice.weights.dtype == D::DTYPE && slice.rows.end <= slice.weights.rows);
+        let n = slice.x.count();
+        let panels = if n == 1 { 1 } else { PANELS };
+        for row in slice.rows.clone().step_by(panels * LANES) {
+            let rows = row..slice.rows.end.min(row + panels * LANES);
+            for column in (0..n).step_by(SLAB) {
+                let work = Work::<P, D> {
+                    isa,
+                    slice,
+                    rows: rows.clone(),
+                    columns: column..n.min(column + SLAB),
+                    width: LANES.min(n),
+                    dot: PhantomData,
+                };
+                // SAFETY: `product` checked the sizes of the weights, `count` those of the activations.
+                unsafe { work.run() }
+            }
+        }
+    }
+}
+
+/// Up to [`PANELS`] panels times up to [`SLAB`] columns.
+struct Work<'a, P, D> {
+    isa: P,
+    slice: &'a Slice<'a>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    /// Columns that lie side by side in scratch.
+    width: usize,
+    dot: PhantomData<D>,
+}
+
+impl<P: Panels, D: Dot> Work<'_, P, D> {
+    /// Vectors of codes, and steps of activations, for four elements.
+    const STEPS: usize = if D::BITS == 8 { P::SIGNED_STEPS } else { 1 };
+    /// What the codes of a panel are too large by.
+    const OFFSET: i32 = if D::BITS == 8 { P::SIGNED_OFFSET } else { D::OFFSET };
+
+    #[inline(always)]
+    unsafe fn run(&self) {
+        let scratch = self.slice.scratch;
+        // SAFETY: the scratch belongs to this thread; the ranges are those of the slice.
+        unsafe {
+            (&raw mut (*scratch).acc).write_bytes(0, 1);
+            (&raw mut (*scratch).accm).write_bytes(0, 1);
+            for start in (0..self.slice.x.columns).step_by(CHUNK) {
+                let elements = start..self.slice.x.columns.min(start + CHUNK);
+                for side in self.sides() {
+                    match self.width {
+                        1 => self.prepare(&side, elements.clone(), 1),
+                        LANES => self.prepare_16(&side, elements.clone()),
+                        width => self.prepare(&side, elements.clone(), width),
+                    }
+                }
+                for (panel, row) in self.rows.clone().step_by(LANES).enumerate() {
+                    self.unpack(self.panel_start(row), elements.clone());
+                    for side in self.sides() {
+                        self.tiles(panel, &side, elements.len());
+                    }
+                }
+            }
+            for (panel, row) in self.rows.clone().step_by(LANES).enumerate() {
+                self.finish(panel, row);
+            }
+        }
+    }
+
+    /// The first row of the panel for the rows from `row`: the last panel of a matrix overlaps the one before.
+    #[inline(always)]
+    fn panel_start(&self, row: usize) -> usize {
+        row.min(self.slice.weights.rows - LANES)
+    }
+
+    /// The columns, `width` at a time.
+    #[inline(always)]
+    fn sides(&self) -> impl Iterator<Item = Side> + use<'_, P, D> {
+        let (columns, width) = (self.columns.clone(), self.width);
+        let last = self.slice.x.count() - width;
+        columns.clone().step_by(width).enumerate().map(move |(index, column)| Side {
+            index,
+            first: column.min(last),
+            skip: column - column.min(last),
+            acc: column - columns.start,
+        })
+    }
+
+    /// Brings the activations of a chunk into the order of the tiles.
+    #[inline(always)]
+    unsafe fn prepare(&self, side: &Side, elements: Range<usize>, width: usize) {
+        let (x, steps, groups) = (&self.slice.x, elements.len() / 4, elements.len() / D::GROUP);
+        for c in 0..width {
+            let start = (side.first + c) * x.columns + elements.start;
+            // SAFETY: the elements lie within the column, and scratch has room for a chunk of every column.
+            unsafe {
+                let q = x.q.as_ptr().add(start).cast::<u32>();
+                let out = self.activations(side).add(c);
+                for step in 0..steps {
+                    let four = q.add(step).read_unaligned();
+                    let wide = if D::BITS == 8 { P::widen(four) } else { [four; 2] };
+                    for i in 0..Self::STEPS {
+                        *out.add((step * Self::STEPS + i) * width) = wide[i];
+                    }
+                }
+                let (scale, correction, sum) = self.groups(side, c);
+                for g in 0..groups {
+                    let at = start + g * D::GROUP;
+                    let sums = x.sums.as_ptr().add(at / 16);
+                    let second = if D::GROUP == 32 { i32::from(*sums.add(1)) } else { 0 };
+                    let asum = i32::from(*sums) + second;
+                    let da = *x.scale.as_ptr().add(at / ACTIVATION_GROUP);
+                    *scale.add(g * width) = da;
+                    *correction.add(g * width) = asum * Self::OFFSET;
+                    *sum.add(g * width) = da * asum as f32;
+                }
+            }
+        }
+    }
+
+    /// [`Work::prepare`] for sixteen columns at once.
+    #[inline(always)]
+    unsafe fn prepare_16(&self, side: &Side, elements: Range<usize>) {
+        let (isa, x) = (self.isa, &self.slice.x);
+        let (stride, start) = (x.columns, side.first * x.columns + elements.start);
+        // SAFETY: as for `prepare`.
+        unsafe {
+            let out = self.activations(side).cast::<[u32; LANES]>();
+            let q = x.q.as_ptr().add(start).cast::<u8>();
+            for sixteen in (0..elements.len()).step_by(16) {
+                let four = isa.rows16(q.add(sixteen), stride);
+                for i in 0..4 {
+                    let at = out.add((sixteen / 4 + i) * Self::STEPS);
+                    at.cast::<P::V>().write(four[i]);
+                    if D::BITS == 8 && Self::STEPS == 2 {
+                        let wide = (*at).map(P::widen);
+                        at.write(wide.map(|w| w[0]));
+                        at.add(1).write(wide.map(|w| w[1]));
+                    }
+                }
+            }
+            let (scale, correction, sum) = self.groups(side, 0);
+            for g in 0..elements.len() / D::GROUP {
+                let at = start + g * D::GROUP;
+                let da = x.scale.as_ptr().add(at / ACTIVATION_GROUP).cast();
+                let da = isa.bits(isa.rows4(da, stride / ACTIVATION_GROUP * 4));
+                // Both sums of the 32 elements around this group.
+                let sums = x.sums.as_ptr().add(at / 32 * 2).cast();
+                let sums = isa.rows4(sums, stride / 16 * 2);
+                let (low, high) = (isa.sar::<16>(isa.shl::<16>(sums)), isa.sar::<16>(sums));
+                let asum = match (D::GROUP, at / 16 % 2) {
+                    (32, _) => isa.add32(low, high),
+                    (_, 0) => low,
+                    _ => high,
+                };
+                scale.add(g * LANES).cast::<P::F>().write(da);
+                correction.add(g * LANES).cast::<P::V>().write(isa.mul32(asum, isa.lanes(Self::OFFSET)));
+                sum.add(g * LANES).cast::<P::F>().write(isa.mul(da, isa.float(asum)));
+            }
+        }
+    }
+
+    /// Where the activations of the columns of `side` lie, (step, column).
+    #[inline(always)]
+    unsafe fn activations(&self, side: &Side) -> *mut u32 {
+        // SAFETY: a slab has room for that many sides.
+        unsafe {
+            (&raw mut (*self.slice.scratch).activations).cast::<u32>().add(side.index * CHUNK / 2 * LANES)
+        }
+    }
+
+    /// Where scale, correction and sum of column `c` of `side` lie, `width` from one group to the next.
+    #[inline(always)]
+    unsafe fn groups(&self, side: &Side, c: usize) -> (*mut f32, *mut i32, *mut f32) {
+        let at = side.index * GROUPS * LANES + c;
+        // SAFETY: a slab has room for that many sides.
+        unsafe {
+            let columns = &raw mut (*self.slice.scratch).columns;
+            (
+                (&raw mut (*columns).scale).cast::<f32>().add(at),
+                (&raw mut (*columns).correction).cast::<i32>().add(at),
+                (&raw mut (*columns).sum).cast::<f32>().add(at),
+            )
+        }
+    }
+
+    /// Unpacks a chunk of the sixteen rows from `row`, and asks for what comes next.
+    #[inline(always)]
+    unsafe fn unpack(&self, row: usize, elements: Range<usize>) {
+        let (weights, scratch) = (&self.slice.weights, self.slice.scratch);
+        let (block_elements, block_bytes) = (D::DTYPE.block_elements(), D::DTYPE.block_bytes());
+        let stride = weights.columns / block_elements * block_bytes;
+        let panel = weights.bytes.as_ptr().wrapping_add(row * stride);
+        let ahead = panel.wrapping_add(self.rows.len().max(LANES) * stride);
+        for block in 0..elements.len() / block_elements {
+            let number = elements.start / block_elements + block;
+            let first = number * LANES * block_bytes;
+            for line in (first..first + LANES * block_bytes).step_by(LINE) {
+                self.isa.prefetch(ahead.wrapping_add(line));
+            }
+            // SAFETY: sixteen rows from `row` are in the matrix; scratch has room for a chunk.
+            unsafe {
+                let at = block * block_elements;
+                let out = Block::<P> {
+                    codes: (&raw mut (*scratch).codes).cast::<P::V>().add(at / 4 * Self::STEPS),
+                    scale: (&raw mut (*scratch).scale).cast::<P::F>().add(at / D::GROUP),
+                    min: (&raw mut (*scratch).min).cast::<P::F>().add(at / D::GROUP),
+                };
+                D::unpack(self.isa, panel.add(number * block_bytes), stride, out);
+            }
+        }
+    }
+
+    /// Multiplies the unpacked chunk by the columns of `side`.
+    #[inline(always)]
+    unsafe fn tiles(&self, panel: usize, side: &Side, elements: usize) {
+        let end = self.width.min(side.skip + self.columns.len() - side.acc);
+        let mut c = side.skip;
+        while c < end {
+            let left = end - c;
+            let tile = Tile { acc: panel * SLAB + side.acc + c - side.skip, groups: elements / D::GROUP };
+            // SAFETY: the columns lie within the side.
+            c += unsafe {
+                match left {
+                    8.. if P::COLUMNS >= 8 => self.tile::<8>(tile, side, c),
+                    4.. => self.tile::<4>(tile, side, c),
+                    2.. => self.tile::<2>(tile, side, c),
+                    _ => self.tile::<1>(tile, side, c),
+                }
+            };
+        }
+    }
+
+    /// Sixteen rows times `C` columns: the arithmetic of [`super::definition`]. Gives `C` back.
+    #[inline(always)]
+    unsafe fn tile<const C: usize>(&self, tile: Tile, side: &Side, c: usize) -> usize {
+        let (isa, width, scratch) = (self.isa, self.width, self.slice.scratch);
+        // SAFETY: scratch holds a chunk of codes, activations and sums for these rows and columns.
+        unsafe {
+            let acc_at = (&raw mut (*scratch).acc).cast::<P::F>().add(tile.acc).cast::<[P::F; C]>();
+            let accm_at = (&raw mut (*scratch).accm).cast::<P::F>().add(tile.acc).cast::<[P::F; C]>();
+            let (mut acc, mut accm) = (acc_at.read(), accm_at.read());
+            let codes = (&raw const (*scratch).codes).cast::<P::V>();
+            let row_scale = (&raw const (*scratch).scale).cast::<P::F>();
+            let row_min = (&raw const (*scratch).min).cast::<P::F>();
+            let activations = self.activations(side).add(c);
+            let (scale, correction, sum) = self.groups(side, c);
+            for g in 0..tile.groups {
+                let step = g * D::GROUP / 4 * Self::STEPS;
+                let (codes, activations) = (codes.add(step), activations.add(step * width));
+                let isum: [P::V; C] = match (D::BITS, D::GROUP) {
+                    (4, 32) => isa.dot::<4, 8, C>(codes, activations, width),
+                    (5, 32) => isa.dot::<5, 8, C>(codes, activations, width),
+                    (6, 16) => isa.dot::<6, 4, C>(codes, activations, width),
+                    (8, 32) => isa.dot::<8, 8, C>(codes, activations, width),
+                    _ => unreachable!("no product for codes of {} bits in groups of {}", D::BITS, D::GROUP),
+                };
+                for c in 0..C {
+                    let at = g * width + c;
+                    let mut isum = isum[c];
+                    if Self::OFFSET != 0 {
+                        isum = isa.sub32(isum, isa.lanes(*correction.add(at)));
+                    }
+                    let both = isa.mul(*row_scale.add(g), isa.splat(*scale.add(at)));
+                    acc[c] = isa.fma(both, isa.float(isum), acc[c]);
+                    if D::MIN {
+                        accm[c] = isa.fma(*row_min.add(g), isa.splat(*sum.add(at)), accm[c]);
+                    }
+                }
+            }
+            acc_at.write(acc);
+            accm_at.write(accm);
+        }
+        C
+    }
+
+    /// Stores what the panel for the rows from `row` has summed up.
+    #[inline(always)]
+    unsafe fn finish(&self, panel: usize, row: usize) {
+        let start = self.panel_start(row);
+        for (index, column) in self.columns.clone().enumerate() {
+            // SAFETY: the sums are those of this panel; the rows belong to this slice.
+            unsafe {
+                let scratch = &*self.slice.scratch;
+                let (acc, accm) = (&scratch.acc[panel * SLAB + index], &scratch.accm[panel * SLAB + index]);
+                for r in row..self.rows.end.min(start + LANES) {
+                    let sum = if D::MIN { acc[r - start] - accm[r - start] } else { acc[r - start] };
+                    self.slice.target.set(r, column, sum);
+                }
+            }
+        }
+    }
+}
+
+/// Columns that lie side by side in scratch.
+struct Side {
+    /// Which of the slab's.
+    index: usize,
+    /// The first column in scratch: the last side of a matrix overlaps the one before.
+    first: usize,
+    /// Columns of the overlap.
+    skip: usize,
+    /// Where the sums of the first column after the overlap are kept.
+    acc: usize,
+}
+
+/// What a tile works on.
+#[derive(Clone, Copy)]
+struct Tile {
+    /// Where its sums are.
+    acc: usize,
+    /// Groups of the chunk.
+    groups: usize,
+}

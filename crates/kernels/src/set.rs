@@ -1,0 +1,84 @@
+//! All kernels of one instruction set, as plain function pointers.
+//!
+//! Not generic, so that the rest of pintpot needs no instruction sets in its types; chosen once, by
+//! [`crate::best`]. A set is handed out only on a CPU that has its instructions.
+
+use crate::activation::Glu;
+use crate::attention::{AttentionSlice, StoreKv};
+use crate::elementwise::{Add, Scale, SoftCap};
+use crate::isa::{self, Isa};
+use crate::norm::RmsNorm;
+use crate::product::definition::Definition;
+use crate::product::float::FloatSlice;
+use crate::product::{Slice, SliceFn};
+use crate::quantize::Quantize;
+use crate::rope::Rope;
+use tensor::DType;
+
+/// The kernels of one instruction set; see [`crate::best`].
+pub struct KernelSet {
+    name: &'static str,
+    dots: &'static [(DType, SliceFn)],
+    pub(crate) add: fn(Add),
+    pub(crate) attention: fn(AttentionSlice),
+    pub(crate) definition: fn(Definition),
+    pub(crate) glu: fn(Glu),
+    pub(crate) product_float: fn(FloatSlice),
+    pub(crate) quantize: fn(Quantize),
+    pub(crate) rms_norm: fn(RmsNorm),
+    pub(crate) rope: fn(Rope),
+    pub(crate) scale: fn(Scale),
+    pub(crate) soft_cap: fn(SoftCap),
+    pub(crate) store_kv: fn(StoreKv),
+}
+
+impl KernelSet {
+    /// The set of `I`, if this CPU has it.
+    pub(crate) fn detect<I: Isa>() -> Option<&'static KernelSet> {
+        I::detect().map(|_| Self::of::<I>())
+    }
+
+    /// The set of `I`.
+    pub(crate) const fn of<I: Isa>() -> &'static KernelSet {
+        &const {
+            KernelSet {
+                name: I::NAME,
+                dots: I::DOTS,
+                add: |kernel| isa::run::<I, _>(kernel),
+                attention: |kernel| isa::run::<I, _>(kernel),
+                definition: |kernel| isa::run::<I, _>(kernel),
+                glu: |kernel| isa::run::<I, _>(kernel),
+                product_float: |kernel| isa::run::<I, _>(kernel),
+                quantize: |kernel| isa::run::<I, _>(kernel),
+                rms_norm: |kernel| isa::run::<I, _>(kernel),
+                rope: |kernel| isa::run::<I, _>(kernel),
+                scale: |kernel| isa::run::<I, _>(kernel),
+                soft_cap: |kernel| isa::run::<I, _>(kernel),
+                store_kv: |kernel| isa::run::<I, _>(kernel),
+            }
+        }
+    }
+
+    /// The name of the instruction set, as `PINTPOT_ISA` takes it.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The quantised types with a kernel of their own in this set.
+    pub fn fast_types(&self) -> impl Iterator<Item = DType> {
+        self.dots.iter().map(|dot| dot.0)
+    }
+
+    /// A slice of a quantised product, by the kernel for the type of its weights or by the definition.
+    ///
+    /// # Panics
+    /// If the weights are not quantised: a mistake of the caller.
+    pub(crate) fn product(&self, slice: &Slice) {
+        let dtype = slice.weights.dtype;
+        match (self.dots.iter().find(|dot| dot.0 == dtype), dtype.block()) {
+            (Some((_, product)), _) => product(slice),
+            (None, Some(format)) if dtype.is_quantized() => (self.definition)(Definition { slice, format }),
+            _ => panic!("{dtype} is not quantised; use product_float"),
+        }
+    }
+}

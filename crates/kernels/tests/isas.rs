@@ -1,0 +1,369 @@
+//! The kernel suite: every instruction set of this CPU, any number of threads and any split give the bits of the plain
+//! definition.
+//!
+//! Not a test of accuracy, except where it says so: equality is by bits, NaNs being equal to each other.
+
+use host::{Ledger, Pool};
+use pintpot_kernels::{
+    Activation, Attention, Cpu, KvFormat, Quantized, QuantizedMut, RopeStyle, Weights, available,
+};
+use tensor::DType;
+
+/// All kernel sets with one and with three threads; the first is the definition.
+fn cpus() -> Vec<Cpu> {
+    let ledger = Ledger::new(1 << 30);
+    let cpu = |set, threads| Cpu::new(set, Pool::new(&ledger, threads).unwrap(), &ledger).unwrap();
+    available().flat_map(|set| [cpu(set, 1), cpu(set, 3)]).collect()
+}
+
+/// Runs `op` on every CPU and checks that all give the bits of the first.
+fn same(what: &str, op: impl Fn(&Cpu) -> Vec<f32>) -> Vec<f32> {
+    let bits = |x: &[f32]| -> Vec<u32> {
+        x.iter().map(|x| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }).collect()
+    };
+    let cpus = cpus();
+    let want = op(&cpus[0]);
+    for cpu in &cpus[1..] {
+        let (got, want) = (bits(&op(cpu)), bits(&want));
+        let wrong = got.iter().zip(&want).position(|(a, b)| a != b);
+        let name = cpu.isa_name();
+        assert_eq!((wrong, got.len()), (None, want.len()), "{what}: {name}, {} threads", cpu.threads());
+    }
+    want
+}
+
+/// Numbers in -1..1, the same in every run.
+fn random(n: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+struct Columns {
+    q: Vec<i8>,
+    scale: Vec<f32>,
+    sums: Vec<i16>,
+    k: usize,
+}
+
+impl Columns {
+    fn new(cpu: &Cpu, x: &[f32], k: usize) -> Columns {
+        let (n, padded) = (x.len() / k, Quantized::padded(k));
+        let mut out = Columns {
+            q: vec![0; n * padded],
+            scale: vec![0.0; n * padded / 32],
+            sums: vec![0; n * padded / 16],
+            k: padded,
+        };
+        let room = QuantizedMut { q: &mut out.q, scale: &mut out.scale, sums: &mut out.sums };
+        cpu.quantize(x, k, room);
+        out
+    }
+
+    fn view(&self) -> Quantized<'_> {
+        Quantized { q: &self.q, scale: &self.scale, sums: &self.sums, columns: self.k }
+    }
+}
+
+/// Rows of `dtype`, from numbers that make every block use its extremes.
+fn weights(dtype: DType, rows: usize, k: usize, seed: u64) -> Vec<u8> {
+    let format = dtype.block().unwrap();
+    let (elements, bytes) = (dtype.block_elements(), dtype.block_bytes());
+    let mut values = random(rows * k, seed);
+    values.chunks_mut(elements).step_by(7).for_each(|block| block.fill(0.0));
+    let mut out = vec![0; rows * k / elements * bytes];
+    for (block, values) in out.chunks_mut(bytes).zip(values.chunks(elements)) {
+        format.quantize(values, block);
+    }
+    out
+}
+
+#[test]
+fn quantised_products() {
+    let quantised = DType::all().filter(|t| t.is_quantized() && t.block().is_some());
+    for dtype in quantised {
+        let unit = dtype.block_elements();
+        for (rows, k, n) in [
+            (1, 1, 1),
+            (15, 2, 3),
+            (16, 1, 1),
+            (16, 9, 20),
+            (83, 3, 1),
+            (100, 2, 17),
+            (150, 5, 7),
+            (33, 1, 130),
+        ] {
+            let k = k * unit;
+            let bytes = weights(dtype, rows, k, 7 + rows as u64);
+            let x = random(n * k, 11);
+            same(&format!("{dtype} {rows} x {k}, {n} columns"), |cpu| {
+                let columns = Columns::new(cpu, &x, k);
+                let mut out = vec![0.0; n * (rows + 5)];
+                let weights = Weights { dtype, bytes: &bytes, rows, columns: k };
+                cpu.product(weights, &columns.view(), &mut out, rows + 5, 2);
+                out
+            });
+        }
+    }
+}
+
+#[test]
+fn extreme_integers_do_not_overflow() {
+    for dtype in DType::all().filter(|t| t.is_quantized() && t.block().is_some()) {
+        let (rows, k) = (32, 512);
+        // The largest codes everywhere, with scales that are not NaN.
+        for fill in [0x80u8, 0xff, 0x7f] {
+            let mut bytes = vec![fill; rows * dtype.bytes_of(k as u64).unwrap() as usize];
+            for block in bytes.chunks_mut(dtype.block_bytes()) {
+                let len = block.len();
+                for at in [0, 2, len - 2].into_iter().filter(|&at| fits_scale(dtype, at, len)) {
+                    block[at..at + 2].copy_from_slice(&[0x00, 0x3c]);
+                }
+            }
+            for value in [1.0f32, -1.0] {
+                let x = vec![value; 5 * k];
+                same(&format!("{dtype} of {fill:#x} by {value}"), |cpu| {
+                    let columns = Columns::new(cpu, &x, k);
+                    let mut out = vec![0.0; 5 * rows];
+                    let weights = Weights { dtype, bytes: &bytes, rows, columns: k };
+                    cpu.product(weights, &columns.view(), &mut out, rows, 0);
+                    out
+                });
+            }
+        }
+    }
+}
+
+/// Whether the block has an f16 at byte `at`.
+fn fits_scale(dtype: DType, at: usize, len: usize) -> bool {
+    match dtype {
+        DType::Q4_1 | DType::Q5_1 | DType::Q4_K | DType::Q5_K => at < 4,
+        DType::Q2_K => at == 80 || at == len - 2,
+        DType::Q3_K | DType::Q6_K | DType::TQ1_0 | DType::TQ2_0 => at == len - 2,
+        DType::MXFP4 => false,
+        _ => at == 0,
+    }
+}
+
+#[test]
+fn one_column_equals_many() {
+    let (rows, k, n) = (48, 512, 70);
+    for dtype in [DType::Q4_1, DType::Q8_0] {
+        let bytes = weights(dtype, rows, k, 3);
+        let x = random(n * k, 5);
+        for cpu in cpus() {
+            let columns = Columns::new(&cpu, &x, k);
+            let weights = Weights { dtype, bytes: &bytes, rows, columns: k };
+            let mut all = vec![0.0; n * rows];
+            cpu.product(weights, &columns.view(), &mut all, rows, 0);
+            for i in 0..n {
+                let one = Columns::new(&cpu, &x[i * k..(i + 1) * k], k);
+                let mut out = vec![0.0; rows];
+                cpu.product(weights, &one.view(), &mut out, rows, 0);
+                assert_eq!(out, all[i * rows..(i + 1) * rows], "{dtype}, column {i}, {}", cpu.isa_name());
+            }
+        }
+    }
+}
+
+#[test]
+fn float_products() {
+    for dtype in [DType::BF16, DType::F16, DType::F32] {
+        for (rows, k, n) in [(1, 1, 1), (5, 33, 3), (64, 160, 1), (70, 576, 4), (300, 48, 9)] {
+            let bytes = weights(dtype, rows, k, 2);
+            let x = random(n * k, 9);
+            let got = same(&format!("{dtype} {rows} x {k}, {n} columns"), |cpu| {
+                let mut out = vec![0.0; n * rows];
+                cpu.product_float(Weights { dtype, bytes: &bytes, rows, columns: k }, &x, &mut out, rows, 0);
+                out
+            });
+            let mut plain = vec![0.0; rows * k];
+            cpus()[0].dequantize(dtype, &bytes, &mut plain);
+            for (at, got) in got.iter().enumerate() {
+                let (w, x) = (&plain[at % rows * k..][..k], &x[at / rows * k..][..k]);
+                let want: f64 = w.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+                assert!((f64::from(*got) - want).abs() < 1e-4, "{dtype} {got} {want}");
+            }
+        }
+    }
+}
+
+#[test]
+fn activations_become_integers() {
+    let edge = [0.0, -0.0, 1e-38, -1e-31, 0.5, 127.0, -3e38, f32::INFINITY, f32::NAN];
+    let mut x = random(32 * 9 + 7, 4);
+    for (group, &value) in x.chunks_mut(32).zip(&edge) {
+        group[5] = value;
+    }
+    x.extend([0.0; 32]);
+    let k = x.len();
+    let parts = |cpu: &Cpu| {
+        let columns = Columns::new(cpu, &x, k);
+        let q = columns.q.iter().map(|&q| f32::from(q));
+        let sums = columns.sums.iter().map(|&s| f32::from(s));
+        q.chain(sums).chain(columns.scale.iter().copied()).collect()
+    };
+    same("quantize", parts);
+    let columns = Columns::new(&cpus()[0], &x, k);
+    for (i, (x, q)) in x.iter().zip(&columns.q).enumerate().filter(|(i, _)| i / 32 < 7) {
+        let (scale, error) = (columns.scale[i / 32], x - f32::from(*q) * columns.scale[i / 32]);
+        assert!(error.abs() <= scale * 0.5001, "{i}: {x} became {q} times {scale}");
+    }
+    assert!(columns.scale[7].is_nan() && columns.scale[8].is_nan());
+}
+
+#[test]
+fn rows_and_elements() {
+    let (n, d) = (70, 600);
+    let (x, y) = (random(n * d, 1), random(n * d, 2));
+    let check = |what: &str, op: &dyn Fn(&Cpu, &mut [f32])| {
+        same(what, |cpu| {
+            let mut x = x.clone();
+            op(cpu, &mut x);
+            x
+        })
+    };
+    let weight = &y[..d];
+    let wide: Vec<f32> = x.iter().map(|x| x * 40.0).collect();
+    let norm = |cpu: &Cpu, x: &mut [f32]| cpu.rms_norm_in_place(x, weight, 1e-5);
+    let got = check("rms_norm", &norm);
+    let mean: f64 = x[..d].iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / d as f64;
+    let want = f64::from(x[3]) / (mean + 1e-5).sqrt() * f64::from(weight[3]);
+    assert!((f64::from(got[3]) - want).abs() < 1e-6);
+    check("add", &|cpu, x| cpu.add(x, &y));
+    check("add_bias", &|cpu, x| cpu.add_bias(x, weight));
+    check("scale", &|cpu, x| cpu.scale(x, 0.3));
+    check("softcap", &|cpu, x| cpu.softcap(x, 0.7));
+    for activation in [Activation::GeluTanh, Activation::Silu] {
+        let glu = |cpu: &Cpu, x: &mut [f32]| {
+            x.copy_from_slice(&wide);
+            cpu.glu(activation, x, &y)
+        };
+        check(&format!("{activation:?}"), &glu);
+    }
+    for (style, rot) in [(RopeStyle::Halves, 60), (RopeStyle::Halves, 40), (RopeStyle::Interleaved, 60)] {
+        let (cos, sin) = (random(n * rot / 2, 6), random(n * rot / 2, 7));
+        check("rope", &|cpu, x| cpu.rope(x, 10, 60, &cos, &sin, rot, style));
+    }
+}
+
+/// One case of attention: sizes, and how its rows are cut into chunks.
+struct Case {
+    format: KvFormat,
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    slots: usize,
+    rows: usize,
+    chunk: usize,
+    window: Option<usize>,
+    softcap: Option<f32>,
+}
+
+impl Case {
+    /// Writes the rows of the cache and asks for attention, chunk by chunk.
+    fn run(&self, cpu: &Cpu) -> Vec<f32> {
+        let width = self.kv_heads * self.head_dim;
+        let query = self.heads * self.head_dim;
+        let (q, k, v) =
+            (random(self.rows * query, 1), random(self.rows * width, 2), random(self.rows * width, 3));
+        let mut cache = [(); 2].map(|()| vec![0xffu8; self.slots * self.format.bytes(width)]);
+        let mut out = vec![f32::NAN; self.rows * query];
+        for first in (0..self.rows).step_by(self.chunk) {
+            let end = self.rows.min(first + self.chunk);
+            for (cache, x) in cache.iter_mut().zip([&k, &v]) {
+                cpu.store_kv(self.format, &x[first * width..end * width], cache, first, self.slots);
+            }
+            let attention = Attention {
+                q: &q[first * query..end * query],
+                k: &cache[0],
+                v: &cache[1],
+                format: self.format,
+                heads: self.heads,
+                kv_heads: self.kv_heads,
+                head_dim: self.head_dim,
+                slots: self.slots,
+                first_pos: first,
+                window: self.window,
+                scale: 2.0,
+                softcap: self.softcap,
+            };
+            cpu.attention(&attention, &mut out[first * query..end * query]);
+        }
+        out
+    }
+
+    /// The result in f64 for output `at`, from the unrounded keys and values.
+    fn exact(&self, at: usize) -> f64 {
+        let (width, dim) = (self.kv_heads * self.head_dim, self.head_dim);
+        let (q, k, v) = (
+            random(self.rows * self.heads * dim, 1),
+            random(self.rows * width, 2),
+            random(self.rows * width, 3),
+        );
+        let (row, head, d) = (at / (self.heads * dim), at / dim % self.heads, at % dim);
+        let kv = head / (self.heads / self.kv_heads);
+        let first = self.window.map_or(0, |w| (row + 1).saturating_sub(w));
+        let scores: Vec<f64> = (first..=row)
+            .map(|j| {
+                let k = &k[j * width + kv * dim..][..dim];
+                let q = &q[(row * self.heads + head) * dim..][..dim];
+                let s = 2.0 * q.iter().zip(k).map(|(q, k)| f64::from(*q) * f64::from(*k)).sum::<f64>();
+                self.softcap.map_or(s, |cap| f64::from(cap) * (s / f64::from(cap)).tanh())
+            })
+            .collect();
+        let total: f64 = scores.iter().map(|s| s.exp()).sum();
+        let weighted =
+            scores.iter().zip(first..).map(|(s, j)| s.exp() * f64::from(v[j * width + kv * dim + d]));
+        weighted.sum::<f64>() / total
+    }
+}
+
+#[test]
+fn attention() {
+    use KvFormat::{F16, Q8_0};
+    let case = |format, (heads, kv_heads, head_dim), slots, rows, window, softcap| Case {
+        format,
+        heads,
+        kv_heads,
+        head_dim,
+        slots,
+        rows,
+        chunk: rows,
+        window,
+        softcap,
+    };
+    let cases = [
+        case(F16, (6, 2, 64), 192, 150, None, None),
+        case(F16, (2, 2, 48), 256, 200, None, Some(3.0)),
+        case(F16, (4, 1, 256), 128, 70, None, None),
+        case(F16, (3, 3, 320), 128, 70, None, None),
+        case(Q8_0, (7, 1, 96), 192, 130, None, None),
+        case(F16, (6, 3, 32), 192, 400, Some(70), None),
+        case(Q8_0, (2, 1, 32), 128, 300, Some(17), None),
+    ];
+    for mut case in cases {
+        let what = format!("{} over {} heads of {}", case.heads, case.kv_heads, case.head_dim);
+        case.chunk = if case.window.is_some() { 40 } else { case.rows };
+        let want = same(&what, |cpu| case.run(cpu));
+        let step = want.len() / 41;
+        for at in (0..want.len()).step_by(step) {
+            let tolerance = if case.format == F16 { 4e-3 } else { 5e-2 };
+            assert!((f64::from(want[at]) - case.exact(at)).abs() < tolerance, "{what}: {at}");
+        }
+        for chunk in [1, 13] {
+            case.chunk = chunk;
+            let got = same(&format!("{what} by {chunk}"), |cpu| case.run(cpu));
+            assert!(got.iter().zip(&want).all(|(a, b)| a.to_bits() == b.to_bits()), "{what} by {chunk}");
+        }
+        if case.window.is_some() {
+            case.slots += 64;
+            assert_eq!(same(&what, |cpu| case.run(cpu)), want, "{what} in a larger ring");
+        }
+    }
+}
