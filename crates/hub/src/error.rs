@@ -53,6 +53,12 @@ pub enum Error {
         /// Repository, package or address.
         what: String,
     },
+    /// The user's own file is not there.
+    #[error("there is no file {}\n  check the path; a model that is not on this machine is hf:ORG/NAME", path.display())]
+    NoSuchPath {
+        /// The path as it was given.
+        path: PathBuf,
+    },
     /// A repository or package has no file that fits.
     #[error("{within} holds no {wanted}\n  it holds: {}", some_of(holds))]
     NoSuchFile {
@@ -223,7 +229,10 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Error::BadReference { .. } | Error::Ambiguous { .. } => Class::Usage,
-            Error::UnknownName { .. } | Error::NotFound { .. } | Error::NoSuchFile { .. } => Class::Missing,
+            Error::UnknownName { .. }
+            | Error::NotFound { .. }
+            | Error::NoSuchFile { .. }
+            | Error::NoSuchPath { .. } => Class::Missing,
             Error::Offline { .. }
             | Error::Network { .. }
             | Error::Unauthorized { .. }

@@ -14,17 +14,24 @@ mod archive;
 pub mod catalog;
 mod client;
 mod error;
+mod hf;
+mod http;
 mod hub;
 mod local;
 mod partial;
 mod progress;
 mod reference;
+mod remote;
+mod select;
 mod settings;
 mod store;
+#[cfg(test)]
+mod testing;
 
 pub use error::{Class, Error, Result};
 pub use hub::Hub;
 pub use local::Local;
 pub use progress::{Doing, Event, Progress};
 pub use reference::{Package, Pick, Reference, Registry, Repo, Url};
+pub use remote::RemoteFile;
 pub use settings::{DEFAULT_ENDPOINT, Settings};

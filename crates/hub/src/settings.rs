@@ -23,6 +23,8 @@ pub struct Settings {
     pub hf_endpoint: String,
     /// Sent to `hf_endpoint` only.
     pub hf_token: Option<String>,
+    /// Certificates to trust instead of the built-in ones, in PEM.
+    pub ca_file: Option<PathBuf>,
     /// No network at all.
     pub offline: bool,
 }
@@ -59,6 +61,7 @@ impl Settings {
             hf_cache: hf_cache.ok_or(Error::NoHome)?,
             hf_endpoint: endpoint.trim_end_matches('/').to_string(),
             hf_token: token.map(|token| token.trim().to_string()).filter(|token| !token.is_empty()),
+            ca_file: path("SSL_CERT_FILE"),
             offline,
         })
     }
@@ -72,6 +75,7 @@ impl std::fmt::Debug for Settings {
             .field("hf_cache", &self.hf_cache)
             .field("hf_endpoint", &self.hf_endpoint)
             .field("hf_token", &self.hf_token.as_ref().map(|_| "set"))
+            .field("ca_file", &self.ca_file)
             .field("offline", &self.offline)
             .finish()
     }
