@@ -66,7 +66,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { reader: Reader::Auto, depth: 8, request_bytes: 256 << 10, max_runs: 64, max_extents: 512 }
+        Options { reader: Reader::Auto, depth: 8, request_bytes: 512 << 10, max_runs: 64, max_extents: 512 }
     }
 }
 
