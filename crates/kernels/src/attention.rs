@@ -259,7 +259,7 @@ impl AttentionSlice<'_> {
     ) -> usize {
         let (a, dim) = (self.attention, self.attention.head_dim);
         let q: [&[[f32; LANES]]; Q] =
-            std::array::from_fn(|i| &a.q[self.head(query + i)..][..dim].as_chunks().0);
+            std::array::from_fn(|i| a.q[self.head(query + i)..][..dim].as_chunks().0);
         for key in keys.clone().step_by(K) {
             let k: [&[[f32; LANES]]; K] = std::array::from_fn(|i| {
                 let row = (key + i).min(keys.end - 1) - keys.start;
