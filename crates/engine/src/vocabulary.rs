@@ -1,8 +1,8 @@
 //! From a file's metadata to a tokenizer: arrays are streamed from the file into the builder, token by token.
 
 use crate::Error;
-use formats::{ArrayRef, Metadata, ModelFile, ReadAt};
-use host::FlashFile;
+use formats::{ArrayRef, Metadata, ModelFile};
+use host::{FlashFile, ReadAt};
 use processors::text::{Builder, ChatTemplate, Counts, GgufKeys, Kind, Spec, TokenType, Tokenizer};
 use std::sync::Arc;
 
