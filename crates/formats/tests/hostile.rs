@@ -20,7 +20,7 @@ static HEAP: host::CountingAlloc = host::CountingAlloc;
 const LIMITS: Limits = Limits { heap: 64 << 10 };
 
 /// What [`Limits`] allow besides: windows, one string, and the allocator's rounding.
-const BESIDES: u64 = (2 * 32 << 10) + (1 << 20) + (16 << 10);
+const BESIDES: u64 = (64 << 10) + (1 << 20) + (16 << 10);
 
 /// Numbers that lengths, counts and offsets should not be.
 const LIES: [u64; 8] =
