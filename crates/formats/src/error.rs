@@ -32,7 +32,7 @@ pub enum Kind {
 #[non_exhaustive]
 #[allow(missing_docs)] // The messages below name every field.
 pub enum Error {
-    #[error("the alignment of the tensors is {alignment}, not a power of two; {AGAIN}")]
+    #[error("damaged file: the alignment of the tensors is {alignment}, not a power of two; {AGAIN}")]
     Alignment { alignment: u64 },
     #[error(
         "the GGUF file is big-endian; convert it to little-endian, for example with gguf_convert_endian.py"
@@ -60,7 +60,7 @@ pub enum Error {
         "damaged file: tensor {tensor:?} begins at {offset}, which is not a multiple of {alignment}; {AGAIN}"
     )]
     Misaligned { tensor: Box<str>, offset: u64, alignment: u64 },
-    #[error("{} is missing; fetch the whole model, all files into one folder", path.display())]
+    #[error("{} is missing; check the name, and that all files of the model lie in one folder", path.display())]
     MissingFile { path: PathBuf },
     #[error("the model has no metadata key {key:?}; {AGAIN}, or convert it with a current converter")]
     MissingKey { key: Box<str> },
@@ -102,7 +102,7 @@ pub enum Error {
     Size { tensor: Box<str>, expected: u64, found: u64 },
     #[error("damaged file: the text at byte {offset} has {len} bytes, at most {max} are allowed; {AGAIN}")]
     StringTooLong { offset: u64, len: u64, max: u64 },
-    #[error("damaged file: something ends at byte {needed} but the file has {bytes}; {AGAIN}")]
+    #[error("damaged file: it should go on to byte {needed} at least but ends at {bytes}; {AGAIN}")]
     Truncated { needed: u64, bytes: u64 },
     #[error("tensor {tensor:?} has type {dtype:?}, which is not supported; choose BF16, F16 or F32")]
     UnsupportedDType { tensor: Box<str>, dtype: Box<str> },

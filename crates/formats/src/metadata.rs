@@ -89,7 +89,7 @@ impl Metadata {
     pub fn heap_bytes(&self) -> u64 {
         let inner: u64 =
             self.entries.iter().map(|(key, value)| heap_block(key.len()) + value.heap_bytes()).sum();
-        (self.entries.capacity() * size_of::<(Box<str>, Value)>()) as u64 + inner
+        heap_block(self.entries.capacity() * size_of::<(Box<str>, Value)>()) + inner
     }
 }
 

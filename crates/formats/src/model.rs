@@ -135,12 +135,12 @@ impl ModelFile {
 
     /// Heap bytes that this value holds.
     pub fn heap_bytes(&self) -> u64 {
-        let tables = self.tensors.capacity() * size_of::<TensorInfo>()
-            + self.by_name.capacity() * size_of::<u32>()
-            + self.files.capacity() * size_of::<FilePart>();
+        let tables = heap_block(self.tensors.capacity() * size_of::<TensorInfo>())
+            + heap_block(self.by_name.capacity() * size_of::<u32>())
+            + heap_block(self.files.capacity() * size_of::<FilePart>());
         let names: u64 = self.tensors.iter().map(|tensor| heap_block(tensor.name.len())).sum();
         let paths: u64 = self.files.iter().map(|file| heap_block(file.path.as_os_str().len())).sum();
-        tables as u64 + names + paths + heap_block(self.architecture.len()) + self.metadata.heap_bytes()
+        tables + names + paths + heap_block(self.architecture.len()) + self.metadata.heap_bytes()
     }
 
     /// The long arrays, by key: what a caller may want to stream from [`ModelFile::files`].

@@ -190,8 +190,7 @@ mod tests {
 
     #[test]
     fn strings_are_bounded() {
-        let cases: [(u64, &str); 3] =
-            [(u64::MAX, "the file has 12"), (4, "at most 3"), (5, "the file has 12")];
+        let cases: [(u64, &str); 3] = [(u64::MAX, "ends at 12"), (4, "at most 3"), (5, "ends at 12")];
         for (len, want) in cases {
             let mut bytes = len.to_le_bytes().to_vec();
             bytes.extend(b"abcd");

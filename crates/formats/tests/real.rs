@@ -21,9 +21,12 @@ fn every_model_is_read_within_little_memory() {
         if path.extension().is_none_or(|ending| ending != "gguf") {
             continue;
         }
+        let before = host::heap_in_use();
         let file = open(&path, LIMITS).unwrap_or_else(|error| panic!("{error}"));
         let peak = host::heap_peak();
         assert!(peak < LIMITS.heap, "{peak} bytes of heap were in use while reading {}", path.display());
+        let held = host::heap_in_use() - before;
+        assert!(held.abs_diff(file.heap_bytes()) < 4096, "{held} bytes held, {} told", file.heap_bytes());
         let (tensors, heap) = (file.tensors.len(), file.heap_bytes());
         println!("{}: {}, {tensors} tensors, {heap} bytes of heap", path.display(), file.architecture);
         assert!(tensors > 0 && !file.architecture.is_empty());
