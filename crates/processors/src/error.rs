@@ -15,6 +15,12 @@ pub enum Error {
         "the vocabulary has {got} tokens where {counted} were counted; the file is damaged, fetch it again"
     )]
     FewerTokensThanCounted { counted: usize, got: usize },
+    #[error("cannot read tokenizer.json: {0}; fetch it again")]
+    Json(#[from] serde_json::Error),
+    #[error("tokenizer.json numbers token {id} after {after}; save it again with the tokenizers library")]
+    JsonOutOfOrder { id: u32, after: u32 },
+    #[error("tokenizer.json has a {part} {name} that pintpot does not know; use a GGUF file of this model")]
+    JsonUnknownPart { part: &'static str, name: String },
     #[error("merge {rank} ({text:?}) makes no token of the vocabulary; the file is damaged, fetch it again")]
     MergeWithoutToken { rank: usize, text: String },
     #[error("the file has no {key}; convert the model again with a current converter")]

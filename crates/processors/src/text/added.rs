@@ -4,6 +4,7 @@
 //! it is a sorted list of ids over the vocabulary. The one design choice: candidates are narrowed byte by byte with
 //! binary searches, and only where the text has a byte that starts some token.
 
+use super::pattern::{decode, width_before};
 use super::vocab::{Vocab, reserved};
 use crate::Error;
 
@@ -13,11 +14,19 @@ pub(crate) struct Added {
     ids: Vec<u32>,
     /// A bit for every byte that a text starts with.
     starts: [u64; 4],
+    strips: Vec<Strip>,
+}
+
+/// A token that takes white space along.
+pub(crate) struct Strip {
+    pub id: u32,
+    pub before: bool,
+    pub after: bool,
 }
 
 impl Added {
     /// Collects the ids for which `literal` holds.
-    pub fn new(vocab: &Vocab, literal: impl Fn(u32) -> bool) -> Result<Added, Error> {
+    pub fn new(vocab: &Vocab, literal: impl Fn(u32) -> bool, strips: Vec<Strip>) -> Result<Added, Error> {
         let all = || (0..vocab.len() as u32).filter(|&id| literal(id) && !vocab.text(id).is_empty());
         let mut ids = reserved(all().count())?;
         ids.extend(all());
@@ -27,12 +36,36 @@ impl Added {
             let first = vocab.text(id)[0];
             starts[usize::from(first >> 6)] |= 1 << (first & 63);
         }
-        Ok(Added { ids, starts })
+        Ok(Added { ids, starts, strips })
     }
 
     /// Bytes held on the heap.
     pub fn heap_bytes(&self) -> usize {
-        4 * self.ids.capacity()
+        4 * self.ids.capacity() + self.strips.capacity() * size_of::<Strip>()
+    }
+
+    /// Where the plain text from `at` ends and where it goes on after, if token `id` of `length` bytes is at `start`.
+    pub fn extent(&self, text: &[u8], at: usize, start: usize, length: usize, id: u32) -> (usize, usize) {
+        let (mut end, mut next) = (start, start + length);
+        let strip = self.strips.iter().find(|s| s.id == id);
+        let white = |i: usize, limit: usize| {
+            let (char, width) = decode(&text[..limit], i);
+            char.is_some_and(char::is_whitespace).then_some(width)
+        };
+        while strip.is_some_and(|s| s.after)
+            && next < text.len()
+            && let Some(width) = white(next, text.len())
+        {
+            next += width;
+        }
+        while strip.is_some_and(|s| s.before)
+            && end > at
+            && let before = end - width_before(text, end).min(end - at)
+            && white(before, end).is_some()
+        {
+            end = before;
+        }
+        (end, next)
     }
 
     /// The token with exactly this text.
@@ -85,7 +118,7 @@ mod tests {
         for t in texts {
             vocab.push(t.bytes()).unwrap();
         }
-        let added = Added::new(&vocab, |_| true).unwrap();
+        let added = Added::new(&vocab, |_| true, Vec::new()).unwrap();
         for (text, from, barred, want) in [
             ("x<a>y", 0, 99, Some((1, 0))),
             ("x<a>y", 0, 0, Some((1, 5))),

@@ -4,12 +4,13 @@
 //! What it is not: a reader of any file. The one design choice: room for everything is reserved at the start from
 //! the counts, so nothing is held twice and nothing grows; a file that counted wrongly is refused.
 
-use super::added::Added;
+use super::added::{Added, Strip};
 use super::byte_level;
 use super::merges::Merges;
 use super::pretokenizer::Cutter;
 use super::spec::{Counts, Kind, Spec, TokenType};
 use super::tokenizer::{Order, Tokenizer};
+use super::unigram::Unigram;
 use super::vocab::{Vocab, reserved};
 use crate::Error;
 
@@ -28,11 +29,14 @@ pub struct Builder {
     spaces_lead: bool,
     /// The two halves of the merge at hand, joined.
     joined: Vec<u8>,
+    strips: Vec<Strip>,
 }
 
 impl Builder {
     /// Reserves room for a vocabulary of this size.
     pub fn new(spec: Spec, counts: Counts) -> Result<Builder, Error> {
+        // First, since it knows how many tokens are too many.
+        let vocab = Vocab::with_capacity(counts.tokens, counts.text_bytes)?;
         let mut types = reserved(counts.tokens.div_ceil(2))?;
         types.resize(counts.tokens.div_ceil(2), 0);
         let order = match spec.kind {
@@ -40,17 +44,29 @@ impl Builder {
                 Order::Merges(Merges::with_capacity(counts.tokens, counts.merges)?)
             }
             Kind::ScoredBpe => Order::Scores(reserved(counts.tokens)?),
+            Kind::Unigram => Order::Likelihood(Unigram::with_capacity(counts.tokens)?),
         };
         Ok(Builder {
-            vocab: Vocab::with_capacity(counts.tokens, counts.text_bytes)?,
+            vocab,
             types,
             order,
             byte_ids: [u32::MAX; 256],
             spaces_lead: true,
             joined: Vec::new(),
+            strips: Vec::new(),
             spec,
             counts,
         })
+    }
+
+    /// How pieces will become tokens.
+    pub(crate) fn kind(&self) -> Kind {
+        self.spec.kind
+    }
+
+    /// What stands for what no token covers.
+    pub(crate) fn unknown(&self) -> Option<u32> {
+        self.spec.unknown
     }
 
     /// Takes the token with the next id. `text` is as it stands in the file; `score` counts only where tokens have
@@ -71,8 +87,9 @@ impl Builder {
         } else {
             (self.vocab.push(text.iter().copied())?, token_type == TokenType::UserDefined)
         };
-        // SentencePiece never merges into a token that it finds in the text as it stands.
-        if known && (token_type == TokenType::Normal || self.spec.kind != Kind::ScoredBpe) {
+        // SentencePiece never makes a token that it finds in the text as it stands.
+        let listed = matches!(self.spec.kind, Kind::ByteBpe | Kind::CharBpe);
+        if known && (token_type == TokenType::Normal || listed) {
             self.vocab.insert(id)?;
             self.spaces_lead &= !self.vocab.text(id).windows(2).any(|w| w[0] != b' ' && w[1] == b' ');
         }
@@ -80,13 +97,17 @@ impl Builder {
             self.byte_ids[usize::from(byte)] = id;
         }
         self.types[id as usize / 2] |= (token_type as u8) << (id % 2 * 4);
-        if let Order::Scores(scores) = &mut self.order {
-            scores.push(score);
+        match &mut self.order {
+            Order::Merges(_) => {}
+            Order::Scores(scores) => scores.push(score),
+            Order::Likelihood(unigram) => {
+                unigram.push(score, if known { self.vocab.text(id).len() } else { 0 })
+            }
         }
         Ok(())
     }
 
-    /// Takes the merge with the next rank, written `left right`. Call after the last token.
+    /// Takes the merge with the next rank, written `left right`. The token that it makes must be there already.
     pub fn merge(&mut self, line: &[u8]) -> Result<(), Error> {
         // A part may itself be a space where spaces are not written as letters.
         let space = line.iter().skip(1).position(|&b| b == b' ').map_or(line.len(), |at| at + 1);
@@ -121,6 +142,13 @@ impl Builder {
         }
     }
 
+    /// Says that a token which is found in the text as it stands takes the white space before or after it along.
+    pub fn strip(&mut self, id: u32, before: bool, after: bool) {
+        if before || after {
+            self.strips.push(Strip { id, before, after });
+        }
+    }
+
     /// The tokenizer.
     pub fn finish(mut self) -> Result<Tokenizer, Error> {
         let tokens = self.vocab.len();
@@ -142,7 +170,7 @@ impl Builder {
             let t = type_of(&types, id);
             t == TokenType::Control as u8 || t == TokenType::UserDefined as u8
         };
-        let added = Added::new(&self.vocab, literal)?;
+        let added = Added::new(&self.vocab, literal, self.strips)?;
         let cutter = Cutter::new(self.spec.patterns.iter().map(AsRef::as_ref))?;
         Ok(Tokenizer::assemble(
             self.spec,

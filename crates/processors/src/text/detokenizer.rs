@@ -6,6 +6,7 @@
 
 use std::ops::Deref;
 
+use super::spec::SpacePrefix;
 use super::tokenizer::Tokenizer;
 
 /// What is shown.
@@ -31,7 +32,7 @@ pub struct Detokenizer<T> {
 impl<T: Deref<Target = Tokenizer>> Detokenizer<T> {
     /// Starts a stream.
     pub fn new(tokenizer: T, options: DecodeOptions) -> Detokenizer<T> {
-        let strip = options.from_start && tokenizer.spec().add_space_prefix;
+        let strip = options.from_start && tokenizer.spec().space_prefix != SpacePrefix::Never;
         Detokenizer { tokenizer, options, pending: Vec::new(), text: String::new(), strip }
     }
 

@@ -4,7 +4,7 @@
 //! GGUF; values come through [`GgufKeys`]. The one design choice: a file that does not say how to cut is refused.
 
 use super::pretokenizer::Pretokenizer;
-use super::spec::{Kind, Spec};
+use super::spec::{Kind, SpacePrefix, Spec};
 use crate::Error;
 
 /// Scalar metadata of a GGUF file. A key of another type counts as absent.
@@ -31,7 +31,11 @@ impl Spec {
                 Spec::byte_bpe(Pretokenizer::named(name)?)
             }
             "llama" => Spec {
-                add_space_prefix: flag("add_space_prefix", true),
+                space_prefix: if flag("add_space_prefix", true) {
+                    SpacePrefix::AfterMarks
+                } else {
+                    SpacePrefix::Never
+                },
                 add_bos: true,
                 unknown: id("unknown").or(Some(0)),
                 ..Spec::of(Kind::ScoredBpe)
@@ -75,7 +79,7 @@ mod tests {
         assert_eq!((spec.kind, spec.add_bos, spec.bos, spec.eos), (Kind::ByteBpe, false, Some(1), None));
         let spec = Spec::from_gguf(&Keys(&[(MODEL, "llama"), ("tokenizer.ggml.add_space_prefix", "false")]))
             .unwrap();
-        assert_eq!((spec.kind, spec.add_bos, spec.add_space_prefix), (Kind::ScoredBpe, true, false));
+        assert_eq!((spec.kind, spec.add_bos, spec.space_prefix), (Kind::ScoredBpe, true, SpacePrefix::Never));
     }
 
     #[test]

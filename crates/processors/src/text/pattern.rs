@@ -181,7 +181,7 @@ pub(crate) fn decode(text: &[u8], at: usize) -> (Option<char>, usize) {
 }
 
 /// The width of the character, or lone byte, that ends at `end`. `end` is not 0.
-fn width_before(text: &[u8], end: usize) -> usize {
+pub(crate) fn width_before(text: &[u8], end: usize) -> usize {
     if text[end - 1] < 0x80 {
         return 1;
     }

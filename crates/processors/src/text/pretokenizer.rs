@@ -171,6 +171,34 @@ mod tests {
         }
     }
 
+    /// The sums were written by tests/golden/cuts.py.
+    #[test]
+    fn cuts_as_the_tokenizers_library_does() {
+        fn crc32(bytes: &[u8]) -> u32 {
+            !bytes.iter().fold(!0_u32, |crc, &byte| {
+                (0..8).fold(crc ^ u32::from(byte), |c, _| (c >> 1) ^ (0xedb8_8320 * (c & 1)))
+            })
+        }
+        let texts: Vec<String> =
+            serde_json::from_str(include_str!("../../tests/golden/corpus.json")).unwrap();
+        let sums: std::collections::BTreeMap<String, Vec<u32>> =
+            serde_json::from_str(include_str!("../../tests/golden/cuts.json")).unwrap();
+        assert!(sums.keys().eq(PRETOKENIZERS.iter().map(|p| p.names[0])));
+        let mut wrong = 0;
+        for (name, sums) in &sums {
+            let cutter = Cutter::new(Pretokenizer::named(name).unwrap().patterns.iter().copied()).unwrap();
+            for (text, sum) in texts.iter().zip(sums) {
+                let mut lengths: Vec<String> = Vec::new();
+                cutter.cut(text.as_bytes(), &mut |piece| lengths.push(piece.len().to_string())).unwrap();
+                if crc32(lengths.join(",").as_bytes()) != *sum {
+                    println!("{name}: {text:?} {lengths:?}");
+                    wrong += 1;
+                }
+            }
+        }
+        assert_eq!(wrong, 0);
+    }
+
     #[test]
     fn unknown_names_are_refused_with_the_list() {
         let message = Pretokenizer::named("default2").unwrap_err().to_string();

@@ -15,6 +15,21 @@ pub enum Kind {
     CharBpe,
     /// Merges of characters by the score of the token they make, unknown ones as bytes (SentencePiece BPE).
     ScoredBpe,
+    /// The most likely sequence of tokens by their scores (SentencePiece unigram).
+    Unigram,
+}
+
+/// Where a space is put that the author did not write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpacePrefix {
+    /// Before every stretch between tokens that are found as they stand.
+    Always,
+    /// At the start of the text and after marks such as `</s>`.
+    AfterMarks,
+    /// At the start of the text.
+    First,
+    /// Nowhere.
+    Never,
 }
 
 /// Everything about a tokenizer except its tokens and merges.
@@ -22,12 +37,16 @@ pub enum Kind {
 pub struct Spec {
     /// How pieces become tokens.
     pub kind: Kind,
-    /// Expressions that cut text, one after another ([`Kind::ByteBpe`] only).
+    /// Expressions that cut text, one after another. Kinds other than [`Kind::ByteBpe`] rarely have any.
     pub patterns: Vec<Cow<'static, str>>,
     /// Whether a piece that is a token as a whole is taken without merging.
     pub whole_words: bool,
-    /// Whether text begins with a space that the author did not write (not for [`Kind::ByteBpe`]).
-    pub add_space_prefix: bool,
+    /// Whether text is brought into Unicode's composed form (NFC) first.
+    pub compose: bool,
+    /// Where text gets a space before it.
+    pub space_prefix: SpacePrefix,
+    /// Whether it gets it even if it begins with one.
+    pub double_space: bool,
     /// Whether a prompt begins with `bos`.
     pub add_bos: bool,
     /// Whether a prompt ends with `eos`.
@@ -40,6 +59,8 @@ pub struct Spec {
     pub eot: Option<u32>,
     /// Stands for what no token covers; `None` leaves that out.
     pub unknown: Option<u32>,
+    /// Whether it stands once for a whole run.
+    pub fuse_unknown: bool,
 }
 
 impl Spec {
@@ -59,13 +80,16 @@ impl Spec {
             kind,
             patterns: Vec::new(),
             whole_words: false,
-            add_space_prefix: false,
+            compose: false,
+            space_prefix: SpacePrefix::Never,
+            double_space: true,
             add_bos: false,
             add_eos: false,
             bos: None,
             eos: None,
             eot: None,
             unknown: None,
+            fuse_unknown: true,
         }
     }
 }

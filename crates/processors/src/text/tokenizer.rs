@@ -7,13 +7,16 @@
 
 use std::borrow::Cow;
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::added::Added;
 use super::bpe::{self, SCRATCH_PER_BYTE, Scratch};
 use super::builder::{type_of, with_spaces};
 use super::merges::Merges;
 use super::pattern::decode;
 use super::pretokenizer::Cutter;
-use super::spec::{Counts, Kind, Spec, TokenType};
+use super::spec::{Counts, Kind, SpacePrefix, Spec, TokenType};
+use super::unigram::Unigram;
 use super::vocab::Vocab;
 use crate::Error;
 
@@ -55,6 +58,8 @@ pub(crate) enum Order {
     Merges(Merges),
     /// By the score of the token made, by id.
     Scores(Vec<f32>),
+    /// Nothing merges.
+    Likelihood(Unigram),
 }
 
 impl Order {
@@ -62,8 +67,19 @@ impl Order {
         match self {
             Order::Merges(merges) => merges.rank(token, left),
             Order::Scores(scores) => scores.get(token as usize).map(|&s| descending(s)),
+            Order::Likelihood(_) => None,
         }
     }
+}
+
+/// The text in NFC; what is not UTF-8 stays.
+fn composed(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    for chunk in text.utf8_chunks() {
+        out.extend(chunk.valid().nfc().collect::<String>().into_bytes());
+        out.extend(chunk.invalid());
+    }
+    out
 }
 
 /// A number that is lower the higher the score, and never the highest of all.
@@ -108,27 +124,27 @@ impl Tokenizer {
         if text.len() > LONGEST {
             return Err(Error::TextTooLong { bytes: text.len(), limit: LONGEST });
         }
-        let text = match self.spec.kind {
-            Kind::ByteBpe => Cow::Borrowed(text),
-            _ if !text.contains(&0xe2) => Cow::Borrowed(text),
-            _ => Cow::Owned(with_spaces(text).collect()),
-        };
+        let text = self.normalized(text);
         let active = |id| parse_special || self.token_type(id) == TokenType::UserDefined;
         let mut scratch = Scratch::default();
-        let mut prefix = self.spec.add_space_prefix;
+        let mut prefix = self.spec.space_prefix != SpacePrefix::Never;
         let mut at = 0;
         while at < text.len() {
             let found = self.added.find(&self.vocab, &text, at, active);
-            let end = found.map_or(text.len(), |(start, _)| start);
+            let (mut end, mut next) = (text.len(), text.len());
+            if let Some((start, id)) = found {
+                (end, next) = self.added.extent(&text, at, start, self.vocab.text(id).len(), id);
+            }
             if at < end {
                 self.encode_plain(&text[at..end], prefix, &mut scratch, out)?;
             }
-            at = end;
-            if let Some((_, id)) = found {
-                out.push(id);
-                at += self.vocab.text(id).len();
-            }
-            prefix = self.spec.add_space_prefix && found.is_some_and(|(_, id)| self.is_special(id));
+            out.extend(found.map(|(_, id)| id));
+            at = next;
+            prefix = match self.spec.space_prefix {
+                SpacePrefix::Always => true,
+                SpacePrefix::AfterMarks => found.is_some_and(|(_, id)| self.is_special(id)),
+                SpacePrefix::First | SpacePrefix::Never => false,
+            };
         }
         Ok(())
     }
@@ -172,6 +188,21 @@ impl Tokenizer {
         &self.spec
     }
 
+    /// Sets what the file of the tokenizer does not say and other files of the model do: the beginning of a sequence,
+    /// and the tokens that end generation besides those known.
+    pub fn set_marks(&mut self, bos: Option<u32>, ends: &[u32]) -> Result<(), Error> {
+        let tokens = self.len();
+        if let Some(&id) = bos.iter().chain(ends).find(|&&id| id as usize >= tokens) {
+            return Err(Error::TokenOutOfRange { what: "the model's settings", id, tokens });
+        }
+        self.spec.bos = bos.or(self.spec.bos);
+        self.spec.eos = self.spec.eos.or(ends.first().copied());
+        self.ends.extend(ends);
+        self.ends.sort_unstable();
+        self.ends.dedup();
+        Ok(())
+    }
+
     /// The bytes that a token stands for; empty if there is no such id. They need not be whole characters.
     pub fn bytes(&self, id: u32) -> &[u8] {
         self.vocab.text(id)
@@ -207,6 +238,7 @@ impl Tokenizer {
         let order = match &self.order {
             Order::Merges(merges) => merges.heap_bytes(),
             Order::Scores(scores) => 4 * scores.capacity(),
+            Order::Likelihood(unigram) => unigram.heap_bytes(),
         };
         self.vocab.heap_bytes() + self.types.capacity() + order + self.added.heap_bytes()
     }
@@ -217,12 +249,25 @@ impl Tokenizer {
         let Counts { tokens, merges, text_bytes } = counts;
         let order = match kind {
             Kind::ByteBpe | Kind::CharBpe => Merges::estimate(tokens, merges),
-            Kind::ScoredBpe => 4 * tokens,
+            Kind::ScoredBpe | Kind::Unigram => 4 * tokens,
         };
         Vocab::estimate(tokens, text_bytes)
             + tokens.div_ceil(2)
             + order
             + 4 * tokens.min(4096.max(tokens / 8))
+    }
+
+    /// The text as the vocabulary is written: composed if it wants that, U+2581 as the space that it stands for.
+    fn normalized<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        let mut text = Cow::Borrowed(text);
+        if self.spec.compose && !text.is_ascii() {
+            text = Cow::Owned(composed(&text));
+        }
+        // The first byte of U+2581 is rare, so that most text is not copied.
+        if self.spec.kind != Kind::ByteBpe && text.contains(&0xe2) {
+            text = Cow::Owned(with_spaces(&text).collect());
+        }
+        text
     }
 
     /// Text without literal tokens.
@@ -233,10 +278,11 @@ impl Tokenizer {
         scratch: &mut Scratch,
         out: &mut Vec<u32>,
     ) -> Result<(), Error> {
-        if self.spec.kind == Kind::ByteBpe {
-            return self.cutter.cut(text, &mut |piece| self.encode_piece(piece, scratch, out));
-        }
+        let prefix = prefix && (self.spec.double_space || text[0] != b' ');
         let text = if prefix { Cow::Owned([b" ", text].concat()) } else { Cow::Borrowed(text) };
+        if self.spec.kind == Kind::ByteBpe || !self.spec.patterns.is_empty() {
+            return self.cutter.cut(&text, &mut |piece| self.encode_piece(piece, scratch, out));
+        }
         let mut at = 0;
         while at < text.len() {
             let word = (at + 1..text.len())
@@ -255,6 +301,12 @@ impl Tokenizer {
         {
             return out.push(id);
         }
+        if let Order::Likelihood(unigram) = &self.order {
+            return unigram.encode(piece, &self.vocab, |part, id| match id {
+                Some(id) => out.push(id),
+                None => self.encode_unknown(part, out),
+            });
+        }
         let atom = |text: &[u8], at: usize| match self.spec.kind {
             Kind::ByteBpe => at + 1,
             _ => at + decode(text, at).1,
@@ -272,7 +324,7 @@ impl Tokenizer {
         if bytes.clone().all(|id| id != u32::MAX) {
             out.extend(bytes);
         } else if let Some(id) = self.spec.unknown
-            && out.last() != Some(&id)
+            && !(self.spec.fuse_unknown && out.last() == Some(&id))
         {
             out.push(id);
         }

@@ -1,0 +1,216 @@
+//! The parts of a tokenizer.json around its vocabulary, and the [`Spec`] that they amount to.
+//!
+//! What it is: a reading of normalizer, pre-tokenizer and post-processor as the `tokenizers` library writes them.
+//! What it is not: lenient; a part that would change ids and is not understood is refused by name.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::pretokenizer::Pretokenizer;
+use super::spec::{Kind, SpacePrefix, Spec};
+use crate::Error;
+
+/// A token that is found in the text as it stands.
+#[derive(Deserialize)]
+pub(crate) struct AddedToken {
+    pub id: u32,
+    pub content: String,
+    #[serde(default)]
+    pub special: bool,
+    #[serde(default)]
+    pub lstrip: bool,
+    #[serde(default)]
+    pub rstrip: bool,
+    #[serde(default)]
+    pub single_word: bool,
+}
+
+/// Everything but the vocabulary.
+#[derive(Default)]
+pub(crate) struct Parts {
+    pub added: Vec<AddedToken>,
+    pub normalizer: Value,
+    pub pre_tokenizer: Value,
+    pub post_processor: Value,
+    /// The scalars of `model`.
+    pub model: Model,
+}
+
+/// What `model` says besides vocabulary and merges.
+#[derive(Default)]
+pub(crate) struct Model {
+    pub kind: Option<String>,
+    pub unknown_token: Option<String>,
+    pub unknown_id: Option<u32>,
+    pub fuse_unknown: bool,
+    pub byte_fallback: bool,
+    pub ignore_merges: bool,
+    /// A prefix or suffix inside words, which byte-level and SentencePiece vocabularies do not have.
+    pub affix: Option<String>,
+}
+
+impl Parts {
+    /// The specification; ids of tokens that are named by their text are found with `id`.
+    pub fn spec(&self, id: impl Fn(&str) -> Option<u32>) -> Result<Spec, Error> {
+        let mut draft = Draft { spec: Spec::of(Kind::CharBpe), bytes: false, spaces: false };
+        draft.normalizer(&self.normalizer)?;
+        draft.pre_tokenizer(&self.pre_tokenizer)?;
+        let Draft { mut spec, bytes, spaces } = draft;
+        spec.kind = match self.model.kind.as_deref() {
+            // Files of old do not name it.
+            Some("BPE") | None if bytes => Kind::ByteBpe,
+            Some("BPE") | None if spaces => Kind::CharBpe,
+            Some("Unigram") if spaces => Kind::Unigram,
+            other => return Err(unknown("model", &Value::from(other.unwrap_or("BPE")))),
+        };
+        if let Some(affix) = self.model.affix.as_deref().filter(|a| !a.is_empty()) {
+            return Err(unknown("subword affix", &affix.into()));
+        }
+        if let Some(token) = self.added.iter().find(|a| a.single_word) {
+            return Err(unknown("single-word token", &token.content.as_str().into()));
+        }
+        spec.whole_words = self.model.ignore_merges;
+        spec.fuse_unknown = self.model.fuse_unknown || spec.kind == Kind::Unigram;
+        spec.unknown = self.model.unknown_id.or_else(|| id(self.model.unknown_token.as_deref()?));
+        template(&self.post_processor, &mut spec, &id);
+        Ok(spec)
+    }
+}
+
+struct Draft {
+    spec: Spec,
+    /// Bytes are written as letters.
+    bytes: bool,
+    /// Spaces are written as U+2581.
+    spaces: bool,
+}
+
+impl Draft {
+    fn normalizer(&mut self, part: &Value) -> Result<(), Error> {
+        match kind(part) {
+            "" => Ok(()),
+            "Sequence" => list(part, "normalizers").try_for_each(|p| self.normalizer(p)),
+            "NFC" => {
+                self.spec.compose = true;
+                Ok(())
+            }
+            "Prepend" if part["prepend"] == "▁" => {
+                self.spec.space_prefix = SpacePrefix::Always;
+                Ok(())
+            }
+            "Replace" if part["pattern"]["String"] == " " && part["content"] == "▁" => {
+                self.spaces = true;
+                Ok(())
+            }
+            _ => Err(unknown("normalizer", part)),
+        }
+    }
+
+    fn pre_tokenizer(&mut self, part: &Value) -> Result<(), Error> {
+        let first = self.spec.patterns.is_empty() && !self.bytes;
+        if self.bytes && !part.is_null() {
+            return Err(unknown("pre-tokenizer after ByteLevel", part));
+        }
+        match kind(part) {
+            "" => {}
+            "Sequence" => list(part, "pretokenizers").try_for_each(|p| self.pre_tokenizer(p))?,
+            "ByteLevel" => {
+                self.bytes = true;
+                if part["use_regex"] != false {
+                    let gpt2 = Pretokenizer::named("gpt-2")?;
+                    self.spec.patterns.extend(gpt2.patterns.iter().copied().map(Cow::Borrowed));
+                }
+                if part["add_prefix_space"] == true {
+                    if !first {
+                        return Err(unknown("pre-tokenizer with a space before every piece", part));
+                    }
+                    (self.spec.space_prefix, self.spec.double_space) = (SpacePrefix::Always, false);
+                }
+            }
+            "Digits" if part["individual_digits"] == true => self.spec.patterns.push(r"\p{N}".into()),
+            "Digits" => self.spec.patterns.push(r"\p{N}+".into()),
+            "Metaspace" if part["replacement"] == "▁" => self.metaspace(part)?,
+            "Punctuation" if matches!(part["behavior"].as_str(), None | Some("Isolated")) => {
+                self.spec.patterns.push(r"[!-/:-@\[-`{-~\p{P}]".into());
+            }
+            "Punctuation" if part["behavior"] == "Contiguous" => {
+                self.spec.patterns.push(r"[!-/:-@\[-`{-~\p{P}]+".into());
+            }
+            // The normalizer left no space to split at.
+            "Split" if self.spaces && part["pattern"]["String"] == " " => {}
+            "Split" => self.split(part)?,
+            _ => return Err(unknown("pre-tokenizer", part)),
+        }
+        Ok(())
+    }
+
+    fn metaspace(&mut self, part: &Value) -> Result<(), Error> {
+        self.spaces = true;
+        self.spec.double_space = false;
+        self.spec.space_prefix = match part["prepend_scheme"].as_str() {
+            Some("first") => SpacePrefix::First,
+            Some("never") => SpacePrefix::Never,
+            Some("always") => SpacePrefix::Always,
+            None if part["add_prefix_space"] == false => SpacePrefix::Never,
+            None => SpacePrefix::Always,
+            Some(other) => return Err(unknown("prepend scheme", &other.into())),
+        };
+        if part["split"] != false {
+            self.spec.patterns.push(" [^ ]*|[^ ]+".into());
+        }
+        Ok(())
+    }
+
+    fn split(&mut self, part: &Value) -> Result<(), Error> {
+        let pattern = match (part["pattern"]["Regex"].as_str(), part["pattern"]["String"].as_str()) {
+            (Some(regex), _) => regex.to_owned(),
+            (None, Some(text)) => text.chars().fold(String::new(), |mut out, c| {
+                if c.is_ascii_punctuation() {
+                    out.push('\\');
+                }
+                out.push(c);
+                out
+            }),
+            (None, None) => return Err(unknown("pre-tokenizer", part)),
+        };
+        // A pattern that covers everything may as well be said to be removed where it does not match.
+        let inverted = part["behavior"] == "Removed" && part["invert"] == true;
+        if !inverted && (part["behavior"] != "Isolated" || part["invert"] == true) {
+            return Err(unknown("split", part));
+        }
+        self.spec.patterns.push(pattern.into());
+        Ok(())
+    }
+}
+
+/// Reads from a template which marks stand around a text.
+fn template(part: &Value, spec: &mut Spec, id: &impl Fn(&str) -> Option<u32>) {
+    match kind(part) {
+        "Sequence" => list(part, "processors").for_each(|p| template(p, spec, id)),
+        "TemplateProcessing" => {
+            let mark = |item: Option<&Value>| item.and_then(|i| id(i["SpecialToken"]["id"].as_str()?));
+            let items: Vec<&Value> = list(part, "single").collect();
+            spec.bos = mark(items.first().copied());
+            spec.eos = mark(items.last().copied());
+            (spec.add_bos, spec.add_eos) = (spec.bos.is_some(), spec.eos.is_some());
+        }
+        _ => {}
+    }
+}
+
+fn kind(part: &Value) -> &str {
+    match part {
+        Value::Null => "",
+        _ => part["type"].as_str().unwrap_or("?"),
+    }
+}
+
+fn list<'v>(part: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
+    part[name].as_array().into_iter().flatten()
+}
+
+fn unknown(part: &'static str, what: &Value) -> Error {
+    Error::JsonUnknownPart { part, name: what.to_string().chars().take(200).collect() }
+}

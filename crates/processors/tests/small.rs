@@ -1,0 +1,107 @@
+//! Little tokenizers of every shape that tokenizer.json has, against the `tokenizers` library, id for id.
+//!
+//! Tokenizers and answers were written by golden/small.py.
+
+use pintpot_processors::Error;
+use pintpot_processors::text::{JsonTokenizer, Tokenizer};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[derive(Deserialize)]
+struct Golden {
+    tokenizer: Value,
+    ids: Vec<Vec<Vec<u32>>>,
+}
+
+fn built(tokenizer: &Value) -> Result<Tokenizer, Error> {
+    let text = tokenizer.to_string();
+    let survey = JsonTokenizer::survey(text.as_bytes())?;
+    let estimate = Tokenizer::estimate(survey.spec().kind, survey.counts());
+    let tokenizer = survey.build(text.as_bytes())?;
+    assert!(tokenizer.heap_bytes() <= estimate);
+    Ok(tokenizer)
+}
+
+fn golden(name: &str) -> Golden {
+    serde_json::from_slice(&std::fs::read(format!("tests/golden/small_{name}.json")).unwrap()).unwrap()
+}
+
+const NAMES: [&str; 10] =
+    ["gemma", "gpt2", "llama2", "llama3", "mistral", "qwen", "roberta", "smollm", "unigram", "unigram_bytes"];
+
+#[test]
+fn equal_to_the_tokenizers_library() {
+    let texts: Vec<String> = serde_json::from_slice(include_bytes!("golden/corpus.json")).unwrap();
+    let mut wrong = Vec::new();
+    for name in NAMES {
+        let golden = golden(name);
+        let tokenizer = built(&golden.tokenizer).unwrap();
+        for (text, ids) in texts.iter().zip(&golden.ids) {
+            // There the library takes marks and byte tokens from plain text in unigram models; sentencepiece does not.
+            if name.starts_with("unigram") && text.starts_with("<0x0A>") {
+                continue;
+            }
+            for (special, want) in [(false, &ids[0]), (true, ids.last().unwrap())] {
+                let mut got = Vec::new();
+                tokenizer.encode(text, special, &mut got).unwrap();
+                if got != *want {
+                    println!("{name} {text:?} special {special}\n  got  {got:?}\n  want {want:?}");
+                    wrong.push(name);
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} {wrong:?}", wrong.len());
+}
+
+#[test]
+fn marks_come_from_the_template() {
+    let tokenizer = built(&golden("llama3").tokenizer).unwrap();
+    let mut ids = Vec::new();
+    tokenizer.encode_prompt("", true, &mut ids).unwrap();
+    assert_eq!(ids, [1]);
+    assert_eq!(
+        (tokenizer.spec().bos, tokenizer.spec().add_bos, tokenizer.spec().add_eos),
+        (Some(1), true, false)
+    );
+    assert_eq!((tokenizer.id("</s>"), tokenizer.is_end(2), tokenizer.is_end(1)), (Some(2), true, false));
+}
+
+#[test]
+fn what_is_not_understood_is_named() {
+    for (pointer, value, want) in [
+        ("/normalizer", json!({"type": "Lowercase"}), "Lowercase"),
+        ("/pre_tokenizer", json!({"type": "Whitespace"}), "Whitespace"),
+        (
+            "/pre_tokenizer",
+            json!({"type": "Split", "pattern": {"Regex": "(?<=a)b"}, "behavior": "Isolated"}),
+            "(?<=a)b",
+        ),
+        ("/model/type", json!("WordPiece"), "WordPiece"),
+        ("/model/vocab", json!({"a": 1, "b": 0}), "after"),
+        ("/model/vocab", json!({"a": -1}), "invalid value"),
+        ("/model/vocab", json!("x"), "wrong place"),
+        ("/model/merges", json!(["a b", "c"]), "merge"),
+        ("/model/merges", json!([["a"]]), "half a merge"),
+        (
+            "/added_tokens",
+            json!([{"id": 4_000_000_000_u32, "content": "x", "special": true}]),
+            "tokens are more",
+        ),
+        ("/added_tokens", json!([{"id": 5, "content": "x".repeat(5000), "special": true}]), "5000"),
+    ] {
+        let mut file = golden("gpt2").tokenizer;
+        if want == "(?<=a)b" {
+            file["pre_tokenizer"] =
+                json!({"type": "Sequence", "pretokenizers": [value, file["pre_tokenizer"].clone()]});
+        } else {
+            *file.pointer_mut(pointer).unwrap() = value;
+        }
+        let message = built(&file).err().unwrap().to_string();
+        assert!(message.contains(want), "{pointer}: {message}");
+    }
+    for cut in [0, 10, 100, 1000, 5000] {
+        let text = golden("gpt2").tokenizer.to_string();
+        assert!(matches!(JsonTokenizer::survey(&text.as_bytes()[..cut]), Err(Error::Json(_))));
+    }
+}
