@@ -115,4 +115,13 @@ impl Engine {
     pub fn open(&self, path: &std::path::Path) -> Result<Opened, Error> {
         Opened::from_path(path)
     }
+
+    /// What is in a model that is not on this machine: enough to plan it, not to load it. `name` is a file in `folder`,
+    /// or empty for the folder as a whole.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn open_in(&self, folder: &dyn formats::Folder, name: &str) -> Result<Opened, Error> {
+        Opened::from_folder(folder, name)
+    }
 }

@@ -30,6 +30,12 @@ pub enum Error {
     /// A size that is none.
     #[error(transparent)]
     Size(#[from] host::MemoryParseError),
+    /// A model that was only looked at where it is.
+    #[error("{} is not on this machine; fetch it before it is loaded", path.display())]
+    NotHere {
+        /// Its name at its source.
+        path: std::path::PathBuf,
+    },
     /// There is nothing to answer.
     #[error("the prompt is empty; say something, or pass a prompt with -p")]
     EmptyPrompt,
@@ -120,6 +126,7 @@ impl Error {
             Error::Model(models::Error::File(e)) => file_trouble(e),
             Error::Model(models::Error::UnknownArchitecture { .. } | models::Error::Unsupported { .. })
             | Error::Model(models::Error::UnsupportedType { .. })
+            | Error::NotHere { .. }
             | Error::NoTokenizer { .. } => Trouble::Unsupported,
             Error::Model(_) | Error::VocabularySize { .. } => Trouble::Damaged,
             Error::Host(host::Error::Refused(_)) => Trouble::Budget,

@@ -35,6 +35,7 @@ pub use digest::Digest;
 pub use engine::{Builder, Engine};
 pub use error::{Error, Trouble};
 pub use eval::{EvalOptions, Evaluation};
+pub use formats::Folder;
 pub use generate::{Completion, Finish, Flow, GenerateOptions, Timing};
 pub use host::{Budget, Ledger, Memory, Part, format_bytes};
 pub use load::{LoadOptions, Opened};

@@ -2,7 +2,7 @@
 
 use crate::{Engine, Error, Model, vocabulary};
 use ::memory::{KvCache, KvFormat, Residency, WeightStore};
-use formats::{Limits, ModelFile};
+use formats::{Folder, Limits, ModelFile};
 use host::{FlashFile, Part, Pool, Reservation};
 use kernels::Cpu;
 use models::Decoder;
@@ -18,6 +18,9 @@ const CONTEXTS: [u32; 4] = [4096, 2048, 1024, 512];
 const HEAP_AHEAD: u64 = 768 << 10;
 /// Pages of the program that will be touched after it was planned.
 const PROGRAM_AHEAD: u64 = 1 << 20;
+
+/// Alignment of direct reads that is reckoned with for a file that is not on this machine.
+const ALIGN: usize = 4096;
 
 /// How a model is to be loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,13 +50,21 @@ pub struct Opened {
 impl Opened {
     pub(crate) fn from_path(path: &Path) -> Result<Opened, Error> {
         let file = formats::open(path, Limits::default())?;
+        let files = file.files.iter().map(|part| Ok(Arc::new(FlashFile::open(&part.path)?)));
+        let files = files.collect::<Result<Vec<_>, host::Error>>()?;
+        Opened::from_file(path, file, files)
+    }
+
+    pub(crate) fn from_folder(folder: &dyn Folder, name: &str) -> Result<Opened, Error> {
+        Opened::from_file(Path::new(name), formats::read(folder, name, Limits::default())?, Vec::new())
+    }
+
+    fn from_file(path: &Path, file: ModelFile, files: Vec<Arc<FlashFile>>) -> Result<Opened, Error> {
         let decoder = models::build(&file)?;
         let (kind, counts) = vocabulary::measure(&file)?;
         if counts.tokens > decoder.vocabulary as usize {
             return Err(Error::VocabularySize { tokens: counts.tokens, rows: decoder.vocabulary });
         }
-        let files = file.files.iter().map(|part| Ok(Arc::new(FlashFile::open(&part.path)?)));
-        let files = files.collect::<Result<Vec<_>, host::Error>>()?;
         Ok(Opened { path: path.to_path_buf(), file, decoder, files, kind, counts })
     }
 
@@ -68,7 +79,7 @@ impl Opened {
     }
 
     fn align(&self) -> usize {
-        self.files.iter().map(|f| f.align()).max().unwrap_or(1)
+        self.files.iter().map(|f| f.align()).max().unwrap_or(ALIGN)
     }
 }
 
@@ -150,6 +161,9 @@ impl Engine {
 
     /// As [`Engine::load`], for a file that was already opened.
     pub fn load_opened(&self, opened: Opened, options: &LoadOptions) -> Result<Model, Error> {
+        if opened.files.is_empty() {
+            return Err(Error::NotHere { path: opened.path });
+        }
         let placement = match self.plan(&opened, options)? {
             Ok(placement) => placement,
             Err(refused) => return Err(Error::Refused(Box::new(refused))),

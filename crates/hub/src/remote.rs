@@ -58,6 +58,13 @@ impl RemoteFile {
     }
 }
 
+/// The same file with nothing kept of it yet.
+impl Clone for RemoteFile {
+    fn clone(&self) -> RemoteFile {
+        RemoteFile::new(self.name.clone(), self.url.clone(), self.bytes, self.http.clone())
+    }
+}
+
 impl ReadAt for RemoteFile {
     fn len(&self) -> u64 {
         self.bytes

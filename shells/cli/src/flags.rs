@@ -1,0 +1,198 @@
+//! Every flag, once: its names, its environment twin, its help; and a command line as a value.
+//!
+//! What it is: the list [`FLAGS`] and the reading of arguments against it. What it is not: the meaning of a value,
+//! which is its verb's. The one design choice: a flag's twin is derived from its name (`--top-k` is `PINTPOT_TOP_K`),
+//! so none can be forgotten; what is typed wins over the environment.
+
+use std::ffi::OsString;
+use std::str::FromStr;
+
+use lexopt::{Arg, Parser};
+
+use crate::exit::Failure;
+use crate::verbs::Verb;
+
+/// One flag.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Flag {
+    /// Without the dashes.
+    pub name: &'static str,
+    pub short: Option<char>,
+    /// What stands after it; empty for a switch.
+    pub value: &'static str,
+    pub help: &'static str,
+}
+
+macro_rules! flags {
+    ($($id:ident = $name:literal, $short:expr, $value:literal, $help:literal;)*) => {
+        $(pub(crate) static $id: Flag = Flag { name: $name, short: $short, value: $value, help: $help };)*
+        /// All flags, by name.
+        pub(crate) static FLAGS: &[&Flag] = &[$(&$id),*];
+    };
+}
+
+flags! {
+    CONTEXT = "context", Some('c'), "TOKENS", "tokens that a conversation may have";
+    FREQUENCY_PENALTY = "frequency-penalty", None, "X", "taken from a recent token's logit for each time it occurred";
+    IGNORE_EOS = "ignore-eos", None, "", "go on after the model says that it is done";
+    ISA = "isa", None, "NAME", "instruction set of the kernels; the best there is if not said";
+    JSON = "json", None, "", "print one JSON object";
+    KV = "kv", None, "FORMAT", "how keys and values are kept: f16 or q8_0 (half the memory, changes answers a little)";
+    LOGIT_BIAS = "logit-bias", None, "ID=X", "added to the logit of a token; may be repeated";
+    MEMORY = "memory", None, "SIZE", "the budget of the whole process: 64MiB, 1.5G, 50% or auto";
+    MIN_P = "min-p", None, "P", "only tokens at least this fraction as likely as the likeliest";
+    MODEL = "model", Some('m'), "MODEL", "the model, instead of the first word";
+    OVERFLOW = "overflow", None, "HOW", "a chat that outgrows the context: refuse or drop-oldest";
+    PRESENCE_PENALTY = "presence-penalty", None, "X", "taken from the logit of every recent token";
+    PROMPT = "prompt", Some('p'), "TEXT", "the prompt, instead of the words after the model; - reads standard input";
+    RAW = "raw", None, "", "give the prompt to the model as it is, without the chat template";
+    REFERENCE = "reference", None, "FILE", "logits to compare with";
+    REPEAT_PENALTY = "repeat-penalty", None, "X", "divides the logits of recent tokens";
+    SEED = "seed", None, "N", "start of the draws";
+    STATS = "stats", None, "", "say where bytes and seconds went";
+    STOP = "stop", None, "TEXT", "a text that ends the answer; may be repeated";
+    SYSTEM = "system", None, "TEXT", "the system message";
+    TEMP = "temp", None, "X", "0 takes the likeliest token; larger is more varied";
+    TEXT = "text", None, "FILE", "the text to judge by";
+    THREADS = "threads", Some('t'), "N", "threads that compute; all physical cores if not said";
+    TOKENS = "tokens", Some('n'), "N", "tokens of the answer at most";
+    TOP_K = "top-k", None, "N", "only so many of the likeliest tokens; 0 is all";
+    TOP_P = "top-p", None, "P", "only the likeliest tokens that together have this probability";
+    WINDOW = "window", None, "TOKENS", "tokens of a window";
+    WINDOWS = "windows", None, "N", "windows at most";
+}
+
+impl Flag {
+    /// The environment variable that means the same.
+    pub fn twin(&self) -> String {
+        format!("PINTPOT_{}", self.name.to_ascii_uppercase().replace('-', "_"))
+    }
+}
+
+/// A command line: what was typed, and the environment behind it.
+#[derive(Debug, Default)]
+pub(crate) struct Args {
+    /// The words that are no flags.
+    pub operands: Vec<String>,
+    given: Vec<(&'static Flag, String)>,
+}
+
+impl Args {
+    /// Reads the words after the verb; `None` when help is wanted.
+    pub fn parse(verb: &Verb, words: impl IntoIterator<Item = OsString>) -> Result<Option<Args>, Failure> {
+        let usage = |error: String| {
+            Failure::usage(format!("{error}\n  pintpot {} --help lists its flags", verb.name))
+        };
+        let mut args = Args::default();
+        let mut parser = Parser::from_args(words);
+        while let Some(arg) = parser.next().map_err(|error| usage(error.to_string()))? {
+            let flag = match &arg {
+                Arg::Long("help") | Arg::Short('h') => return Ok(None),
+                Arg::Long(name) => verb.flags().find(|flag| flag.name == *name),
+                Arg::Short(letter) => verb.flags().find(|flag| flag.short == Some(*letter)),
+                Arg::Value(word) => {
+                    args.operands.push(text(word.clone()).map_err(usage)?);
+                    continue;
+                }
+            };
+            let Some(flag) = flag else { return Err(usage(unknown(&arg))) };
+            let value = match flag.value {
+                "" => "1".to_string(),
+                _ => text(parser.value().map_err(|error| usage(error.to_string()))?).map_err(usage)?,
+            };
+            args.given.push((flag, value));
+        }
+        if args.operands.len() > verb.operands.len() {
+            let extra = &args.operands[verb.operands.len()];
+            return Err(usage(format!("{extra:?} is one word too many")));
+        }
+        for flag in verb.flags().filter(|flag| !args.is_typed(flag)).collect::<Vec<_>>() {
+            if let Some(value) = std::env::var_os(flag.twin()).filter(|value| !value.is_empty()) {
+                args.given.push((flag, text(value).map_err(usage)?));
+            }
+        }
+        Ok(Some(args))
+    }
+
+    /// The value of a flag: the last one typed, or that of its twin.
+    pub fn get(&self, flag: &Flag) -> Option<&str> {
+        self.all(flag).last()
+    }
+
+    /// All values of a flag that may be repeated.
+    pub fn all(&self, flag: &Flag) -> impl Iterator<Item = &str> {
+        self.given.iter().filter(move |(given, _)| *given == flag).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a switch is on; its twin may turn it off with 0.
+    pub fn is_on(&self, flag: &Flag) -> bool {
+        self.get(flag).is_some_and(|value| !matches!(value, "0" | "false" | "no" | "off"))
+    }
+
+    /// The value of a flag, read; `expected` says in words what it must be.
+    pub fn read<T: FromStr>(&self, flag: &Flag, expected: &str) -> Result<Option<T>, Failure> {
+        let read = |value: &str| value.parse().map_err(|_| wrong(flag, value, expected));
+        self.get(flag).map(read).transpose()
+    }
+
+    fn is_typed(&self, flag: &Flag) -> bool {
+        self.given.iter().any(|(given, _)| *given == flag)
+    }
+}
+
+/// Why a flag is not taken.
+fn unknown(arg: &Arg<'_>) -> String {
+    match arg {
+        Arg::Long(name) if FLAGS.iter().any(|flag| flag.name == *name) => {
+            format!("--{name} is a flag of another verb")
+        }
+        Arg::Long(name) => format!("there is no flag --{name}"),
+        Arg::Short(letter) => format!("there is no flag -{letter} here"),
+        Arg::Value(word) => format!("{word:?} is no flag"),
+    }
+}
+
+/// The value of a flag makes no sense.
+pub(crate) fn wrong(flag: &Flag, value: &str, expected: &str) -> Failure {
+    Failure::usage(format!("--{} is {value:?}; it must be {expected}", flag.name))
+}
+
+fn text(word: OsString) -> Result<String, String> {
+    word.into_string().map_err(|word| format!("{word:?} is not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verbs::VERBS;
+
+    fn parse(line: &str) -> Result<Option<Args>, Failure> {
+        let verb = VERBS.iter().find(|verb| verb.name == "run").unwrap();
+        Args::parse(verb, line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn a_line_is_read() {
+        let args = parse("m --temp 0.5 -c 300 --stop a --stop=b --json hello -n5").unwrap().unwrap();
+        assert_eq!(args.operands, ["m", "hello"]);
+        assert_eq!(args.read::<f32>(&TEMP, "a number").unwrap(), Some(0.5));
+        assert_eq!(args.read::<u32>(&CONTEXT, "a number").unwrap(), Some(300));
+        assert_eq!(args.get(&TOKENS), Some("5"));
+        assert_eq!(args.all(&STOP).collect::<Vec<_>>(), ["a", "b"]);
+        assert!(args.is_on(&JSON) && !args.is_on(&RAW));
+        assert!(parse("m --help").unwrap().is_none());
+        for bad in ["m --nonsense", "m a b", "m --temp", "m --text x"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        assert!(parse("m -c x").unwrap().unwrap().read::<u32>(&CONTEXT, "a number").is_err());
+    }
+
+    #[test]
+    fn flags_are_sorted_and_each_is_some_verbs() {
+        assert!(FLAGS.is_sorted_by(|a, b| a.name < b.name));
+        for flag in FLAGS {
+            assert!(VERBS.iter().any(|verb| verb.flags().any(|other| other == *flag)), "{}", flag.name);
+        }
+        assert_eq!(TOP_K.twin(), "PINTPOT_TOP_K");
+    }
+}

@@ -1,0 +1,89 @@
+//! A budget that is too small, in words and as JSON.
+//!
+//! What it is: need, breakdown, what would fit, the smallest budget that works. What it is not: the search; every
+//! suggestion was placed by the planner before it is named. The one design choice: the smallest budget is printed as
+//! it has to be typed.
+
+use host::format_bytes;
+use pintpot::{Engine, KvFormat, LoadOptions, Opened, Refusal};
+use serde_json::{Value, json};
+
+use crate::exit::{Code, Failure};
+use crate::{report, size};
+
+/// Contexts that are offered, largest first.
+const OFFERED: [u32; 6] = [2048, 1024, 512, 256, 128, 64];
+
+/// What would fit this engine's budget instead.
+fn alternatives(
+    engine: &Engine,
+    opened: &Opened,
+    options: &LoadOptions,
+    refusal: &Refusal,
+) -> Vec<(LoadOptions, u64)> {
+    let fits = |options: LoadOptions| match engine.plan(opened, &options) {
+        Ok(Ok(placement)) => Some((options, placement.peak())),
+        _ => None,
+    };
+    let mut offers: Vec<(LoadOptions, u64)> = Vec::new();
+    for kv in [options.kv, KvFormat::Q8_0] {
+        let smaller = OFFERED.into_iter().filter(|context| *context < refusal.context);
+        let contexts = std::iter::once(refusal.context).chain(smaller);
+        let offer = contexts
+            .filter_map(|context| fits(LoadOptions { context: Some(context), kv, ..*options }))
+            .next();
+        offers.extend(
+            offer.filter(|(offer, _)| offers.iter().all(|(other, _)| other.context != offer.context)),
+        );
+    }
+    offers
+}
+
+fn flags_of(options: &LoadOptions) -> String {
+    let context = options.context.map_or(String::new(), |context| format!("-c {context}"));
+    if options.kv == KvFormat::default() { context } else { format!("{context} --kv {}", options.kv.name()) }
+}
+
+/// The refusal as a failure, in the words of the project's rules for refusals.
+pub(crate) fn failure(
+    name: &str,
+    engine: &Engine,
+    opened: &Opened,
+    options: &LoadOptions,
+    refusal: &Refusal,
+) -> Failure {
+    let budget = format_bytes(refusal.budget);
+    let mut text = format!("{name} cannot run in {budget}; nothing was loaded\n");
+    text += &format!(
+        "  needs at least {} (weights streamed from disk, {} tokens of context, {} KV)\n",
+        format_bytes(refusal.needed),
+        refusal.context,
+        options.kv.name()
+    );
+    for line in report::ledger_text(&refusal.lines).lines() {
+        text += &format!("  {line}\n");
+    }
+    for (offer, peak) in alternatives(engine, opened, options, refusal) {
+        text += &format!("  would fit in {budget}: {} ({})\n", flags_of(&offer), format_bytes(peak));
+    }
+    text += &format!("  smallest budget: --memory {}\n", size::budget(refusal.needed));
+    text += &format!("  see: pintpot plan {name} --memory {}", size::budget(refusal.needed));
+    Failure::new(Code::Budget, text)
+}
+
+/// The same for programs.
+pub(crate) fn json(name: &str, refusal: &Refusal) -> Value {
+    json!({
+        "model": name,
+        "fits": false,
+        "error": "memory_budget_exceeded",
+        "budget_bytes": refusal.budget,
+        "smallest_budget_bytes": refusal.needed,
+        "peak_bytes": refusal.needed,
+        "ledger": report::ledger(&refusal.lines),
+        "context": refusal.context,
+        "tokens_per_second": null,
+        "first_token_seconds": null,
+        "bound": null,
+    })
+}

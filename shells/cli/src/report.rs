@@ -1,0 +1,162 @@
+//! Plans and answers, as JSON and for people.
+//!
+//! What it is: the library's figures under their printed names. What it is not: arithmetic beyond a ratio. The one
+//! design choice: people read the very JSON that programs get, with units, so that the two cannot disagree.
+
+use host::format_bytes;
+use pintpot::{Completion, Engine, Line, Model, Placement};
+use serde_json::{Map, Value, json};
+
+/// The account as `{part: bytes}`.
+pub(crate) fn ledger(lines: &[Line]) -> Value {
+    let parts = lines.iter().map(|line| (line.part.name().to_string(), json!(line.bytes)));
+    Value::Object(parts.collect::<Map<_, _>>())
+}
+
+/// The account, a part a line.
+pub(crate) fn ledger_text(lines: &[Line]) -> String {
+    let shown = lines.iter().filter(|line| line.bytes > 0);
+    shown.map(|line| format!("  {:<12}{:>11}\n", line.part.name(), format_bytes(line.bytes))).collect()
+}
+
+/// A placement and its forecast.
+pub(crate) fn placement(placement: &Placement) -> Value {
+    let forecast = placement.forecast;
+    json!({
+        "fits": true,
+        "budget_bytes": placement.budget,
+        "peak_bytes": placement.peak(),
+        "ledger": ledger(&placement.lines),
+        "context": placement.context,
+        "kv": placement.kv.name(),
+        "chunk": placement.bounds.rows,
+        "resident_bytes": placement.resident_bytes(),
+        "streamed_bytes": placement.streamed_bytes(),
+        "flash_bytes_per_token": forecast.flash_bytes_per_token,
+        "tokens_per_second": forecast.tokens_per_second,
+        "first_token_seconds": forecast.first_token_seconds,
+        "prompt_tokens": forecast.prompt_tokens,
+        "bound": forecast.bound.name(),
+    })
+}
+
+/// One line before the first word: what is where.
+pub(crate) fn start_line(placement: &Placement) -> String {
+    use pintpot::Part;
+    let (resident, state) = (placement.bytes_of(Part::Weights), placement.bytes_of(Part::State));
+    let other = placement.peak() - resident - state;
+    let rate = placement.forecast.flash_bytes_per_token as f64 / 1e6;
+    format!(
+        "budget {} | weights kept {} | KV {} ({} tokens, {}) | other {} | reads {rate:.1} MB/token",
+        format_bytes(placement.budget),
+        format_bytes(resident),
+        format_bytes(state),
+        placement.context,
+        placement.kv.name(),
+        format_bytes(other),
+    )
+}
+
+/// Everything about an answer.
+pub(crate) fn answer(name: &str, engine: &Engine, model: &Model, answer: &Completion) -> Value {
+    let (placement, timing) = (model.placement(), answer.timing);
+    let (executor, store) = (model.executor(), model.executor().store());
+    let steps = executor.stats();
+    let rate = (answer.ids.len() > 1).then(|| timing.answer_rate());
+    let per_token = timing.answer_flash_bytes / (answer.ids.len() as u64).saturating_sub(1).max(1);
+    let phase = |index: usize| steps.seconds.get(index).copied().unwrap_or(0.0);
+    json!({
+        "model": name,
+        "text": answer.text,
+        "ids": answer.ids,
+        "finish": answer.finish.name(),
+        "logits_digest": answer.digest.to_string(),
+        "prompt_tokens": timing.prompt_tokens,
+        "cached_tokens": timing.cached_tokens,
+        "answer_tokens": timing.answer_tokens,
+        "prompt_seconds": timing.prompt_seconds,
+        "answer_seconds": timing.answer_seconds,
+        "prompt_tokens_per_second": timing.prompt_rate(),
+        "tokens_per_second": rate,
+        "budget_bytes": engine.budget().bytes,
+        "predicted_peak_bytes": placement.peak(),
+        "peak_charge_bytes": host::cgroup::charge().map(|charge| charge.peak),
+        "heap_peak_bytes": host::heap_peak(),
+        "major_faults": host::major_faults(),
+        "ledger": ledger(&placement.lines),
+        "chunk": placement.bounds.rows,
+        "context": placement.context,
+        "kv": placement.kv.name(),
+        "isa": engine.isa(),
+        "threads": engine.threads(),
+        "resident_bytes": placement.resident_bytes(),
+        "streamed_bytes": placement.streamed_bytes(),
+        "flash_bytes_per_token": per_token,
+        "flash_bytes_prompt": timing.prompt_flash_bytes,
+        "phases": {
+            "products": phase(0),
+            "attention": phase(1),
+            "other": phase(2),
+            "wait": store.stats().wait_seconds,
+        },
+        "bound": placement.forecast.bound.name(),
+        "bound_tokens_per_second": placement.forecast.tokens_per_second,
+        "bound_share": rate.map(|rate| rate / placement.forecast.tokens_per_second.max(1e-9)),
+    })
+}
+
+/// An object, a key a line, for people; long texts and lists are left out.
+pub(crate) fn lines(value: &Value) -> String {
+    let mut text = String::new();
+    for (key, value) in value.as_object().into_iter().flatten() {
+        match value {
+            Value::Object(inner) => {
+                text += &format!("{key}\n");
+                for (key, value) in inner {
+                    text += &format!("  {key:<22}{}\n", amount(key, value, true));
+                }
+            }
+            Value::Array(_) => {}
+            _ if key == "text" => {}
+            value => {
+                text += &format!(
+                    "{key:<24}{}\n",
+                    amount(key, value, key.ends_with("_bytes") || key.contains("_bytes_"))
+                )
+            }
+        }
+    }
+    text
+}
+
+/// A value with its unit, which its key tells; inside the account every whole number is bytes.
+fn amount(key: &str, value: &Value, is_bytes: bool) -> String {
+    match value {
+        Value::Number(number) => match (number.as_u64(), number.as_f64()) {
+            (Some(bytes), _) if is_bytes => format_bytes(bytes),
+            (Some(count), _) => count.to_string(),
+            (None, Some(seconds)) if key.ends_with("seconds") || is_bytes => format!("{seconds:.3} s"),
+            (None, Some(x)) => format!("{x:.2}"),
+            (None, None) => number.to_string(),
+        },
+        Value::Null => "unknown".to_string(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_read_units() {
+        let value = json!({"peak_bytes": 1 << 20, "prompt_seconds": 0.5, "answer_tokens": 3, "ids": [1], "text": "x",
+            "tokens_per_second": 2.0, "ledger": {"heap": 1024}, "phases": {"wait": 0.25}, "peak_charge_bytes": null});
+        let text = lines(&value);
+        for part in ["1.0 MiB", "0.500 s", " 3\n", "2.00\n", "1.0 KiB", "0.250 s", "unknown"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(!text.contains("ids"));
+    }
+}

@@ -1,0 +1,91 @@
+//! Flags that several verbs share, as the library's values.
+//!
+//! What it is: one function for each kind of value. What it is not: defaults, which are the library's. The one design
+//! choice: a flag that is not given leaves the library's value alone.
+
+use pintpot::{Builder, Engine, GenerateOptions, KvFormat, LoadOptions, Sampling};
+
+use crate::exit::Failure;
+use crate::flags::{self, Args, Flag, wrong};
+use crate::profile;
+
+pub(crate) const ENGINE: &[&Flag] = &[&flags::MEMORY, &flags::THREADS, &flags::ISA];
+pub(crate) const LOAD: &[&Flag] = &[&flags::MODEL, &flags::CONTEXT, &flags::KV];
+pub(crate) const SAMPLING: &[&Flag] = &[
+    &flags::TEMP,
+    &flags::TOP_K,
+    &flags::TOP_P,
+    &flags::MIN_P,
+    &flags::SEED,
+    &flags::REPEAT_PENALTY,
+    &flags::PRESENCE_PENALTY,
+    &flags::FREQUENCY_PENALTY,
+    &flags::LOGIT_BIAS,
+];
+
+/// The engine that the flags describe, with the stored profile if there is one.
+pub(crate) fn engine(args: &Args) -> Result<Engine, Failure> {
+    let memory = match args.get(&flags::MEMORY) {
+        Some(text) => text.parse().map_err(|error| Failure::usage(format!("--memory: {error}")))?,
+        None => host::Memory::Auto,
+    };
+    let threads = args.read(&flags::THREADS, "a number of threads")?;
+    let known = profile::load(threads.unwrap_or_else(host::default_threads));
+    let builder: Builder = Engine::builder().memory(memory).threads(threads).profile(known);
+    Ok(builder.isa(args.get(&flags::ISA).map(str::to_string)).build()?)
+}
+
+/// How the model is to be loaded.
+pub(crate) fn load(args: &Args) -> Result<LoadOptions, Failure> {
+    let formats = [KvFormat::F16, KvFormat::Q8_0];
+    let kv = match args.get(&flags::KV) {
+        None => KvFormat::default(),
+        Some(name) => {
+            let found = formats.into_iter().find(|format| format.name().eq_ignore_ascii_case(name));
+            found.ok_or_else(|| wrong(&flags::KV, name, "f16 or q8_0"))?
+        }
+    };
+    Ok(LoadOptions {
+        context: args.read(&flags::CONTEXT, "a number of tokens")?,
+        kv,
+        ..LoadOptions::default()
+    })
+}
+
+/// What is wanted of an answer.
+pub(crate) fn generate(args: &Args) -> Result<GenerateOptions, Failure> {
+    Ok(GenerateOptions {
+        max_tokens: args.read(&flags::TOKENS, "a number of tokens")?,
+        sampling: sampling(args)?,
+        stop: args.all(&flags::STOP).map(str::to_string).collect(),
+        ignore_end: args.is_on(&flags::IGNORE_EOS),
+        ..GenerateOptions::default()
+    })
+}
+
+fn sampling(args: &Args) -> Result<Sampling, Failure> {
+    const NUMBER: &str = "a number";
+    const WHOLE: &str = "a whole number";
+    let default = Sampling::default();
+    Ok(Sampling {
+        temperature: args.read(&flags::TEMP, NUMBER)?.unwrap_or(default.temperature),
+        top_k: args.read(&flags::TOP_K, WHOLE)?.unwrap_or(default.top_k),
+        top_p: args.read(&flags::TOP_P, NUMBER)?.unwrap_or(default.top_p),
+        min_p: args.read(&flags::MIN_P, NUMBER)?.unwrap_or(default.min_p),
+        repetition_penalty: args.read(&flags::REPEAT_PENALTY, NUMBER)?.unwrap_or(default.repetition_penalty),
+        presence_penalty: args.read(&flags::PRESENCE_PENALTY, NUMBER)?.unwrap_or(default.presence_penalty),
+        frequency_penalty: args.read(&flags::FREQUENCY_PENALTY, NUMBER)?.unwrap_or(default.frequency_penalty),
+        logit_bias: args.all(&flags::LOGIT_BIAS).map(bias).collect::<Result<_, _>>()?,
+        seed: args.read(&flags::SEED, WHOLE)?.unwrap_or(default.seed),
+        ..default
+    })
+}
+
+/// Reads `ID=X`.
+fn bias(text: &str) -> Result<(u32, f32), Failure> {
+    let read = || {
+        let (id, bias) = text.split_once('=')?;
+        Some((id.trim().parse().ok()?, bias.trim().parse().ok()?))
+    };
+    read().ok_or_else(|| wrong(&flags::LOGIT_BIAS, text, "ID=X, such as 42=-5"))
+}

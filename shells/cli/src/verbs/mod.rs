@@ -1,0 +1,58 @@
+//! The verbs: one file each, one line here.
+//!
+//! What it is: the list. What it is not: their work. The one design choice: a verb is data and one function, so the
+//! dispatcher and the help need to know none of them.
+
+mod doctor;
+mod eval;
+mod ls;
+mod plan;
+mod pull;
+mod rm;
+mod run;
+mod show;
+
+use crate::exit::Failure;
+use crate::flags::{Args, Flag};
+
+/// Something that the program does.
+pub(crate) struct Verb {
+    pub name: &'static str,
+    /// What stands after the verb, in order; brackets mean that it may be left out.
+    pub operands: &'static [&'static str],
+    /// One line.
+    pub summary: &'static str,
+    /// Its flags, in groups.
+    pub flags: &'static [&'static [&'static Flag]],
+    pub run: fn(&Args) -> Result<(), Failure>,
+}
+
+impl Verb {
+    /// All its flags.
+    pub fn flags(&self) -> impl Iterator<Item = &'static Flag> + use<> {
+        self.flags.iter().flat_map(|group| group.iter().copied())
+    }
+}
+
+/// All verbs, by name.
+pub(crate) static VERBS: &[Verb] =
+    &[doctor::VERB, eval::VERB, ls::VERB, plan::VERB, pull::VERB, rm::VERB, run::VERB, show::VERB];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::help;
+
+    #[test]
+    fn verbs_are_sorted_and_explain_themselves() {
+        assert!(VERBS.is_sorted_by(|a, b| a.name < b.name));
+        for verb in VERBS {
+            let text = help::of_verb(verb);
+            assert!(text.contains(verb.summary) && help::overview().contains(verb.summary));
+            for flag in verb.flags() {
+                assert!(text.contains(&format!("--{}", flag.name)), "{} {}", verb.name, flag.name);
+            }
+            assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! `pintpot plan`: what a budget would give, before a weight is read.
+//!
+//! What it is: the planner's account, forecast and a small table of other budgets. What it is not: a load; a model that
+//! is not here is looked at where it is. The one design choice: the forecast is made with the rate of the very disk
+//! that holds the model.
+
+use std::time::Duration;
+
+use host::format_bytes;
+use pintpot::{Engine, LoadOptions, Opened, Placement};
+use serde_json::json;
+
+use super::Verb;
+use crate::exit::{Code, Failure};
+use crate::flags::{self, Args};
+use crate::{find, refusal, report, setup};
+
+pub(super) const VERB: Verb = Verb {
+    name: "plan",
+    operands: &["MODEL"],
+    summary: "say what a budget would give: memory by part, speed, what limits it",
+    flags: &[setup::LOAD, setup::ENGINE, &[&flags::JSON]],
+    run,
+};
+
+/// How long the disk is measured.
+const MEASURE: Duration = Duration::from_millis(300);
+
+fn run(args: &Args) -> Result<(), Failure> {
+    let (reference, _) = find::named(args)?;
+    let name = reference.to_string();
+    let options = setup::load(args)?;
+    let mut engine = setup::engine(args)?;
+    let opened = find::opened(&reference, &engine)?;
+    engine.measure_flash(&opened, MEASURE)?;
+    let smallest = match engine.plan_in(&opened, &options, 0)? {
+        Ok(placement) => placement.peak(),
+        Err(refused) => refused.needed,
+    };
+    let json = args.is_on(&flags::JSON);
+    let placement = match engine.plan(&opened, &options)? {
+        Ok(placement) => placement,
+        Err(refused) => {
+            if json {
+                crate::print(&format!("{}\n", refusal::json(&name, &refused)))?;
+            }
+            return Err(refusal::failure(&name, &engine, &opened, &options, &refused));
+        }
+    };
+    let table = table(&engine, &opened, &options, smallest)?;
+    if json {
+        let mut value = report::placement(&placement);
+        value["model"] = json!(name);
+        value["smallest_budget_bytes"] = json!(smallest);
+        value["profile_measured"] = json!(engine.profile().measured);
+        value["table"] = table.iter().map(report::placement).collect();
+        return crate::print(&format!("{value}\n"));
+    }
+    crate::print(&text(&name, &engine, &opened, &placement, smallest, &table))
+}
+
+/// Budgets from the smallest to all weights in memory.
+fn table(
+    engine: &Engine,
+    opened: &Opened,
+    options: &LoadOptions,
+    smallest: u64,
+) -> Result<Vec<Placement>, Failure> {
+    let Ok(roomiest) = engine.plan_in(opened, options, u64::MAX / 4)? else {
+        return Err(Failure::new(Code::Failure, "the model does not fit any budget"));
+    };
+    let span = roomiest.peak().saturating_sub(smallest);
+    let mut rows = Vec::new();
+    for quarter in 0..4 {
+        rows.extend(engine.plan_in(opened, options, smallest + span / 4 * quarter)?.ok());
+    }
+    rows.push(Placement { budget: roomiest.peak(), ..roomiest });
+    Ok(rows)
+}
+
+fn text(
+    name: &str,
+    engine: &Engine,
+    opened: &Opened,
+    placement: &Placement,
+    smallest: u64,
+    table: &[Placement],
+) -> String {
+    let forecast = placement.forecast;
+    let mut text = format!("{name}: fits in {} ({})\n", engine.budget(), context(placement));
+    text += &report::ledger_text(&placement.lines);
+    text += &format!("  {:<12}{:>11}\n", "peak", format_bytes(placement.peak()));
+    text += &format!(
+        "weights {}: {} stay in memory, ",
+        format_bytes(opened.weight_bytes()),
+        format_bytes(placement.resident_bytes())
+    );
+    text += &format!("{} are read for every token\n", format_bytes(forecast.flash_bytes_per_token));
+    text += &format!("{:.1} tokens/s, bound by {}; ", forecast.tokens_per_second, forecast.bound.name());
+    text += &format!(
+        "first token of a {}-token prompt after {:.2} s",
+        forecast.prompt_tokens, forecast.first_token_seconds
+    );
+    text +=
+        if engine.profile().measured { "\n" } else { " (a guess: pintpot doctor measures this machine)\n" };
+    text += &format!("smallest budget: --memory {}\n\n", crate::size::budget(smallest));
+    text += "      budget  weights kept   read/token  tokens/s  first token  bound\n";
+    for row in table {
+        text += &format!(
+            "{:>12}  {:>12}  {:>11}  {:>8.1}  {:>9.2} s  {}\n",
+            format_bytes(row.budget),
+            format_bytes(row.resident_bytes()),
+            format_bytes(row.forecast.flash_bytes_per_token),
+            row.forecast.tokens_per_second,
+            row.forecast.first_token_seconds,
+            row.forecast.bound.name(),
+        );
+    }
+    text
+}
+
+fn context(placement: &Placement) -> String {
+    format!("{} tokens of context, {} KV", placement.context, placement.kv.name())
+}

@@ -1,0 +1,122 @@
+//! `pintpot run`: an answer, or a conversation.
+//!
+//! What it is: find, load, ask, print. What it is not: anything that the library does. The one design choice: only the
+//! answer goes to standard output, so that it can be piped.
+
+use std::io::{IsTerminal, Read};
+
+use pintpot::{Engine, LoadOptions, Message, Model};
+use serde_json::Value;
+
+use super::Verb;
+use crate::chat::{Chat, Overflow, speak};
+use crate::exit::{Code, Failure};
+use crate::flags::{self, Args};
+use crate::interrupt::Interrupt;
+use crate::{find, refusal, report, setup};
+
+pub(super) const VERB: Verb = Verb {
+    name: "run",
+    operands: &["MODEL", "[PROMPT]"],
+    summary: "answer a prompt, or chat when there is none",
+    flags: &[
+        setup::LOAD,
+        setup::ENGINE,
+        &[
+            &flags::PROMPT,
+            &flags::TOKENS,
+            &flags::SYSTEM,
+            &flags::RAW,
+            &flags::STOP,
+            &flags::IGNORE_EOS,
+            &flags::OVERFLOW,
+        ],
+        setup::SAMPLING,
+        &[&flags::JSON, &flags::STATS],
+    ],
+    run,
+};
+
+/// The longest prompt that is read from standard input, in bytes.
+const LONGEST: u64 = 16 << 20;
+
+fn run(args: &Args) -> Result<(), Failure> {
+    let interrupt = Interrupt::new()?;
+    let (reference, rest) = find::named(args)?;
+    let prompt = prompt(args.get(&flags::PROMPT).or(rest.first().map(String::as_str)))?;
+    let (load, generate, overflow) = (setup::load(args)?, setup::generate(args)?, Overflow::of(args)?);
+    if prompt.is_none() && args.is_on(&flags::JSON) {
+        return Err(Failure::usage("--json needs a prompt\n  add one after the model, or pipe it in"));
+    }
+    let local = find::local(&reference, args)?;
+    let engine = setup::engine(args)?;
+    let mut model = loaded(&local.name, &engine, &local.path, &load, args.is_on(&flags::JSON))?;
+    let stats = args.is_on(&flags::STATS);
+    if stats || std::io::stderr().is_terminal() {
+        eprintln!("{}", report::start_line(model.placement()));
+    }
+    let mut messages: Vec<Message> =
+        args.get(&flags::SYSTEM).map(|text| Message::new("system", text)).into_iter().collect();
+    let Some(prompt) = prompt else {
+        let (engine, model, interrupt) = (&engine, &mut model, &interrupt);
+        let name = &local.name;
+        let mut chat = Chat { name, engine, model, options: generate, overflow, interrupt, messages, stats };
+        return chat.run(&mut std::io::stdin().lock());
+    };
+    messages.push(Message::new("user", &prompt));
+    let ids = if args.is_on(&flags::RAW) { model.encode(&prompt)? } else { model.encode_chat(&messages)? };
+    drop((prompt, messages));
+    let json = args.is_on(&flags::JSON);
+    let answer = model.generate(&ids, &generate, &mut |text| match json {
+        true => pintpot::Flow::Continue,
+        false => speak(text, &interrupt),
+    })?;
+    let report = || report::answer(&local.name, &engine, &model, &answer);
+    if json {
+        return crate::print(&format!("{}\n", report()));
+    }
+    crate::print("\n")?;
+    if stats {
+        eprint!("{}", report::lines(&report()));
+    }
+    Ok(())
+}
+
+/// The prompt: what was typed, or standard input; `None` when there is a person to talk to.
+fn prompt(typed: Option<&str>) -> Result<Option<String>, Failure> {
+    let empty = || Failure::usage("the prompt is empty\n  say something after the model, or pipe it in");
+    let prompt = match typed {
+        Some(text) if text != "-" => text.to_string(),
+        None if std::io::stdin().is_terminal() => return Ok(None),
+        _ => {
+            let mut text = String::new();
+            let read = std::io::stdin().lock().take(LONGEST).read_to_string(&mut text);
+            read.map_err(|error| Failure::io("read standard input", error))?;
+            text.truncate(text.trim_end_matches(['\n', '\r']).len());
+            text
+        }
+    };
+    if prompt.trim().is_empty() { Err(empty()) } else { Ok(Some(prompt)) }
+}
+
+/// Loads the model; a refusal says what would fit.
+fn loaded(
+    name: &str,
+    engine: &Engine,
+    path: &std::path::Path,
+    options: &LoadOptions,
+    json: bool,
+) -> Result<Model, Failure> {
+    match engine.load(path, options) {
+        Err(pintpot::Error::Refused(refused)) => {
+            let failure = refusal::failure(name, engine, &engine.open(path)?, options, &refused);
+            if json {
+                let mut value = refusal::json(name, &refused);
+                value["message"] = Value::String(failure.message.clone());
+                crate::print(&format!("{value}\n"))?;
+            }
+            Err(Failure::new(Code::Budget, failure.message))
+        }
+        other => Ok(other?),
+    }
+}
