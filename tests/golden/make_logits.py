@@ -19,29 +19,36 @@ import spelling
 
 TEXT = (
     "The river rose three metres in a single night. By morning the lower streets of the town were under water, and "
-    "the mayor asked everyone who lived south of the railway to leave their homes. \"We have seen floods before,\" "
-    "said Anna Keller, 71, who runs the bakery, \"but never in June.\" Engineers measured the flow at 1,240 cubic "
+    'the mayor asked everyone who lived south of the railway to leave their homes. "We have seen floods before," '
+    'said Anna Keller, 71, who runs the bakery, "but never in June." Engineers measured the flow at 1,240 cubic '
     "metres a second, about twice what the old bridge was built for in 1932. Schools stay closed until Thursday."
 )
 CODE = (
     "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nWrite a Python function that "
     "returns the n-th Fibonacci number.<|im_end|>\n<|im_start|>assistant\n```python\ndef fibonacci(n: int) -> int:\n"
-    "    \"\"\"Return the n-th Fibonacci number, counting from zero.\"\"\"\n    a, b = 0, 1\n    for _ in range(n):\n"
+    '    """Return the n-th Fibonacci number, counting from zero."""\n    a, b = 0, 1\n    for _ in range(n):\n'
     "        a, b = b, a + b\n    return a\n```\nThe loop keeps two neighbours of the sequence, so it needs constant "
     "memory and n additions.<|im_end|>\n"
 )
 CHAT = "<|im_start|>system\n{}<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
 MODELS = {
     "gemma3-270m": {
-        "prompt": [2, 818, 5279, 529, 7001, 563], "count": 14, "text": TEXT, "stop": {1},
+        "prompt": [2, 818, 5279, 529, 7001, 563],
+        "count": 14,
+        "text": TEXT,
+        "stop": {1},
     },
     "qwen2.5-coder-0.5b": {
         "prompt": CHAT.format("You are a helpful assistant.", "Write a Python function that adds two numbers."),
-        "count": 24, "text": CODE, "stop": {151645},
+        "count": 24,
+        "text": CODE,
+        "stop": {151645},
     },
     "smollm2": {
         "prompt": [1, 4093, 198, 1780, 314, 260, 3575, 282, 4649, 47, 2, 198, 1, 520, 9531, 198],
-        "count": 8, "text": TEXT, "stop": {2},
+        "count": 8,
+        "text": TEXT,
+        "stop": {2},
     },
 }
 
@@ -78,7 +85,8 @@ def run(name: str, job: dict, models: str, out: str) -> None:
     forced = reference.logits(model, prompt + answer)
     rows = reference.logits(model, ids)
     golden = {
-        **facts, **reference.versions(),
+        **facts,
+        **reference.versions(),
         "greedy": {"prompt": prompt, "answer": answer, **summary(forced[len(prompt) - 1 : -1])},
         "text": {"ids": ids, **summary(rows)},
     }
