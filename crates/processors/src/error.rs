@@ -51,6 +51,8 @@ pub enum Error {
     TokenOutOfRange { what: &'static str, id: u32, tokens: usize },
     #[error("token {id} is {bytes} bytes long, more than {limit}; pintpot cannot hold it")]
     TokenTooLong { id: usize, bytes: usize, limit: usize },
+    #[error("the tokenizer cuts text by {patterns} patterns, more than {limit}; please report this model")]
+    TooManyPatterns { patterns: usize, limit: usize },
     #[error("{tokens} tokens are more than the {limit} that pintpot can number")]
     TooManyTokens { tokens: usize, limit: usize },
     #[error(
@@ -60,7 +62,7 @@ pub enum Error {
     #[error("the pre-tokenizer {name:?} is unknown; pintpot knows {}", known.join(", "))]
     UnknownPretokenizer { name: String, known: Vec<&'static str> },
     #[error(
-        "the tokenizer {model:?} is unknown; pintpot knows gpt2 (byte-level BPE), llama (SentencePiece BPE) and t5 (unigram)"
+        "the tokenizer {model:?} is unknown; pintpot knows gpt2 (byte-level BPE) and llama (SentencePiece BPE)"
     )]
     UnknownTokenizer { model: String },
 }

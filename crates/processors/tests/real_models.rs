@@ -116,6 +116,7 @@ fn load(name: &str) -> Option<Tokenizer> {
     };
     let spec = Spec::from_gguf(&keys).unwrap();
     let estimate = Tokenizer::estimate(spec.kind, counts);
+    let start = Instant::now();
     let mut builder = Builder::new(spec, counts).unwrap();
     for (id, token) in tokens.iter().enumerate() {
         let score =
@@ -130,10 +131,10 @@ fn load(name: &str) -> Option<Tokenizer> {
         builder.merge(&bytes_of(merge)).unwrap();
     }
     let tokenizer = builder.finish().unwrap();
+    let (bytes, spent) = (tokenizer.heap_bytes(), start.elapsed());
     println!(
-        "{name}: {} tokens, {} bytes on the heap, estimate {estimate}",
-        tokens.len(),
-        tokenizer.heap_bytes()
+        "{name}: {} tokens, {bytes} bytes of heap, estimate {estimate}, built in {spent:?}",
+        tokens.len()
     );
     assert!(tokenizer.heap_bytes() <= estimate);
     Some(tokenizer)

@@ -105,3 +105,48 @@ fn what_is_not_understood_is_named() {
         assert!(matches!(JsonTokenizer::survey(&text.as_bytes()[..cut]), Err(Error::Json(_))));
     }
 }
+
+const MARKS: &[u8] = b"0123456789\"{}[],:\\*+?()|^$-ax<> ";
+
+/// A file with a few bytes changed is refused or makes some tokenizer; either way nothing panics or takes long.
+#[test]
+fn damaged_files_end_in_peace() {
+    let mut state = 1_u64;
+    let mut draw = move |below: usize| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) as usize % below
+    };
+    let (mut built, mut refused) = (0, 0);
+    for name in NAMES {
+        let text = golden(name).tokenizer.to_string().into_bytes();
+        for _ in 0..60 {
+            let mut text = text.clone();
+            for _ in 0..1 + draw(4) {
+                // Half of the changes go to the parts before the vocabulary.
+                let from = if draw(2) == 0 { draw(text.len()) } else { draw(1000) };
+                match draw(3) {
+                    0 => text[from] = MARKS[draw(MARKS.len())],
+                    1 => text.insert(from, MARKS[draw(MARKS.len())]),
+                    _ => {
+                        let to = (from + draw(20)).min(text.len());
+                        text.drain(from..to);
+                    }
+                }
+            }
+            let made = JsonTokenizer::survey(&text[..]).and_then(|survey| survey.build(&text[..]));
+            match made {
+                Ok(tokenizer) => {
+                    built += 1;
+                    let mut ids = Vec::new();
+                    let _ = tokenizer.encode(b"<s>Hello 123\n\xff \xe2\x96\x81 it's\r\n", true, &mut ids);
+                    let _ = tokenizer.decode(&ids, Default::default());
+                }
+                Err(error) => {
+                    refused += 1;
+                    assert!(!error.to_string().is_empty());
+                }
+            }
+        }
+    }
+    assert!(built > 30 && refused > 30, "{built} {refused}");
+}

@@ -17,6 +17,22 @@ use crate::Error;
 /// U+2581, by which SentencePiece writes a space.
 const LOWER_BLOCK: &[u8] = "\u{2581}".as_bytes();
 
+/// Marks by which published models end a turn or a text, should the file name another.
+const ENDS: [&str; 12] = [
+    "</s>",
+    "<EOT>",
+    "<end_of_turn>",
+    "<|END_OF_TURN_TOKEN|>",
+    "<|end_of_text|>",
+    "<|end|>",
+    "<|endoftext|>",
+    "<|eom_id|>",
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<｜end▁of▁sentence｜>",
+    "_<EOT>",
+];
+
 /// Takes tokens and merges and makes a [`Tokenizer`].
 pub struct Builder {
     spec: Spec,
@@ -26,7 +42,7 @@ pub struct Builder {
     types: Vec<u8>,
     order: Order,
     byte_ids: [u32; 256],
-    spaces_lead: bool,
+    before_space: [bool; 256],
     /// The two halves of the merge at hand, joined.
     joined: Vec<u8>,
     strips: Vec<Strip>,
@@ -51,7 +67,7 @@ impl Builder {
             types,
             order,
             byte_ids: [u32::MAX; 256],
-            spaces_lead: true,
+            before_space: [false; 256],
             joined: Vec::new(),
             strips: Vec::new(),
             spec,
@@ -91,7 +107,9 @@ impl Builder {
         let listed = matches!(self.spec.kind, Kind::ByteBpe | Kind::CharBpe);
         if known && (token_type == TokenType::Normal || listed) {
             self.vocab.insert(id)?;
-            self.spaces_lead &= !self.vocab.text(id).windows(2).any(|w| w[0] != b' ' && w[1] == b' ');
+            for pair in self.vocab.text(id).windows(2).filter(|pair| pair[1] == b' ') {
+                self.before_space[usize::from(pair[0])] = true;
+            }
         }
         if let Some(byte) = byte {
             self.byte_ids[usize::from(byte)] = id;
@@ -100,9 +118,7 @@ impl Builder {
         match &mut self.order {
             Order::Merges(_) => {}
             Order::Scores(scores) => scores.push(score),
-            Order::Likelihood(unigram) => {
-                unigram.push(score, if known { self.vocab.text(id).len() } else { 0 })
-            }
+            Order::Likelihood(unigram) => unigram.push(score),
         }
         Ok(())
     }
@@ -165,23 +181,21 @@ impl Builder {
         if let Order::Merges(merges) = &mut self.order {
             merges.seal();
         }
-        let types = self.types;
+        let types = std::mem::take(&mut self.types);
         let literal = |id: u32| {
             let t = type_of(&types, id);
             t == TokenType::Control as u8 || t == TokenType::UserDefined as u8
         };
-        let added = Added::new(&self.vocab, literal, self.strips)?;
+        let added = Added::new(&self.vocab, literal, std::mem::take(&mut self.strips))?;
         let cutter = Cutter::new(self.spec.patterns.iter().map(AsRef::as_ref))?;
-        Ok(Tokenizer::assemble(
-            self.spec,
-            self.vocab,
-            types,
-            self.order,
-            added,
-            cutter,
-            self.byte_ids,
-            self.spaces_lead,
-        ))
+        let marks = ENDS.iter().filter_map(|text| added.id(&self.vocab, text.as_bytes()));
+        // Gemma has `</s>` as a piece of HTML.
+        let marks = marks.filter(|&id| type_of(&types, id) == TokenType::Control as u8);
+        let mut ends: Vec<u32> = eos.into_iter().chain(eot).chain(marks).collect();
+        ends.sort_unstable();
+        ends.dedup();
+        let Builder { spec, vocab, order, byte_ids, before_space, .. } = self;
+        Ok(Tokenizer { spec, vocab, types, order, added, cutter, byte_ids, before_space, ends })
     }
 }
 
@@ -207,4 +221,59 @@ pub(crate) fn with_spaces(mut text: &[u8]) -> impl Iterator<Item = u8> {
         text = rest;
         Some(first)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::{Pretokenizer, SpacePrefix};
+
+    fn builder(spec: Spec, tokens: &[(&str, TokenType)], merges: &[&str]) -> Result<Builder, Error> {
+        let text_bytes = tokens.iter().map(|t| t.0.len()).sum();
+        let counts = Counts { tokens: tokens.len(), merges: merges.len(), text_bytes };
+        let mut builder = Builder::new(spec, counts)?;
+        for (id, (text, role)) in tokens.iter().enumerate() {
+            builder.token(text.as_bytes(), -(id as f32), *role)?;
+        }
+        merges.iter().try_for_each(|m| builder.merge(m.as_bytes()))?;
+        Ok(builder)
+    }
+
+    #[test]
+    fn letters_become_bytes_and_spaces_spaces() {
+        use TokenType::*;
+        let gpt2 = Spec::byte_bpe(Pretokenizer::named("gpt-2").unwrap());
+        let tokens = [("Ġ", Normal), ("a", Normal), ("Ġa", Normal), ("<|é |>", Control), ("Ċ", UserDefined)];
+        let made = builder(gpt2, &tokens, &["Ġ a"]).unwrap().finish().unwrap();
+        let bytes: Vec<&[u8]> = (0..6).map(|id| made.bytes(id)).collect();
+        assert_eq!(bytes, [&b" "[..], b"a", b" a", "<|é |>".as_bytes(), "Ċ".as_bytes(), b""]);
+
+        let spec = Spec { space_prefix: SpacePrefix::First, ..Spec::of(Kind::ScoredBpe) };
+        let tokens =
+            [("<unk>", Unknown), ("▁▁a", Normal), ("<0x0A>", Byte), ("▁", UserDefined), ("</s>", Control)];
+        let made = builder(spec, &tokens, &["ignored"]).unwrap().finish().unwrap();
+        let bytes: Vec<&[u8]> = (0..5).map(|id| made.bytes(id)).collect();
+        assert_eq!(bytes, [&b"<unk>"[..], b"  a", b"\n", b" ", b"</s>"]);
+        assert_eq!(made.ends(), [4]);
+        assert_eq!((made.token_type(2), made.is_special(0), made.is_special(3)), (Byte, true, false));
+    }
+
+    #[test]
+    fn lies_are_refused() {
+        let gpt2 = || Spec::byte_bpe(&crate::text::PRETOKENIZERS[0]);
+        let tokens = [("a", TokenType::Normal), ("b", TokenType::Normal)];
+        for line in ["a b", "ab", "a ", " a", "", "x y"] {
+            let refused = builder(gpt2(), &tokens, &[line]);
+            assert!(matches!(refused, Err(Error::MergeWithoutToken { rank: 0, .. })), "{line:?}");
+        }
+        let spec = Spec { eos: Some(2), ..gpt2() };
+        let refused = builder(spec, &tokens, &[]).unwrap().finish();
+        assert!(matches!(refused, Err(Error::TokenOutOfRange { what: "eos", id: 2, tokens: 2 })));
+        let counts = Counts { tokens: 3, merges: 0, text_bytes: 10 };
+        let mut short = Builder::new(gpt2(), counts).unwrap();
+        short.token(b"a", 0.0, TokenType::Normal).unwrap();
+        assert!(matches!(short.finish(), Err(Error::FewerTokensThanCounted { counted: 3, got: 1 })));
+        let huge = Counts { tokens: usize::MAX, merges: usize::MAX, text_bytes: usize::MAX };
+        assert!(matches!(Builder::new(gpt2(), huge), Err(Error::TooManyTokens { .. })));
+    }
 }

@@ -95,3 +95,52 @@ impl Tokenizer {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::{Builder, Counts, Kind, SpacePrefix, Spec, TokenType};
+
+    /// Every byte as a token of that id, then a few words and a mark.
+    fn tokenizer() -> Tokenizer {
+        let spec = Spec { space_prefix: SpacePrefix::First, ..Spec::of(Kind::ScoredBpe) };
+        let counts = Counts { tokens: 260, merges: 0, text_bytes: 4096 };
+        let mut builder = Builder::new(spec, counts).unwrap();
+        for byte in 0..256 {
+            builder.token(format!("<0x{byte:02X}>").as_bytes(), 0.0, TokenType::Byte).unwrap();
+        }
+        for (text, role) in
+            [("▁Hi", TokenType::Normal), ("é", TokenType::Normal), ("<x>", TokenType::UserDefined)]
+        {
+            builder.token(text.as_bytes(), 0.0, role).unwrap();
+        }
+        builder.token(b"</s>", 0.0, TokenType::Control).unwrap();
+        builder.finish().unwrap()
+    }
+
+    #[test]
+    fn pieces_are_whole_characters() {
+        let tokenizer = tokenizer();
+        let answer = DecodeOptions::default();
+        let whole = DecodeOptions { from_start: true, ..answer };
+        let marks = DecodeOptions { show_special: true, ..answer };
+        for (options, ids, want, rest) in [
+            (answer, &[256, 257, 258, 259, 999][..], &[" Hi", "é", "<x>", "", ""][..], ""),
+            (whole, &[259, 256, 256], &["", "Hi", " Hi"], ""),
+            (whole, &[257, 256], &["é", " Hi"], ""),
+            (marks, &[256, 259], &[" Hi", "</s>"], ""),
+            (answer, &[0xf0, 0x9f, 0x98, 0x80, 0x21], &["", "", "", "😀", "!"], ""),
+            (answer, &[0xc3, 257], &["", "\u{fffd}é"], ""),
+            (answer, &[0xc3, 259, 0xa9], &["", "", "é"], ""),
+            (answer, &[0xff, 0x80, 0xe4, 0xbd], &["\u{fffd}", "\u{fffd}", "", ""], "\u{fffd}"),
+            (answer, &[0xed, 0xa0, 0x80], &["", "\u{fffd}\u{fffd}", "\u{fffd}"], ""),
+        ] {
+            let mut stream = Detokenizer::new(&tokenizer, options);
+            let got: Vec<String> = ids.iter().map(|&id| stream.push(id).to_owned()).collect();
+            assert_eq!(got, want, "{ids:?}");
+            assert_eq!(stream.finish(), rest, "{ids:?}");
+            assert_eq!(stream.finish(), "");
+            assert_eq!(tokenizer.decode(ids, options), want.concat() + rest);
+        }
+    }
+}

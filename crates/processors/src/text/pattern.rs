@@ -50,6 +50,9 @@ impl Pattern {
     /// Compiles `source`, or names what it cannot do.
     pub fn new(source: &str) -> Result<Pattern, Error> {
         let mut parser = Parser { source, rest: source, steps: vec![Step::Done], sets: Vec::new() };
+        if source.len() > LONGEST {
+            return Err(parser.refuse());
+        }
         let start = parser.choice(0, false, 0)?;
         if !parser.rest.is_empty() {
             return Err(parser.refuse());
@@ -197,6 +200,8 @@ struct Parser<'s> {
 
 /// Groups within groups; a bound on recursion.
 const DEEPEST: usize = 16;
+/// Bytes of an expression; a bound on recursion too. Published ones stay below a kilobyte.
+const LONGEST: usize = 2048;
 
 impl Parser<'_> {
     /// What is left of the source, as the construct that is not understood.
@@ -521,6 +526,8 @@ mod tests {
             ("[a", 2),
             ("a{2", 3),
             ("a{99999}", 2),
+            (&"a".repeat(3000), 0),
+            (&"(".repeat(30), 17),
         ] {
             match Pattern::new(pattern) {
                 Err(Error::UnknownPattern { at: got, .. }) => assert_eq!(got, at, "{pattern}"),

@@ -112,6 +112,9 @@ impl Pretokenizer {
     }
 }
 
+/// Expressions one after another; a bound on recursion.
+const MOST_STAGES: usize = 32;
+
 /// Compiled expressions, applied one after another.
 pub(crate) struct Cutter {
     stages: Vec<Pattern>,
@@ -120,7 +123,11 @@ pub(crate) struct Cutter {
 impl Cutter {
     /// Compiles the expressions in order.
     pub fn new<'p>(patterns: impl IntoIterator<Item = &'p str>) -> Result<Cutter, Error> {
-        Ok(Cutter { stages: patterns.into_iter().map(Pattern::new).collect::<Result<_, _>>()? })
+        let stages: Vec<Pattern> = patterns.into_iter().map(Pattern::new).collect::<Result<_, _>>()?;
+        match stages.len() {
+            0..=MOST_STAGES => Ok(Cutter { stages }),
+            stages => Err(Error::TooManyPatterns { patterns: stages, limit: MOST_STAGES }),
+        }
     }
 
     /// Calls `piece` with the pieces of `text` in order; together they are the text.

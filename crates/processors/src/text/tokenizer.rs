@@ -23,34 +23,22 @@ use crate::Error;
 /// The longest text that is encoded at once, in bytes.
 const LONGEST: usize = 1 << 30;
 
-/// Marks by which published models end a turn or a text, should the file name another.
-const ENDS: [&str; 12] = [
-    "</s>",
-    "<EOT>",
-    "<end_of_turn>",
-    "<|END_OF_TURN_TOKEN|>",
-    "<|end_of_text|>",
-    "<|end|>",
-    "<|endoftext|>",
-    "<|eom_id|>",
-    "<|eot_id|>",
-    "<|im_end|>",
-    "<｜end▁of▁sentence｜>",
-    "_<EOT>",
-];
-
 /// A vocabulary and how to use it.
 pub struct Tokenizer {
-    spec: Spec,
-    vocab: Vocab,
-    types: Vec<u8>,
-    order: Order,
-    added: Added,
-    cutter: Cutter,
-    byte_ids: [u32; 256],
-    /// No token has a space after something else, so that no merge crosses the start of a word.
-    spaces_lead: bool,
-    ends: Vec<u32>,
+    pub(super) spec: Spec,
+    pub(super) vocab: Vocab,
+    /// Two types a byte, the even id below.
+    pub(super) types: Vec<u8>,
+    pub(super) order: Order,
+    pub(super) added: Added,
+    pub(super) cutter: Cutter,
+    /// The tokens that stand for single bytes, `u32::MAX` where there is none.
+    pub(super) byte_ids: [u32; 256],
+    /// Bytes that some token has before a space. No token crosses from any other byte to a space, so that text can be
+    /// cut there without a difference.
+    pub(super) before_space: [bool; 256],
+    /// Ascending.
+    pub(super) ends: Vec<u32>,
 }
 
 /// Which of two merges goes first.
@@ -90,26 +78,6 @@ fn descending(score: f32) -> u32 {
 }
 
 impl Tokenizer {
-    #[allow(clippy::too_many_arguments)]
-    pub(crate) fn assemble(
-        spec: Spec,
-        vocab: Vocab,
-        types: Vec<u8>,
-        order: Order,
-        added: Added,
-        cutter: Cutter,
-        byte_ids: [u32; 256],
-        spaces_lead: bool,
-    ) -> Tokenizer {
-        let marks = ENDS.iter().filter_map(|text| added.id(&vocab, text.as_bytes()));
-        // Gemma has `</s>` as a piece of HTML.
-        let marks = marks.filter(|&id| type_of(&types, id) == TokenType::Control as u8);
-        let mut ends: Vec<u32> = spec.eos.into_iter().chain(spec.eot).chain(marks).collect();
-        ends.sort_unstable();
-        ends.dedup();
-        Tokenizer { spec, vocab, types, order, added, cutter, byte_ids, spaces_lead, ends }
-    }
-
     /// Appends the ids of `text` to `out`, without beginning or end of sequence.
     ///
     /// With `parse_special`, marks such as `<|im_end|>` in the text become their ids; without, they are ordinary
@@ -286,7 +254,7 @@ impl Tokenizer {
         let mut at = 0;
         while at < text.len() {
             let word = (at + 1..text.len())
-                .find(|&i| self.spaces_lead && text[i] == b' ' && text[i - 1] != b' ')
+                .find(|&i| text[i] == b' ' && !self.before_space[usize::from(text[i - 1])])
                 .unwrap_or(text.len());
             self.encode_piece(&text[at..word], scratch, out);
             at = word;

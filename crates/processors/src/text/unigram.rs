@@ -15,8 +15,6 @@ const UNKNOWN_PENALTY: f64 = 10.0;
 pub(crate) struct Unigram {
     scores: Vec<f32>,
     least: f32,
-    /// Bytes of the longest token.
-    longest: usize,
 }
 
 /// The best way to reach a place in the text.
@@ -31,14 +29,13 @@ struct Best {
 impl Unigram {
     /// Reserves room for the scores of a vocabulary.
     pub fn with_capacity(tokens: usize) -> Result<Unigram, Error> {
-        Ok(Unigram { scores: reserved(tokens)?, least: f32::INFINITY, longest: 1 })
+        Ok(Unigram { scores: reserved(tokens)?, least: f32::INFINITY })
     }
 
-    /// Takes the log-likelihood of the next id; `bytes` is 0 for a token that stands for no text.
-    pub fn push(&mut self, score: f32, bytes: usize) {
+    /// Takes the log-likelihood of the next id.
+    pub fn push(&mut self, score: f32) {
         self.scores.push(score);
         self.least = self.least.min(score);
-        self.longest = self.longest.max(bytes);
     }
 
     /// Bytes held on the heap.
@@ -62,7 +59,7 @@ impl Unigram {
             };
             let mut single = false;
             let mut to = at;
-            while to < text.len() && to - at < self.longest {
+            while to < text.len() && to - at < vocab.longest() {
                 to += decode(text, to).1;
                 if let Some(id) = vocab.id(&text[at..to]) {
                     reach(to, f64::from(self.scores[id as usize]), Some(id));
@@ -102,7 +99,7 @@ mod tests {
         for (text, score) in tokens {
             let id = vocab.push(text.bytes()).unwrap();
             vocab.insert(id).unwrap();
-            unigram.push(score, text.len());
+            unigram.push(score);
         }
         for (text, want) in [
             ("", &[][..]),

@@ -27,6 +27,8 @@ pub(crate) struct Vocab {
     slots: Vec<u32>,
     id_bits: u32,
     tokens: usize,
+    /// Bytes of the longest token that was inserted.
+    longest: usize,
 }
 
 impl Vocab {
@@ -42,6 +44,7 @@ impl Vocab {
             slots: reserved(slots_for(tokens))?,
             id_bits: usize::BITS - tokens.leading_zeros(),
             tokens,
+            longest: 0,
         };
         vocab.bases.push(0);
         vocab.starts.push(0);
@@ -96,6 +99,7 @@ impl Vocab {
 
     /// Makes token `id` findable by its text, unless an earlier token has the same.
     pub fn insert(&mut self, id: u32) -> Result<(), Error> {
+        self.longest = self.longest.max(self.text(id).len());
         let (mut slot, tag) = self.place(self.text(id));
         for _ in 0..PROBES.min(self.slots.len()) {
             let held = self.slots[slot];
@@ -113,6 +117,9 @@ impl Vocab {
 
     /// The id of the inserted token with this text.
     pub fn id(&self, text: &[u8]) -> Option<u32> {
+        if text.len() > self.longest {
+            return None;
+        }
         let (mut slot, tag) = self.place(text);
         for _ in 0..PROBES.min(self.slots.len()) {
             let held = self.slots[slot];
@@ -125,6 +132,11 @@ impl Vocab {
             slot = self.after(slot);
         }
         None
+    }
+
+    /// Bytes of the longest token that can be found.
+    pub fn longest(&self) -> usize {
+        self.longest
     }
 
     /// The text of a token; empty if there is no such id.
