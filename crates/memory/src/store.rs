@@ -282,9 +282,9 @@ impl WeightStore {
 
     /// What was read so far.
     pub fn stats(&self) -> StoreStats {
-        let singles: u64 = self.files.iter().map(|f| f.bytes_read()).sum();
-        let stream = self.stream.as_ref().map(|s| s.stats()).unwrap_or_default();
-        StoreStats { bytes_read: singles + stream.bytes_read, wait_seconds: stream.wait_nanos as f64 / 1e9 }
+        let wait = self.stream.as_ref().map_or(0, |s| s.stats().wait_nanos);
+        let bytes_read = self.files.iter().map(|f| f.bytes_read()).sum();
+        StoreStats { bytes_read, wait_seconds: wait as f64 / 1e9 }
     }
 }
 
