@@ -4,16 +4,53 @@
 //! choice: a format only says how one block of sixteen rows turns into integer codes and scales; vectors and matrices,
 //! one column and a thousand, go through that one function. A format without a file here works through its definition.
 
+mod fifth_bits;
+mod iq4_nl;
+mod iq4_xs;
+mod k_scales;
+mod mxfp4;
+mod q2_k;
+mod q3_k;
+mod q4_0;
 mod q4_1;
+mod q4_k;
+mod q5_0;
+mod q5_1;
+mod q5_k;
+mod q6_k;
 mod q8_0;
+mod tq1_0;
+mod tq2_0;
 
 use crate::isa::Panels;
 use crate::product::{SliceFn, panels};
 use tensor::DType;
 
-/// All formats with kernels, in the order of their GGUF names.
+/// All formats with kernels, in the order of their names.
 pub(crate) const fn dots<P: Panels>() -> &'static [(DType, SliceFn)] {
-    &[(DType::Q4_1, panels::product::<P, q4_1::Q4_1>), (DType::Q8_0, panels::product::<P, q8_0::Q8_0>)]
+    &const {
+        [
+            dot::<P, iq4_nl::IQ4NL>(),
+            dot::<P, iq4_xs::IQ4XS>(),
+            dot::<P, mxfp4::MXFP4>(),
+            dot::<P, q2_k::Q2K>(),
+            dot::<P, q3_k::Q3K>(),
+            dot::<P, q4_0::Q4_0>(),
+            dot::<P, q4_1::Q4_1>(),
+            dot::<P, q4_k::Q4K>(),
+            dot::<P, q5_0::Q5_0>(),
+            dot::<P, q5_1::Q5_1>(),
+            dot::<P, q5_k::Q5K>(),
+            dot::<P, q6_k::Q6K>(),
+            dot::<P, q8_0::Q8_0>(),
+            dot::<P, tq1_0::TQ1_0>(),
+            dot::<P, tq2_0::TQ2_0>(),
+        ]
+    }
+}
+
+const fn dot<P: Panels, D: Dot>() -> (DType, SliceFn) {
+    (D::DTYPE, panels::product::<P, D>)
 }
 
 /// A format as panels see it: element `i` of a group is `scale * (code[i] - OFFSET) - min`.
@@ -22,7 +59,7 @@ pub(crate) trait Dot {
     const DTYPE: DType;
     /// Elements that share a scale: 16 or 32.
     const GROUP: usize;
-    /// Codes are unsigned and below `2^BITS` (4 to 7), or signed bytes (8).
+    /// Codes are unsigned and below `2^BITS` (4 to 6), or signed bytes (8).
     const BITS: u32;
     /// What to take from a code.
     const OFFSET: i32;
@@ -67,6 +104,55 @@ impl<P: Panels> Block<P> {
         for step in 0..P::SIGNED_STEPS {
             // SAFETY: the caller's; a signed panel has SIGNED_STEPS vectors for four elements.
             unsafe { *self.codes.add(i * P::SIGNED_STEPS + step) = codes[step] }
+        }
+    }
+
+    /// Stores 32 codes from vector `at`, two planes of nibbles.
+    ///
+    /// # Safety
+    /// The block has that many elements.
+    #[inline(always)]
+    pub(crate) unsafe fn put_nibbles(&self, isa: P, at: usize, nibbles: [P::V; 4]) {
+        let mask = isa.bytes(15);
+        for i in 0..4 {
+            // SAFETY: the caller's.
+            unsafe {
+                self.put(at + i, isa.and(nibbles[i], mask));
+                self.put(at + 4 + i, isa.and(isa.shr::<4>(nibbles[i]), mask));
+            }
+        }
+    }
+
+    /// Stores 32 codes from vector `at`, two planes of nibbles that choose from `levels`.
+    ///
+    /// # Safety
+    /// The block has that many elements.
+    #[inline(always)]
+    pub(crate) unsafe fn put_levels(&self, isa: P, at: usize, nibbles: [P::V; 4], levels: &[i8; 16]) {
+        let mask = isa.bytes(15);
+        for i in 0..4 {
+            let (low, high) = (isa.and(nibbles[i], mask), isa.and(isa.shr::<4>(nibbles[i]), mask));
+            // SAFETY: the caller's.
+            unsafe {
+                self.put_signed(isa, at + i, isa.lookup(levels, low));
+                self.put_signed(isa, at + 4 + i, isa.lookup(levels, high));
+            }
+        }
+    }
+
+    /// Stores codes of two bits, sixteen bytes of the 64 in which each half lies in four planes of 32 elements.
+    ///
+    /// # Safety
+    /// The block has 256 elements and `piece` is less than 4.
+    #[inline(always)]
+    pub(crate) unsafe fn put_pairs(&self, isa: P, piece: usize, mut pairs: [P::V; 4]) {
+        let (half, part, mask) = (piece / 2, piece % 2, isa.bytes(3));
+        for plane in 0..4 {
+            for i in 0..4 {
+                // SAFETY: the caller's.
+                unsafe { self.put(32 * half + 8 * plane + 4 * part + i, isa.and(pairs[i], mask)) };
+                pairs[i] = isa.shr::<2>(pairs[i]);
+            }
         }
     }
 

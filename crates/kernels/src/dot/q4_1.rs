@@ -20,12 +20,7 @@ impl Dot for Q4_1 {
             let head = isa.rows4(rows, stride);
             out.put_scale(0, isa.half_low(head));
             out.put_min(0, isa.mul(isa.half_high(head), isa.splat(-1.0)));
-            let mask = isa.bytes(15);
-            let nibbles = isa.rows16(rows.add(4), stride);
-            for i in 0..4 {
-                out.put(i, isa.and(nibbles[i], mask));
-                out.put(i + 4, isa.and(isa.shr::<4>(nibbles[i]), mask));
-            }
+            out.put_nibbles(isa, 0, isa.rows16(rows.add(4), stride));
         }
     }
 }

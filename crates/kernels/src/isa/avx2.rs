@@ -9,6 +9,7 @@ use super::{Isa, Kernel, LANES, Panels};
 use crate::dot;
 use crate::product::SliceFn;
 use std::arch::x86_64::*;
+use std::hint::black_box;
 use tensor::DType;
 
 /// Proof that this CPU has AVX2, FMA and F16C.
@@ -37,6 +38,17 @@ macro_rules! both {
                 $e
             }
         ])
+    };
+}
+
+/// Does something an even number of times, in a loop that stays one: unrolled in full, the compiler would make a tree
+/// of each column's sum and load the codes again for every column.
+macro_rules! repeat {
+    ($times:expr => $body:expr) => {
+        for _ in 0..black_box($times / 2) {
+            $body;
+            $body;
+        }
     };
 }
 
@@ -268,6 +280,14 @@ impl Panels for Avx2 {
     }
 
     #[inline(always)]
+    fn lookup(self, table: &[i8; 16], x: Self::V) -> Self::V {
+        both!(H => {
+            let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
+            _mm256_shuffle_epi8(table, x[H])
+        })
+    }
+
+    #[inline(always)]
     fn lanes(self, x: i32) -> Self::V {
         avx2!([_mm256_set1_epi32(x); 2])
     }
@@ -308,32 +328,31 @@ impl Panels for Avx2 {
         activations: *const u32,
         width: usize,
     ) -> [Self::V; C] {
+        let (mut codes, mut activations) = (codes, activations);
         let mut total = avx2!([[_mm256_setzero_si256(); 2]; C]);
         if BITS == 8 {
-            for step in 0..2 * STEPS {
+            repeat!(2 * STEPS => {
+                let (code, step) = avx2!((*codes, activations));
                 for c in 0..C {
-                    total[c] = both!(H => {
-                        let a = _mm256_set1_epi32(*activations.add(step * width + c) as i32);
-                        let product = _mm256_madd_epi16((*codes.add(step))[H], a);
-                        if step == 0 { product } else { _mm256_add_epi32(total[c][H], product) }
-                    });
+                    let a = avx2!(_mm256_set1_epi32(*step.add(c) as i32));
+                    total[c] = both!(H => _mm256_add_epi32(total[c][H], _mm256_madd_epi16(code[H], a)));
                 }
-            }
+                (codes, activations) = (codes.wrapping_add(1), activations.wrapping_add(width));
+            });
             return total;
         }
         // Products of codes below 2^BITS with +-127, two to a lane, stay within i16 for this many steps.
         let run = STEPS.min(8 >> (BITS - 4));
         for start in (0..STEPS).step_by(run) {
             let mut short = avx2!([[_mm256_setzero_si256(); 2]; C]);
-            for step in start..start + run {
+            repeat!(run => {
+                let (code, step) = avx2!((*codes, activations));
                 for c in 0..C {
-                    short[c] = both!(H => {
-                        let a = _mm256_set1_epi32(*activations.add(step * width + c) as i32);
-                        let product = _mm256_maddubs_epi16((*codes.add(step))[H], a);
-                        if step == start { product } else { _mm256_add_epi16(short[c][H], product) }
-                    });
+                    let a = avx2!(_mm256_set1_epi32(*step.add(c) as i32));
+                    short[c] = both!(H => _mm256_add_epi16(short[c][H], _mm256_maddubs_epi16(code[H], a)));
                 }
-            }
+                (codes, activations) = (codes.wrapping_add(1), activations.wrapping_add(width));
+            });
             for c in 0..C {
                 total[c] = both!(H => {
                     let sums = _mm256_madd_epi16(short[c][H], _mm256_set1_epi16(1));

@@ -116,7 +116,6 @@ pub(crate) trait Panels: Isa {
     /// The same byte everywhere.
     fn bytes(self, x: u8) -> Self::V;
     fn and(self, a: Self::V, b: Self::V) -> Self::V;
-    #[allow(dead_code)]
     fn or(self, a: Self::V, b: Self::V) -> Self::V;
     /// Shifts the 32-bit lanes right, zeros in.
     fn shr<const N: i32>(self, x: Self::V) -> Self::V;
@@ -130,6 +129,8 @@ pub(crate) trait Panels: Isa {
     fn sub32(self, a: Self::V, b: Self::V) -> Self::V;
     /// The low half of `a * b` in 32-bit lanes.
     fn mul32(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The bytes of `table` that the bytes of `x`, all below 16, choose.
+    fn lookup(self, table: &[i8; 16], x: Self::V) -> Self::V;
     /// The same 32 bits in every lane.
     fn lanes(self, x: i32) -> Self::V;
     /// 32-bit lanes to f32; exact for what a group can sum to.
@@ -147,7 +148,7 @@ pub(crate) trait Panels: Isa {
     fn widen(activations: u32) -> [u32; 2];
     /// Exact sums over a group of `4 * STEPS` elements for sixteen rows and `C` columns.
     ///
-    /// `BITS` 4 to 7 says that the codes are unsigned and below `2^BITS`; 8 that they come from [`Panels::signed`].
+    /// `BITS` 4 to 6 says that the codes are unsigned and below `2^BITS`; 8 that they come from [`Panels::signed`].
     ///
     /// # Safety
     /// `codes` holds `STEPS` vectors (`STEPS * SIGNED_STEPS` if signed), and `activations` as many times `C` packed

@@ -117,8 +117,11 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
         let scratch = self.slice.scratch;
         // SAFETY: the scratch belongs to this thread; the ranges are those of the slice.
         unsafe {
-            (&raw mut (*scratch).acc).write_bytes(0, 1);
-            (&raw mut (*scratch).accm).write_bytes(0, 1);
+            for panel in 0..self.rows.len().div_ceil(LANES) {
+                let (first, columns) = (panel * SLAB, self.columns.len());
+                (&raw mut (*scratch).acc).cast::<P::F>().add(first).write_bytes(0, columns);
+                (&raw mut (*scratch).accm).cast::<P::F>().add(first).write_bytes(0, columns);
+            }
             for start in (0..self.slice.x.columns).step_by(CHUNK) {
                 let elements = start..self.slice.x.columns.min(start + CHUNK);
                 for side in self.sides() {
@@ -297,7 +300,7 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
             c += unsafe {
                 match left {
                     8.. if P::COLUMNS >= 8 => self.tile::<8>(tile, side, c),
-                    4.. => self.tile::<4>(tile, side, c),
+                    4.. if P::COLUMNS >= 4 => self.tile::<4>(tile, side, c),
                     2.. => self.tile::<2>(tile, side, c),
                     _ => self.tile::<1>(tile, side, c),
                 }
@@ -311,9 +314,8 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
         let (isa, width, scratch) = (self.isa, self.width, self.slice.scratch);
         // SAFETY: scratch holds a chunk of codes, activations and sums for these rows and columns.
         unsafe {
-            let acc_at = (&raw mut (*scratch).acc).cast::<P::F>().add(tile.acc).cast::<[P::F; C]>();
-            let accm_at = (&raw mut (*scratch).accm).cast::<P::F>().add(tile.acc).cast::<[P::F; C]>();
-            let (mut acc, mut accm) = (acc_at.read(), accm_at.read());
+            let acc_at = (&raw mut (*scratch).acc).cast::<P::F>().add(tile.acc);
+            let accm_at = (&raw mut (*scratch).accm).cast::<P::F>().add(tile.acc);
             let codes = (&raw const (*scratch).codes).cast::<P::V>();
             let row_scale = (&raw const (*scratch).scale).cast::<P::F>();
             let row_min = (&raw const (*scratch).min).cast::<P::F>();
@@ -323,6 +325,7 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
                 let step = g * D::GROUP / 4 * Self::STEPS;
                 let (codes, activations) = (codes.add(step), activations.add(step * width));
                 let isum: [P::V; C] = match (D::BITS, D::GROUP) {
+                    (4, 16) => isa.dot::<4, 4, C>(codes, activations, width),
                     (4, 32) => isa.dot::<4, 8, C>(codes, activations, width),
                     (5, 32) => isa.dot::<5, 8, C>(codes, activations, width),
                     (6, 16) => isa.dot::<6, 4, C>(codes, activations, width),
@@ -336,14 +339,14 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
                         isum = isa.sub32(isum, isa.lanes(*correction.add(at)));
                     }
                     let both = isa.mul(*row_scale.add(g), isa.splat(*scale.add(at)));
-                    acc[c] = isa.fma(both, isa.float(isum), acc[c]);
+                    let acc = acc_at.add(c);
+                    *acc = isa.fma(both, isa.float(isum), *acc);
                     if D::MIN {
-                        accm[c] = isa.fma(*row_min.add(g), isa.splat(*sum.add(at)), accm[c]);
+                        let accm = accm_at.add(c);
+                        *accm = isa.fma(*row_min.add(g), isa.splat(*sum.add(at)), *accm);
                     }
                 }
             }
-            acc_at.write(acc);
-            accm_at.write(accm);
         }
         C
     }

@@ -1,0 +1,36 @@
+//! Panels of Q2_K: a nibble of scale and one of minimum for each 16, codes of two bits in planes, `d` and `dmin`.
+
+use super::{Block, Dot, k_scales};
+use crate::isa::Panels;
+use tensor::DType;
+
+pub(super) struct Q2K;
+
+impl Dot for Q2K {
+    const DTYPE: DType = DType::Q2_K;
+    const GROUP: usize = 16;
+    const BITS: u32 = 4;
+    const OFFSET: i32 = 0;
+    const MIN: bool = true;
+
+    #[inline(always)]
+    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+        // SAFETY: a block has 84 bytes, 256 elements and sixteen groups.
+        unsafe {
+            let head = isa.rows4(rows.add(80), stride);
+            let (d, dmin, mask) = (isa.half_low(head), isa.half_high(head), isa.bytes(15));
+            let pairs = isa.rows16(rows, stride);
+            for i in 0..4 {
+                let scales = k_scales::bytes(isa, isa.and(pairs[i], mask));
+                let mins = k_scales::bytes(isa, isa.and(isa.shr::<4>(pairs[i]), mask));
+                for j in 0..4 {
+                    out.put_scale(4 * i + j, isa.mul(d, scales[j]));
+                    out.put_min(4 * i + j, isa.mul(dmin, mins[j]));
+                }
+            }
+            for piece in 0..4 {
+                out.put_pairs(isa, piece, isa.rows16(rows.add(16 + 16 * piece), stride));
+            }
+        }
+    }
+}
