@@ -133,8 +133,10 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
                 }
                 for (panel, row) in self.rows.clone().step_by(LANES).enumerate() {
                     self.unpack(self.panel_start(row), elements.clone());
+                    let mut ahead = self.ahead(row, elements.clone());
                     for side in self.sides() {
-                        self.tiles(panel, &side, elements.len());
+                        self.tiles(panel, &side, elements.len(), ahead);
+                        ahead = std::ptr::null();
                     }
                 }
             }
@@ -261,46 +263,62 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
         }
     }
 
-    /// Unpacks a chunk of the sixteen rows from `row`, and asks for what comes next.
+    /// Unpacks a chunk of the sixteen rows from `row`.
     #[inline(always)]
     unsafe fn unpack(&self, row: usize, elements: Range<usize>) {
         let (weights, scratch) = (&self.slice.weights, self.slice.scratch);
         let (block_elements, block_bytes) = (D::DTYPE.block_elements(), D::DTYPE.block_bytes());
-        let stride = weights.columns / block_elements * block_bytes;
-        let panel = weights.bytes.as_ptr().wrapping_add(row * stride);
-        let ahead = panel.wrapping_add(self.rows.len().max(LANES) * stride);
-        for block in 0..elements.len() / block_elements {
-            let number = elements.start / block_elements + block;
-            let first = number * LANES * block_bytes;
-            for line in (first..first + LANES * block_bytes).step_by(LINE) {
-                self.isa.prefetch(ahead.wrapping_add(line));
-            }
+        for at in (0..elements.len()).step_by(block_elements) {
+            let block = (elements.start + at) / block_elements * block_bytes;
             // SAFETY: sixteen rows from `row` are in the matrix; scratch has room for a chunk.
             unsafe {
-                let at = block * block_elements;
                 let out = Block::<P> {
                     codes: (&raw mut (*scratch).codes).cast::<P::V>().add(at / 4 * Self::STEPS),
                     scale: (&raw mut (*scratch).scale).cast::<P::F>().add(at / D::GROUP),
                     min: (&raw mut (*scratch).min).cast::<P::F>().add(at / D::GROUP),
                 };
-                D::unpack(self.isa, panel.add(number * block_bytes), stride, out);
+                D::unpack(
+                    self.isa,
+                    weights.bytes.as_ptr().add(row * self.row_bytes() + block),
+                    self.row_bytes(),
+                    out,
+                );
             }
         }
     }
 
-    /// Multiplies the unpacked chunk by the columns of `side`.
+    /// Bytes of a row of weights.
     #[inline(always)]
-    unsafe fn tiles(&self, panel: usize, side: &Side, elements: usize) {
+    fn row_bytes(&self) -> usize {
+        self.slice.weights.columns / D::DTYPE.block_elements() * D::DTYPE.block_bytes()
+    }
+
+    /// What to ask memory for while a chunk is multiplied: as much of the rows that come after these, in the order in which
+    /// they lie there. The address may be outside of the weights.
+    #[inline(always)]
+    fn ahead(&self, row: usize, elements: Range<usize>) -> *const u8 {
+        let next = (row + self.rows.len().max(LANES)) * self.row_bytes();
+        let chunk = elements.start / D::DTYPE.block_elements() * D::DTYPE.block_bytes() * LANES;
+        self.slice.weights.bytes.as_ptr().wrapping_add(next + chunk)
+    }
+
+    /// Multiplies the unpacked chunk by the columns of `side`; asks for the bytes `ahead` meanwhile, if there are any.
+    #[inline(always)]
+    unsafe fn tiles(&self, panel: usize, side: &Side, elements: usize, ahead: *const u8) {
         let end = self.width.min(side.skip + self.columns.len() - side.acc);
         let mut c = side.skip;
         while c < end {
             let left = end - c;
-            let tile = Tile { acc: panel * SLAB + side.acc + c - side.skip, groups: elements / D::GROUP };
+            let tile = Tile {
+                acc: panel * SLAB + side.acc + c - side.skip,
+                groups: elements / D::GROUP,
+                ahead: if c == side.skip { ahead } else { std::ptr::null() },
+            };
             // SAFETY: the columns lie within the side.
             c += unsafe {
                 match left {
                     8.. if P::COLUMNS >= 8 => self.tile::<8>(tile, side, c),
-                    4.. if P::COLUMNS >= 4 => self.tile::<4>(tile, side, c),
+                    4.. => self.tile::<4>(tile, side, c),
                     2.. => self.tile::<2>(tile, side, c),
                     _ => self.tile::<1>(tile, side, c),
                 }
@@ -321,7 +339,13 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
             let row_min = (&raw const (*scratch).min).cast::<P::F>();
             let activations = self.activations(side).add(c);
             let (scale, correction, sum) = self.groups(side, c);
+            let bytes = LANES * D::DTYPE.block_bytes() * D::GROUP / D::DTYPE.block_elements();
             for g in 0..tile.groups {
+                if !tile.ahead.is_null() {
+                    for line in (0..bytes).step_by(LINE) {
+                        isa.prefetch(tile.ahead.wrapping_add(g * bytes + line));
+                    }
+                }
                 let step = g * D::GROUP / 4 * Self::STEPS;
                 let (codes, activations) = (codes.add(step), activations.add(step * width));
                 let isum: [P::V; C] = match (D::BITS, D::GROUP) {
@@ -388,4 +412,6 @@ struct Tile {
     acc: usize,
     /// Groups of the chunk.
     groups: usize,
+    /// What to ask memory for meanwhile, if anything.
+    ahead: *const u8,
 }
