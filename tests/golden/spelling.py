@@ -102,7 +102,10 @@ def llama3_factors(config: dict) -> np.ndarray | None:
 
 def from_gguf(reader: gguf.GGUFReader) -> tuple[dict, dict[str, np.ndarray]]:
     """A file's settings as config.json has them, and its weights, dequantised to float32, under the hub's names."""
-    get = lambda key: reader.fields[key].contents() if key in reader.fields else None
+
+    def get(key: str):
+        return reader.fields[key].contents() if key in reader.fields else None
+
     arch = get("general.architecture")
     config = {"model_type": ARCHITECTURES[arch]}
     for hub, ours in SETTINGS:

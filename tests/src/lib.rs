@@ -1,1 +1,19 @@
-//! stub
+//! The kit that the tests of the whole share: source text to check, reference logits, the program under a cap.
+//!
+//! What it is: helpers without a verdict. What it is not: part of the product. The one design choice: what a machine
+//! lacks (trained models, the right to make a cgroup) makes a test say so and pass; see [`skip`].
+
+#![forbid(unsafe_code)]
+
+mod golden;
+mod program;
+mod source;
+
+pub use golden::{Logits, Run, texts_of_tiny, tiny, tiny_names, trained};
+pub use program::{Answer, Program, can_cap};
+pub use source::{Source, root, sources, texts};
+
+/// Says on standard error that a test, or a part of it, did not run, and why.
+pub fn skip(what: &str, why: &str) {
+    eprintln!("skipped: {what}: {why}");
+}
