@@ -47,8 +47,8 @@ fn run(args: &Args) -> Result<(), Failure> {
     let needed = logits.as_ref().map_or(options.window, |logits| logits.ids.len());
     load =
         LoadOptions { context: load.context.or(u32::try_from(needed).ok()), logit_rows: Some(ROWS), ..load };
-    let local = find::local(&reference, args)?;
     let engine = setup::engine(args)?;
+    let local = find::local(&reference, args)?;
     let mut model = engine.load(&local.path, &load)?;
     let result = match (text, logits) {
         (Some(path), None) => perplexity(&mut model, path, &options)?,

@@ -72,7 +72,12 @@ fn table(
     let span = roomiest.peak().saturating_sub(smallest);
     let mut rows = Vec::new();
     for quarter in 0..4 {
-        rows.extend(engine.plan_in(opened, options, smallest + span / 4 * quarter)?.ok());
+        let row = match engine.plan_in(opened, options, smallest + span / 4 * quarter)? {
+            // The rows so far take memory too, by which the smallest budget has grown.
+            Err(refused) => engine.plan_in(opened, options, refused.needed)?,
+            fits => fits,
+        };
+        rows.extend(row.ok());
     }
     rows.push(Placement { budget: roomiest.peak(), ..roomiest });
     Ok(rows)

@@ -43,13 +43,15 @@ const LONGEST: u64 = 16 << 20;
 fn run(args: &Args) -> Result<(), Failure> {
     let interrupt = Interrupt::new()?;
     let (reference, rest) = find::named(args)?;
-    let prompt = prompt(args.get(&flags::PROMPT).or(rest.first().map(String::as_str)))?;
+    let typed = args.get(&flags::PROMPT).or(rest.first().map(String::as_str));
+    let raw = args.is_on(&flags::RAW);
+    let prompt = prompt(typed, raw)?;
     let (load, generate, overflow) = (setup::load(args)?, setup::generate(args)?, Overflow::of(args)?);
     if prompt.is_none() && args.is_on(&flags::JSON) {
         return Err(Failure::usage("--json needs a prompt\n  add one after the model, or pipe it in"));
     }
-    let local = find::local(&reference, args)?;
     let engine = setup::engine(args)?;
+    let local = find::local(&reference, args)?;
     let mut model = loaded(&local.name, &engine, &local.path, &load, args.is_on(&flags::JSON))?;
     let stats = args.is_on(&flags::STATS);
     if stats || std::io::stderr().is_terminal() {
@@ -64,7 +66,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         return chat.run(&mut std::io::stdin().lock());
     };
     messages.push(Message::new("user", &prompt));
-    let ids = if args.is_on(&flags::RAW) { model.encode(&prompt)? } else { model.encode_chat(&messages)? };
+    let ids = if raw { model.encode(&prompt)? } else { model.encode_chat(&messages)? };
     drop((prompt, messages));
     let json = args.is_on(&flags::JSON);
     let answer = model.generate(&ids, &generate, &mut |text| match json {
@@ -82,8 +84,9 @@ fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The prompt: what was typed, or standard input; `None` when there is a person to talk to.
-fn prompt(typed: Option<&str>) -> Result<Option<String>, Failure> {
+/// The prompt: what was typed, or standard input, whose last line end counts only in a `raw` prompt; `None` when there
+/// is a person to talk to.
+fn prompt(typed: Option<&str>, raw: bool) -> Result<Option<String>, Failure> {
     let empty = || Failure::usage("the prompt is empty\n  say something after the model, or pipe it in");
     let prompt = match typed {
         Some(text) if text != "-" => text.to_string(),
@@ -92,7 +95,9 @@ fn prompt(typed: Option<&str>) -> Result<Option<String>, Failure> {
             let mut text = String::new();
             let read = std::io::stdin().lock().take(LONGEST).read_to_string(&mut text);
             read.map_err(|error| Failure::io("read standard input", error))?;
-            text.truncate(text.trim_end_matches(['\n', '\r']).len());
+            if !raw {
+                text.truncate(text.trim_end_matches(['\n', '\r']).len());
+            }
             text
         }
     };
