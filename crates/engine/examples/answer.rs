@@ -24,6 +24,11 @@ fn main() -> Result<(), Error> {
     for line in &model.placement().lines {
         eprintln!("{:12} {:>12}", line.part.name(), line.bytes);
     }
-    eprintln!("peak {} chunk {} window {}", model.placement().peak(), model.placement().bounds.rows, model.placement().window_bytes);
+    eprintln!(
+        "peak {} chunk {} window {}",
+        model.placement().peak(),
+        model.placement().bounds.rows,
+        model.placement().window_bytes
+    );
     Ok(())
 }

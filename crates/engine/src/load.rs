@@ -14,10 +14,12 @@ use std::sync::Arc;
 
 /// Contexts that are tried if the user names none, largest first.
 const CONTEXTS: [u32; 4] = [4096, 2048, 1024, 512];
-/// Small allocations that a run makes after it was planned: program of the executor, tile lists, text.
-const HEAP_AHEAD: u64 = 768 << 10;
-/// Pages of the program that will be touched after it was planned.
-const PROGRAM_AHEAD: u64 = 1 << 20;
+/// Small allocations that do not grow with the model: the program of the executor, tile lists, options, text.
+const HEAP: u64 = 512 << 10;
+/// Pages of the program that a run touches. The start has all of them for a moment, and then drops them.
+const PROGRAM: u64 = 3 << 19;
+/// What the start needs beside the whole program, before anything is dropped.
+const START: u64 = 2 << 20;
 
 /// Alignment of direct reads that is reckoned with for a file that is not on this machine.
 const ALIGN: usize = 4096;
@@ -66,6 +68,11 @@ impl Opened {
             return Err(Error::VocabularySize { tokens: counts.tokens, rows: decoder.vocabulary });
         }
         Ok(Opened { path: path.to_path_buf(), file, decoder, files, kind, counts })
+    }
+
+    /// Whether its files are on this machine; if not it can be planned, not loaded.
+    pub fn is_here(&self) -> bool {
+        !self.files.is_empty()
     }
 
     /// Bytes that the tokenizer will take.
@@ -131,16 +138,18 @@ impl Engine {
         context: u32,
         budget: u64,
     ) -> Request<'a> {
-        let program = (host::resident().file + PROGRAM_AHEAD).min(host::program_bytes().max(PROGRAM_AHEAD));
+        // Nothing here is measured at this moment: the same request must give the same answer in every process.
+        let graph = &opened.decoder.graph;
         let fixed = Fixed {
-            program,
+            program: PROGRAM.min(host::program_bytes()),
+            start: host::program_bytes() + START,
             threads: self.threads as u32,
-            heap: host::heap_in_use() as u64 + HEAP_AHEAD,
+            heap: HEAP + opened.file.heap_bytes() + 2 * graph.heap_bytes(),
             tokenizer: opened.tokenizer_bytes(),
             scratch: (Cpu::SCRATCH_BYTES * self.threads) as u64,
         };
         Request {
-            graph: &opened.decoder.graph,
+            graph,
             file: &opened.file,
             context,
             kv: options.kv,
@@ -161,7 +170,7 @@ impl Engine {
 
     /// As [`Engine::load`], for a file that was already opened.
     pub fn load_opened(&self, opened: Opened, options: &LoadOptions) -> Result<Model, Error> {
-        if opened.files.is_empty() {
+        if !opened.is_here() {
             return Err(Error::NotHere { path: opened.path });
         }
         let placement = match self.plan(&opened, options)? {
@@ -187,6 +196,8 @@ impl Engine {
         let cache = KvCache::new(&self.ledger, &graph, placement.kv, context, placement.bounds.rows)?;
         let parts = Parts { graph, plan: placement.plan.clone(), store, cpu };
         let executor = Executor::new(&self.ledger, parts)?;
+        host::trim_heap();
+        host::drop_program_pages();
         Ok(Model::new(executor, Sequence::new(cache, context), tokenizer, template, placement, reserved))
     }
 

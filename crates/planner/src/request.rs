@@ -28,8 +28,10 @@ pub struct Request<'a> {
 /// Bytes that are needed whatever the placement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fixed {
-    /// Pages of the program.
+    /// Pages of the program that a run touches.
     pub program: u64,
+    /// What the start of the process takes for a moment, before the rest of the program is dropped.
+    pub start: u64,
     /// Threads, whose stacks and kernel structures are counted.
     pub threads: u32,
     /// Small allocations: header, graph, plans, and what a run allocates.

@@ -84,19 +84,22 @@ fn account(
 ) -> (Plan, u64, Vec<Line>) {
     let graph = request.graph;
     let plan = Plan::new(graph, Bounds { rows, logit_rows: request.logit_rows.min(rows) });
-    let window = window_bytes(tiling, request.align);
-    let kv = KvCache::bytes(graph, request.kv, request.context, rows);
-    let weights = Vectors::bytes(graph) + resident;
-    let activations = plan.arena_bytes + request.fixed.scratch;
+    let window = window_bytes(tiling, request.align).next_multiple_of(host::page_size() as u64);
+    // A region is whole pages.
+    let pages = |bytes: u64| bytes.max(1).next_multiple_of(host::page_size() as u64);
+    let kv = pages(KvCache::bytes(graph, request.kv, request.context, rows));
+    let weights = pages(Vectors::bytes(graph)) + pages(resident);
+    let activations = pages(plan.arena_bytes) + pages(request.fixed.scratch);
     let stream = stream_options(tiling);
     let io = if streams { stream.memory() } else { 0 };
-    // A window that is only for loading comes and goes before the caches and the arena are touched.
-    let window_line = if streams { window } else { window.saturating_sub(kv + activations) };
+    // A window that is only for loading comes and goes, its ring with it, before the caches and the arena are touched.
+    let window_line =
+        if streams { window } else { (window + stream.memory()).saturating_sub(kv + activations) };
     let heap = request.fixed.heap + tiling.heap_bytes();
     let mapped = weights + window + kv + activations + heap + request.fixed.tokenizer;
     let kernel = kernel_overhead(request.fixed.threads as usize, mapped);
     let line = |part, bytes| Line { part, bytes };
-    let lines = vec![
+    let mut lines = vec![
         line(Part::Program, request.fixed.program),
         line(Part::Kernel, kernel),
         line(Part::Heap, heap),
@@ -108,6 +111,9 @@ fn account(
         line(Part::Io, io),
         line(Part::Slack, SLACK),
     ];
+    // No run is smaller than the start of the process.
+    let sum: u64 = lines.iter().map(|l| l.bytes).sum();
+    lines[0].bytes += request.fixed.start.saturating_sub(sum);
     (plan, window, lines)
 }
 
