@@ -23,6 +23,8 @@ pub(super) const VERB: Verb = Verb {
     run,
 };
 
+/// More than the table takes, in bytes.
+const ROWS: u64 = 256 << 10;
 /// How long the disk is measured.
 const MEASURE: Duration = Duration::from_millis(300);
 
@@ -32,7 +34,9 @@ fn run(args: &Args) -> Result<(), Failure> {
     let options = setup::load(args)?;
     let mut engine = setup::engine(args)?;
     let opened = find::opened(&reference, &engine)?;
-    engine.measure_flash(&opened, MEASURE)?;
+    if opened.is_here() {
+        engine.measure_flash(&opened, MEASURE)?;
+    }
     let smallest = match engine.plan_in(&opened, &options, 0)? {
         Ok(placement) => placement.peak(),
         Err(refused) => refused.needed,
@@ -74,7 +78,7 @@ fn table(
     for quarter in 0..4 {
         let row = match engine.plan_in(opened, options, smallest + span / 4 * quarter)? {
             // The rows so far take memory too, by which the smallest budget has grown.
-            Err(refused) => engine.plan_in(opened, options, refused.needed)?,
+            Err(refused) => engine.plan_in(opened, options, refused.needed + ROWS)?,
             fits => fits,
         };
         rows.extend(row.ok());
