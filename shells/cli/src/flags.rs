@@ -2,13 +2,15 @@
 //!
 //! What it is: the list [`FLAGS`] and the reading of arguments against it. What it is not: the meaning of a value,
 //! which is its verb's. The one design choice: a flag's twin is derived from its name (`--top-k` is `PINTPOT_TOP_K`),
-//! so none can be forgotten; what is typed wins over the environment.
+//! so none can be forgotten; what is typed wins over the environment, that
+//! over the file of settings.
 
 use std::ffi::OsString;
 use std::str::FromStr;
 
 use lexopt::{Arg, Parser};
 
+use crate::config;
 use crate::exit::Failure;
 use crate::verbs::Verb;
 
@@ -106,15 +108,19 @@ impl Args {
             let extra = &args.operands[verb.operands.len()];
             return Err(usage(format!("{extra:?} is one word too many")));
         }
+        let settings = config::load()?;
         for flag in verb.flags().filter(|flag| !args.is_typed(flag)).collect::<Vec<_>>() {
-            if let Some(value) = std::env::var_os(flag.twin()).filter(|value| !value.is_empty()) {
-                args.given.push((flag, text(value).map_err(usage)?));
+            let of_flag =
+                settings.iter().filter(|(name, _)| name == flag.name).map(|(_, value)| value.clone());
+            match std::env::var_os(flag.twin()).filter(|value| !value.is_empty()) {
+                Some(value) => args.given.push((flag, text(value).map_err(usage)?)),
+                None => args.given.extend(of_flag.map(|value| (flag, value))),
             }
         }
         Ok(Some(args))
     }
 
-    /// The value of a flag: the last one typed, or that of its twin.
+    /// The value of a flag: the last one typed, or that of its twin, or that of the file of settings.
     pub fn get(&self, flag: &Flag) -> Option<&str> {
         self.all(flag).last()
     }

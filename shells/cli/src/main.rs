@@ -8,6 +8,7 @@
 
 mod bar;
 mod chat;
+mod config;
 mod exit;
 mod find;
 mod flags;

@@ -68,6 +68,25 @@ fn codes_and_words() {
 }
 
 #[test]
+fn typed_wins_over_environment_wins_over_file() {
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join(".config/pintpot");
+    std::fs::create_dir_all(&config).unwrap();
+    std::fs::write(config.join("config.toml"), "kv = \"file\"\n").unwrap();
+    for (environment, typed, wins) in
+        [(None, None, "file"), (Some("env"), None, "env"), (Some("env"), Some("typed"), "typed")]
+    {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pintpot"));
+        command.args(["run", "smollm2", "hi"]).env_clear().env("HOME", home.path()).stdin(Stdio::null());
+        command.args(typed.map(|value| format!("--kv={value}")));
+        command.envs(environment.map(|value| ("PINTPOT_KV", value)));
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains(&format!("--kv is \"{wins}\"")), "{text}");
+    }
+}
+
+#[test]
 fn with_a_model() {
     let Some(models) = std::env::var_os("PINTPOT_TEST_MODELS") else {
         eprintln!("skipped: PINTPOT_TEST_MODELS is not set");

@@ -8,6 +8,7 @@ use crate::bar::Bar;
 use crate::exit::Failure;
 use crate::find;
 use crate::flags::{self, Args};
+use crate::interrupt::Interrupt;
 
 pub(super) const VERB: Verb = Verb {
     name: "pull",
@@ -18,6 +19,7 @@ pub(super) const VERB: Verb = Verb {
 };
 
 fn run(args: &Args) -> Result<(), Failure> {
+    let _ends_with_130 = Interrupt::new()?;
     let (reference, _) = find::named(args)?;
     let mut bar = Bar::new();
     let pulled = find::hub()?.pull(&reference, &mut bar);
