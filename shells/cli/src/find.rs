@@ -13,14 +13,17 @@ use pintpot::{Engine, Folder, Opened};
 use crate::exit::{Code, Failure};
 use crate::flags::{self, Args};
 
-/// The reference on the command line and the operands after it.
+/// The reference on the command line and the operands after it; what is typed wins over the environment.
 pub(crate) fn named(args: &Args) -> Result<(Reference, &[String]), Failure> {
-    let (text, rest) = match (args.get(&flags::MODEL), args.operands.as_slice()) {
+    let (text, rest) = match (args.typed(&flags::MODEL), args.operands.as_slice()) {
         (Some(model), operands) => (model, operands),
         (None, [model, rest @ ..]) => (model.as_str(), rest),
-        (None, []) => {
-            return Err(Failure::usage("no model is named\n  pintpot pull smollm2 fetches a small one"));
-        }
+        (None, []) => match args.get(&flags::MODEL) {
+            Some(model) => (model, [].as_slice()),
+            None => {
+                return Err(Failure::usage("no model is named\n  pintpot pull smollm2 fetches a small one"));
+            }
+        },
     };
     Ok((Reference::parse(text)?, rest))
 }

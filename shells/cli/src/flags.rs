@@ -33,6 +33,9 @@ macro_rules! flags {
     };
 }
 
+/// What a conversation opens with if the user and the template leave it to us.
+pub(crate) const DEFAULT_SYSTEM: &str = "You are a helpful AI assistant.";
+
 flags! {
     CONTEXT = "context", Some('c'), "TOKENS", "tokens that a conversation may have";
     FREQUENCY_PENALTY = "frequency-penalty", None, "X", "taken from a recent token's logit for each time it occurred";
@@ -53,7 +56,7 @@ flags! {
     SEED = "seed", None, "N", "start of the draws";
     STATS = "stats", None, "", "say where bytes and seconds went";
     STOP = "stop", None, "TEXT", "a text that ends the answer; may be repeated";
-    SYSTEM = "system", None, "TEXT", "the system message";
+    SYSTEM = "system", None, "TEXT", "the system message; \"\" for the template's own";
     TEMP = "temp", None, "X", "0 takes the likeliest token; larger is more varied";
     TEXT = "text", None, "FILE", "the text to judge by";
     THREADS = "threads", Some('t'), "N", "threads that compute; all physical cores if not said";
@@ -76,7 +79,9 @@ impl Flag {
 pub(crate) struct Args {
     /// The words that are no flags.
     pub operands: Vec<String>,
-    given: Vec<(&'static Flag, String)>,
+    typed: Vec<(&'static Flag, String)>,
+    /// What the environment or the file of settings says of flags that were not typed.
+    behind: Vec<(&'static Flag, String)>,
 }
 
 impl Args {
@@ -102,19 +107,20 @@ impl Args {
                 "" => "1".to_string(),
                 _ => text(parser.value().map_err(|error| usage(error.to_string()))?).map_err(usage)?,
             };
-            args.given.push((flag, value));
+            args.typed.push((flag, value));
         }
-        if args.operands.len() > verb.operands.len() {
-            let extra = &args.operands[verb.operands.len()];
+        // A model that is named by its flag leaves the first place to what comes after it.
+        let places = verb.operands.len() - usize::from(args.typed(&MODEL).is_some());
+        if let Some(extra) = args.operands.get(places) {
             return Err(usage(format!("{extra:?} is one word too many")));
         }
         let settings = config::load()?;
-        for flag in verb.flags().filter(|flag| !args.is_typed(flag)).collect::<Vec<_>>() {
+        for flag in verb.flags().filter(|flag| args.typed(flag).is_none()).collect::<Vec<_>>() {
             let of_flag =
                 settings.iter().filter(|(name, _)| name == flag.name).map(|(_, value)| value.clone());
             match std::env::var_os(flag.twin()).filter(|value| !value.is_empty()) {
-                Some(value) => args.given.push((flag, text(value).map_err(usage)?)),
-                None => args.given.extend(of_flag.map(|value| (flag, value))),
+                Some(value) => args.behind.push((flag, text(value).map_err(usage)?)),
+                None => args.behind.extend(of_flag.map(|value| (flag, value))),
             }
         }
         Ok(Some(args))
@@ -127,7 +133,16 @@ impl Args {
 
     /// All values of a flag that may be repeated.
     pub fn all(&self, flag: &Flag) -> impl Iterator<Item = &str> {
-        self.given.iter().filter(move |(given, _)| *given == flag).map(|(_, value)| value.as_str())
+        self.typed
+            .iter()
+            .chain(&self.behind)
+            .filter(move |(other, _)| *other == flag)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a flag, if it was typed.
+    pub fn typed(&self, flag: &Flag) -> Option<&str> {
+        self.typed.iter().rfind(|(other, _)| *other == flag).map(|(_, value)| value.as_str())
     }
 
     /// Whether a switch is on; its twin may turn it off with 0.
@@ -139,10 +154,6 @@ impl Args {
     pub fn read<T: FromStr>(&self, flag: &Flag, expected: &str) -> Result<Option<T>, Failure> {
         let read = |value: &str| value.parse().map_err(|_| wrong(flag, value, expected));
         self.get(flag).map(read).transpose()
-    }
-
-    fn is_typed(&self, flag: &Flag) -> bool {
-        self.given.iter().any(|(given, _)| *given == flag)
     }
 }
 
@@ -187,7 +198,7 @@ mod tests {
         assert_eq!(args.all(&STOP).collect::<Vec<_>>(), ["a", "b"]);
         assert!(args.is_on(&JSON) && !args.is_on(&RAW));
         assert!(parse("m --help").unwrap().is_none());
-        for bad in ["m --nonsense", "m a b", "m --temp", "m --text x"] {
+        for bad in ["m --nonsense", "m a b", "-m m a b", "m --temp", "m --text x"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
         assert!(parse("m -c x").unwrap().unwrap().read::<u32>(&CONTEXT, "a number").is_err());

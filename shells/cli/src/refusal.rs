@@ -39,9 +39,10 @@ fn alternatives(
     offers
 }
 
+/// What has to be typed for these options, with a space after each word.
 fn flags_of(options: &LoadOptions) -> String {
-    let context = options.context.map_or(String::new(), |context| format!("-c {context}"));
-    if options.kv == KvFormat::default() { context } else { format!("{context} --kv {}", options.kv.name()) }
+    let context = options.context.map_or(String::new(), |context| format!("-c {context} "));
+    if options.kv == KvFormat::default() { context } else { format!("{context}--kv {} ", options.kv.name()) }
 }
 
 /// The refusal as a failure, in the words of the project's rules for refusals.
@@ -64,10 +65,11 @@ pub(crate) fn failure(
         text += &format!("  {line}\n");
     }
     for (offer, peak) in alternatives(engine, opened, options, refusal) {
-        text += &format!("  would fit in {budget}: {} ({})\n", flags_of(&offer), format_bytes(peak));
+        text += &format!("  would fit in {budget}: {}({})\n", flags_of(&offer), format_bytes(peak));
     }
     text += &format!("  smallest budget: --memory {}\n", size::budget(refusal.needed));
-    text += &format!("  see: pintpot plan {name} --memory {}", size::budget(refusal.needed));
+    let asked = flags_of(options);
+    text += &format!("  see: pintpot plan {name} {asked}--memory {}", size::budget(refusal.needed));
     Failure::new(Code::Budget, text)
 }
 

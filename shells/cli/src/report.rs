@@ -4,7 +4,7 @@
 //! design choice: people read the very JSON that programs get, with units, so that the two cannot disagree.
 
 use host::format_bytes;
-use pintpot::{Completion, Engine, Line, Model, Placement};
+use pintpot::{Completion, Engine, Line, Model, Phase, Placement};
 use serde_json::{Map, Value, json};
 
 /// The account as `{part: bytes}`.
@@ -60,11 +60,12 @@ pub(crate) fn start_line(placement: &Placement) -> String {
 /// Everything about an answer.
 pub(crate) fn answer(name: &str, engine: &Engine, model: &Model, answer: &Completion) -> Value {
     let (placement, timing) = (model.placement(), answer.timing);
-    let (executor, store) = (model.executor(), model.executor().store());
-    let steps = executor.stats();
     let rate = (answer.ids.len() > 1).then(|| timing.answer_rate());
     let per_token = timing.answer_flash_bytes / (answer.ids.len() as u64).saturating_sub(1).max(1);
-    let phase = |index: usize| steps.seconds.get(index).copied().unwrap_or(0.0);
+    let phases = Phase::ALL.into_iter().zip(timing.phase_seconds);
+    let mut phases: Map<_, _> =
+        phases.map(|(phase, seconds)| (phase.name().to_string(), json!(seconds))).collect();
+    phases.insert("wait".to_string(), json!(timing.wait_seconds));
     json!({
         "model": name,
         "text": answer.text,
@@ -93,12 +94,7 @@ pub(crate) fn answer(name: &str, engine: &Engine, model: &Model, answer: &Comple
         "streamed_bytes": placement.streamed_bytes(),
         "flash_bytes_per_token": per_token,
         "flash_bytes_prompt": timing.prompt_flash_bytes,
-        "phases": {
-            "products": phase(0),
-            "attention": phase(1),
-            "other": phase(2),
-            "wait": store.stats().wait_seconds,
-        },
+        "phases": phases,
         "bound": placement.forecast.bound.name(),
         "bound_tokens_per_second": placement.forecast.tokens_per_second,
         "bound_share": rate.map(|rate| rate / placement.forecast.tokens_per_second.max(1e-9)),
@@ -113,14 +109,14 @@ pub(crate) fn lines(value: &Value) -> String {
             Value::Object(inner) => {
                 text += &format!("{key}\n");
                 for (key, value) in inner {
-                    text += &format!("  {key:<22}{}\n", amount(key, value, true));
+                    text += &format!("  {key:<24}{}\n", amount(key, value, true));
                 }
             }
             Value::Array(_) => {}
             _ if key == "text" => {}
             value => {
                 text += &format!(
-                    "{key:<24}{}\n",
+                    "{key:<26}{}\n",
                     amount(key, value, key.ends_with("_bytes") || key.contains("_bytes_"))
                 )
             }

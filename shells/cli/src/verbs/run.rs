@@ -57,8 +57,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     if stats || std::io::stderr().is_terminal() {
         eprintln!("{}", report::start_line(model.placement()));
     }
-    let mut messages: Vec<Message> =
-        args.get(&flags::SYSTEM).map(|text| Message::new("system", text)).into_iter().collect();
+    let mut messages = opening(&model, args.get(&flags::SYSTEM));
     let Some(prompt) = prompt else {
         let (engine, model, interrupt) = (&engine, &mut model, &interrupt);
         let name = &local.name;
@@ -124,4 +123,14 @@ fn loaded(
         }
         other => Ok(other?),
     }
+}
+
+/// What a conversation opens with: the user's system message; nothing of ours if that is empty, so that the model's
+/// template speaks for itself; else a plain one, if the template takes it.
+fn opening(model: &pintpot::Model, said: Option<&str>) -> Vec<Message> {
+    let text = said.unwrap_or(flags::DEFAULT_SYSTEM);
+    let system = Message::new("system", text);
+    let taken = || model.encode_chat(&[system.clone(), Message::new("user", "?")]).is_ok();
+    let wanted = !text.is_empty() && model.has_template() && (said.is_some() || taken());
+    if wanted { vec![system] } else { Vec::new() }
 }
