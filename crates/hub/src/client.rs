@@ -5,8 +5,8 @@
 //! no scripts for npm). The one design choice: the client's temporary files are steered into our folder, so that they
 //! share the models' disk, their growth is the progress, and one removal cleans up.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -60,16 +60,12 @@ pub(crate) fn fetch(
     };
     progress.on(Event::Stage { doing: Doing::Downloading, what: &what, total: bytes });
     for command in commands {
-        let log_path = staging.join("log");
-        let log = File::create(&log_path).map_err(|error| Error::io("create", &log_path, error))?;
-        let Some(child) = spawn(command, package, staging, log)? else { continue };
-        let status = wait(child, staging, bytes.unwrap_or(u64::MAX), progress)
+        let Some(child) = spawn(command, package, staging)? else { continue };
+        let (status, said) = wait(child, staging, bytes.unwrap_or(u64::MAX), progress)
             .map_err(|error| Error::io("run", staging, error))?;
-        let said = tail(&log_path);
         if !status.success() && said.contains("No module named pip") {
             continue;
         }
-        fs::remove_file(&log_path).map_err(|error| Error::io("remove", &log_path, error))?;
         return match archive_in(staging) {
             Some(archive) if status.success() => Ok(archive),
             _ => Err(explain(client, what, staging, &said)),
@@ -79,10 +75,10 @@ pub(crate) fn fetch(
 }
 
 /// Starts the client; `None` when there is no such program.
-fn spawn(command: &[&str], package: &Package, staging: &Path, log: File) -> Result<Option<Child>> {
+fn spawn(command: &[&str], package: &Package, staging: &Path) -> Result<Option<Child>> {
     let [program, first @ ..] = command else { return Ok(None) };
     let mut child = Command::new(program);
-    child.args(first).current_dir(staging).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    child.args(first).current_dir(staging).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let version = package.version.as_deref();
     match package.registry {
         Registry::Pypi => child
@@ -112,17 +108,25 @@ fn spawn(command: &[&str], package: &Package, staging: &Path, log: File) -> Resu
     }
 }
 
-/// Waits for the client, telling how much has arrived.
-fn wait(mut child: Child, staging: &Path, bytes: u64, progress: &mut dyn Progress) -> io::Result<ExitStatus> {
+/// Waits for the client, telling how much has arrived; gives the end of what it wrote to its standard error.
+fn wait(
+    mut child: Child,
+    staging: &Path,
+    bytes: u64,
+    progress: &mut dyn Progress,
+) -> io::Result<(ExitStatus, String)> {
+    // Not a file in `staging`, which cannot be written when the disk is full.
+    let said = child.stderr.take().map(|from| std::thread::spawn(move || tail(from)));
     let mut arrived = 0;
-    loop {
+    let status = loop {
         if let Some(status) = child.try_wait()? {
-            return Ok(status);
+            break status;
         }
         arrived = size_of(staging).min(bytes).max(arrived);
         progress.on(Event::At { bytes: arrived });
         std::thread::sleep(POLL);
-    }
+    };
+    Ok((status, said.and_then(|said| said.join().ok()).unwrap_or_default()))
 }
 
 /// Bytes of all files below `folder`; files may come and go meanwhile.
@@ -144,18 +148,18 @@ fn archive_in(staging: &Path) -> Option<PathBuf> {
         .find(|path| path.extension().is_some_and(|extension| extension == "whl" || extension == "tgz"))
 }
 
-/// The end of what the client wrote to its standard error.
-fn tail(log: &Path) -> String {
-    const MOST: u64 = 8 << 10;
-    let read = || -> io::Result<Vec<u8>> {
-        let mut file = File::open(log)?;
-        let len = file.metadata()?.len();
-        file.seek(SeekFrom::Start(len.saturating_sub(MOST)))?;
-        let mut bytes = Vec::new();
-        file.take(MOST).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+/// The end of what can be read.
+fn tail(mut from: impl Read) -> String {
+    const MOST: usize = 8 << 10;
+    let (mut kept, mut buffer) = (Vec::new(), [0; 1 << 10]);
+    while let Ok(count) = from.read(&mut buffer) {
+        if count == 0 {
+            break;
+        }
+        kept.extend_from_slice(&buffer[..count]);
+        kept.drain(..kept.len().saturating_sub(MOST));
+    }
+    String::from_utf8_lossy(&kept).into_owned()
 }
 
 /// Turns the client's words into one of our errors.
@@ -193,6 +197,13 @@ mod tests {
         assert!(matches!(class("npm ERR! code E404"), Error::NotFound { .. }));
         assert!(matches!(class("OSError: [Errno 28] No space left on device"), Error::DiskFull { .. }));
         assert!(matches!(class(""), Error::ClientFailed { .. }));
+    }
+
+    #[test]
+    fn only_the_end_is_kept() {
+        assert_eq!(tail(&b"words"[..]), "words");
+        let long = tail([&[b'a'; 20_000][..], b"end"].concat().as_slice());
+        assert!(long.len() == 8 << 10 && long.ends_with("aend"));
     }
 
     #[test]
