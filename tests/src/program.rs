@@ -67,7 +67,7 @@ impl Program {
         answer(self.command(args).output().expect("the program starts"), Report::default())
     }
 
-    /// Runs it in a group of its own, with `file` out of the page cache before.
+    /// Runs it in a group of its own, with `file` and itself out of the page cache before.
     ///
     /// # Errors
     /// If there may be no such group here.
@@ -76,6 +76,7 @@ impl Program {
     /// If it cannot be started.
     pub fn run_capped(&self, args: &[&str], file: &Path, limits: &Limits) -> Result<Answer, host::Error> {
         evict(file)?;
+        evict(&self.path)?;
         let cap = Cap::new(limits)?;
         let mut command = self.command(args);
         cap.attach(&mut command)?;
@@ -90,6 +91,8 @@ impl Program {
                 command.env_remove(name);
             }
         }
+        // Nor do the settings of whoever runs the tests matter.
+        command.env("XDG_CONFIG_HOME", root().join("target/no-settings"));
         command.args(args).stdin(Stdio::null());
         command
     }

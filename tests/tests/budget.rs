@@ -1,0 +1,143 @@
+//! The promise, as the kernel sees it: what a run makes resident stays within its budget, and a refusal is true.
+//!
+//! What it is: the program in memory cgroups, cold. What it is not: the library's own account, which may be wrong. The
+//! one design choice: two proofs, since any program that maps its file survives a limit. First the peak of a group
+//! without a limit, then a limit that must never be met.
+
+use std::path::{Path, PathBuf};
+
+use host::cgroup::Limits;
+use pintpot_tests::{Answer, Program, can_cap, skip, tiny, trained};
+
+const CONTEXT: &str = "512";
+/// Bytes that may be read before a refusal.
+const READ_BEFORE_REFUSAL: u64 = 16 << 20;
+/// Pages that may come from the disk at their first touch: the program's own, and few of them again.
+const MAJOR_FAULTS: u64 = 200;
+/// How far the predicted peak may lie above the measured one: 5 % or this.
+const PREDICTION: u64 = 2 << 20;
+
+/// A model under test.
+struct Case {
+    path: PathBuf,
+    prompt: String,
+    /// Tokens of the answer.
+    tokens: &'static str,
+    /// Budgets besides the smallest, as typed.
+    budgets: Vec<String>,
+}
+
+impl Case {
+    fn new(path: PathBuf, sentences: usize, tokens: &'static str, budgets: &[&str]) -> Case {
+        let prompt = "The river rose in the night. ".repeat(sentences);
+        Case { path, prompt, tokens, budgets: budgets.iter().map(ToString::to_string).collect() }
+    }
+
+    fn run(&self, program: &Program, budget: &str, limits: &Limits) -> Answer {
+        let path = self.path.to_str().unwrap();
+        let args = ["run", path, &self.prompt, "--raw", "--ignore-eos", "--json", "--temp", "0"];
+        let more = ["-n", self.tokens, "-c", CONTEXT, "--memory", budget];
+        let limits = Limits { disk_of: Some(self.path.clone()), ..limits.clone() };
+        program.run_capped(&[&args[..], &more].concat(), &self.path, &limits).unwrap()
+    }
+
+    fn smallest(&self, program: &Program) -> u64 {
+        let path = self.path.to_str().unwrap();
+        let plan = program.run(&["plan", path, "-c", CONTEXT, "--memory", "1TiB", "--json"]);
+        let smallest = plan.json()["smallest_budget_bytes"].as_u64();
+        smallest.unwrap_or_else(|| panic!("{path}: no plan: {}", plan.err))
+    }
+}
+
+fn hold(case: &Case) -> Vec<String> {
+    let program = Program::built();
+    let smallest = case.smallest(&program);
+    let name = case.path.file_name().unwrap().to_string_lossy().into_owned();
+    let mut wrong = refusal(case, &program, smallest);
+    let mut digest = None;
+    for budget in [vec![smallest.to_string()], case.budgets.clone()].concat() {
+        let free = case.run(&program, &budget, &Limits::default());
+        let json = free.json();
+        let at = format!("{name} at {budget}");
+        let (Some(bytes), Some(peak)) = (json["budget_bytes"].as_u64(), free.report.peak) else {
+            wrong.push(format!("{at}: exit {:?}: {}", free.code, free.err));
+            continue;
+        };
+        let predicted = json["predicted_peak_bytes"].as_u64().unwrap_or(0);
+        println!(
+            "{at}: peak {peak} of {bytes}, predicted {predicted}, {} tokens/s",
+            json["tokens_per_second"]
+        );
+        let mut claim = |holds: bool, text: String| {
+            if !holds {
+                wrong.push(format!("{at}: {text}"));
+            }
+        };
+        claim(peak <= bytes, format!("the peak is {peak}, the budget {bytes}"));
+        claim(peak <= predicted, format!("the peak is {peak}, the prediction {predicted}"));
+        let near = (predicted / 20).max(PREDICTION);
+        claim(predicted <= peak + near, format!("the prediction is {predicted}, the peak only {peak}"));
+        let same = digest.get_or_insert_with(|| json["logits_digest"].clone());
+        claim(*same == json["logits_digest"], "the logits differ from those at another budget".to_string());
+        if budget == "auto" {
+            continue;
+        }
+        let limited = case.run(&program, &budget, &Limits { memory: Some(bytes), ..Limits::default() });
+        let (hits, faults) = (limited.report.limit_hits, limited.report.major_faults.unwrap_or(0));
+        claim(limited.code == Some(0), format!("under a limit: exit {:?}: {}", limited.code, limited.err));
+        claim(hits == Some(0), format!("the limit was met {hits:?} times"));
+        claim(faults <= MAJOR_FAULTS, format!("{faults} pages were read again and again"));
+        claim(*same == limited.json()["logits_digest"], "the logits differ under a limit".to_string());
+    }
+    wrong
+}
+
+/// One page less than the smallest budget is refused, at once, with a budget that works.
+fn refusal(case: &Case, program: &Program, smallest: u64) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let answer = case.run(program, &(smallest - 4096).to_string(), &Limits::default());
+    let at = format!("{} below {smallest}", case.path.display());
+    if answer.code != Some(3) {
+        wrong.push(format!("{at}: exit {:?}, not 3: {}", answer.code, answer.err));
+    }
+    if answer.report.bytes_read.is_some_and(|read| read > READ_BEFORE_REFUSAL) {
+        wrong.push(format!("{at}: {:?} bytes were read before the refusal", answer.report.bytes_read));
+    }
+    wrong
+}
+
+fn check(cases: &[Case]) {
+    if !can_cap() {
+        skip("budget", "no memory cgroup can be made here; run as root, or in a delegated cgroup");
+        return;
+    }
+    let wrong: Vec<String> = cases.iter().flat_map(hold).collect();
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn tiny_models_stay_in_their_budgets() {
+    let names = ["gemma3-q8_0.gguf", "llama-q4.gguf", "qwen3-k.gguf"];
+    let cases: Vec<Case> = names.map(|name| Case::new(tiny(name).0, 12, "16", &["16M", "auto"])).into();
+    check(&cases);
+}
+
+#[test]
+fn trained_models_stay_in_their_budgets() {
+    let jobs: [(&str, &[&str]); 3] = [
+        ("gemma3-270m", &["120M", "auto"]),
+        ("qwen2.5-coder-0.5b", &["240M", "auto"]),
+        ("smollm2", &["40M", "48M", "64M", "96M", "160M", "auto"]),
+    ];
+    for (name, budgets) in jobs {
+        match trained(name) {
+            Some(run) => check(&[Case::new(absolute(&run.model), 42, "64", budgets)]),
+            None => skip(name, "PINTPOT_TEST_MODELS names no folder that holds it"),
+        }
+    }
+}
+
+/// The file itself, not a link to it: its disk is measured and its pages are dropped.
+fn absolute(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap()
+}
