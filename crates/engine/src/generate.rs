@@ -69,6 +69,10 @@ pub struct Timing {
     pub prompt_flash_bytes: u64,
     /// Bytes read from flash for the tokens after the first.
     pub answer_flash_bytes: u64,
+    /// Seconds of the steps by phase, in the order of [`runtime::Phase::ALL`].
+    pub phase_seconds: [f64; 3],
+    /// Seconds that products waited for flash.
+    pub wait_seconds: f64,
 }
 
 impl Timing {
@@ -124,6 +128,7 @@ impl Model {
         let most = options.max_tokens.map_or(room, |n| room.min(n as usize));
         let mut answer = Answer::new(&self.tokenizer, options, on_text);
         let (start, flash) = (Instant::now(), self.flash_bytes());
+        let (phases, wait) = (self.executor.stats().seconds, self.executor.store().stats().wait_seconds);
         let cached = self.keep_common(prompt);
         let mut next = self.feed(&prompt[cached..], most > 1, &mut sampler, &mut answer.digest)?;
         let (first, flash_first) = (Instant::now(), self.flash_bytes());
@@ -152,6 +157,8 @@ impl Model {
             answer_seconds: first.elapsed().as_secs_f64(),
             prompt_flash_bytes: flash_first - flash,
             answer_flash_bytes: self.flash_bytes() - flash_first,
+            phase_seconds: std::array::from_fn(|n| self.executor.stats().seconds[n] - phases[n]),
+            wait_seconds: self.executor.store().stats().wait_seconds - wait,
         };
         Ok(answer.finish(finish, timing))
     }

@@ -44,4 +44,5 @@ pub use memory::KvFormat;
 pub use model::Model;
 pub use planner::{Bound, Forecast, Line, Placement, Profile, Refusal};
 pub use processors::text::Message;
+pub use runtime::Phase;
 pub use sampler::{Sampler, Sampling};
