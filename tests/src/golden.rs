@@ -104,8 +104,11 @@ pub fn tiny(name: &str) -> (PathBuf, Logits) {
     (path, logits)
 }
 
+/// A text and its ids.
+pub type Encoded = (String, Vec<u32>);
+
 /// Sample texts and their ids, for each tiny model.
-pub fn texts_of_tiny() -> Vec<(String, Vec<(String, Vec<u32>)>)> {
+pub fn texts_of_tiny() -> Vec<(String, Vec<Encoded>)> {
     let text = fs::read_to_string(golden().join("tiny/texts.json")).expect("the texts");
     let all: BTreeMap<String, Vec<(String, Vec<u32>)>> = serde_json::from_str(&text).expect("texts and ids");
     all.into_iter().collect()

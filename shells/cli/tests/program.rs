@@ -62,6 +62,8 @@ fn codes_and_words() {
             (&["ls"], 0, "no models yet"),
             (&["ls", "--json"], 0, "[]"),
             (&["rm", "smollm2"], 4, "is not on this machine"),
+            (&["rm", "-m", "smollm2"], 2, "there is no flag -m here"),
+            (&["run", "-m", "smollm2", "one", "two"], 2, "one word too many"),
             (&["rm", junk], 1, "remove the file yourself"),
         ],
     );
