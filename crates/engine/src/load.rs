@@ -18,9 +18,6 @@ const CONTEXTS: [u32; 4] = [4096, 2048, 1024, 512];
 const HEAP: u64 = 512 << 10;
 /// Pages of the program that a run touches. The start has all of them for a moment, and then drops them.
 const PROGRAM: u64 = 3 << 19;
-/// What the start needs beside the whole program, before anything is dropped.
-const START: u64 = 2 << 20;
-
 /// Alignment of direct reads that is reckoned with for a file that is not on this machine.
 const ALIGN: usize = 4096;
 
@@ -142,7 +139,7 @@ impl Engine {
         let graph = &opened.decoder.graph;
         let fixed = Fixed {
             program: PROGRAM.min(host::program_bytes()),
-            start: host::program_bytes() + START,
+            start: host::program_bytes(),
             threads: self.threads as u32,
             heap: HEAP + opened.file.heap_bytes() + 2 * graph.heap_bytes(),
             tokenizer: opened.tokenizer_bytes(),
@@ -193,7 +190,10 @@ impl Engine {
         let store = WeightStore::new(&self.ledger, &graph, &file, files, residency)?;
         let cpu = Cpu::new(self.kernels, pool, &self.ledger)?;
         let context = placement.context;
-        let cache = KvCache::new(&self.ledger, &graph, placement.kv, context, placement.bounds.rows)?;
+        let mut cache = KvCache::new(&self.ledger, &graph, placement.kv, context, placement.bounds.rows)?;
+        if placement.streamed_bytes() > 0 {
+            cache.commit(); // the budget is tight: what is planned is held
+        }
         let parts = Parts { graph, plan: placement.plan.clone(), store, cpu };
         let executor = Executor::new(&self.ledger, parts)?;
         host::trim_heap();
