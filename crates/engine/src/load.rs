@@ -17,7 +17,7 @@ const CONTEXTS: [u32; 4] = [4096, 2048, 1024, 512];
 /// Small allocations that do not grow with the model: the program of the executor, tile lists, options, text.
 const HEAP: u64 = 512 << 10;
 /// Pages of the program that a run touches. The start has all of them for a moment, and then drops them.
-const PROGRAM: u64 = 3 << 19;
+const PROGRAM: u64 = 3 << 20;
 /// Alignment of direct reads that is reckoned with for a file that is not on this machine.
 const ALIGN: usize = 4096;
 
@@ -139,7 +139,8 @@ impl Engine {
         let graph = &opened.decoder.graph;
         let fixed = Fixed {
             program: PROGRAM.min(host::program_bytes()),
-            start: host::program_bytes(),
+            // Most of a library's pages belong to whoever mapped it first.
+            start: host::program_bytes() / 16 * 15,
             threads: self.threads as u32,
             heap: HEAP + opened.file.heap_bytes() + 2 * graph.heap_bytes(),
             tokenizer: opened.tokenizer_bytes(),
