@@ -192,8 +192,8 @@ impl Engine {
         let cpu = Cpu::new(self.kernels, pool, &self.ledger)?;
         let context = placement.context;
         let mut cache = KvCache::new(&self.ledger, &graph, placement.kv, context, placement.bounds.rows)?;
-        if placement.streamed_bytes() > 0 {
-            cache.commit(); // the budget is tight: what is planned is held
+        if placement.streamed_bytes() > 0 || options.context.is_some() {
+            cache.commit(); // the budget is tight, or the user named the context: what is planned is held
         }
         let parts = Parts { graph, plan: placement.plan.clone(), store, cpu };
         let executor = Executor::new(&self.ledger, parts)?;
