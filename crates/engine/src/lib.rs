@@ -29,6 +29,7 @@ mod load;
 mod measure;
 mod model;
 mod sampler;
+mod survey;
 mod vocabulary;
 
 pub use digest::Digest;
@@ -46,3 +47,4 @@ pub use planner::{Bound, Forecast, Line, Placement, Profile, Refusal};
 pub use processors::text::Message;
 pub use runtime::Phase;
 pub use sampler::{Sampler, Sampling};
+pub use survey::{FlashRate, ProductRate, survey_flash, survey_products};

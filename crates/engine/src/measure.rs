@@ -30,14 +30,16 @@ pub fn measure(engine: &Engine, file: Option<&std::path::Path>) -> Result<Profil
     let pool = Pool::new(&ledger, engine.threads())?;
     let mut cpu = Cpu::new(engine.kernels, pool, &ledger)?;
     let flash_bytes = match file {
-        Some(path) => flash(&ledger, FlashFile::open(path)?, Duration::from_millis(600))?,
+        Some(path) => {
+            flash(&ledger, FlashFile::open(path)?, Duration::from_millis(600), StreamOptions::default())?
+        }
         None => guess.flash_bytes,
     };
     Ok(Profile {
         memory_bytes,
         flash_bytes,
-        int8_macs: macs(&mut cpu, 64),
-        vector_macs: macs(&mut cpu, 1),
+        int8_macs: macs(&mut cpu, DType::Q8_0, 64),
+        vector_macs: macs(&mut cpu, DType::Q8_0, 1),
         float_ops: guess.float_ops,
         threads: engine.threads() as u32,
         measured: true,
@@ -54,7 +56,7 @@ impl Engine {
         let ledger = Ledger::new(u64::MAX / 2);
         let largest = opened.file.files.iter().max_by_key(|f| f.bytes).map(|f| f.path.clone());
         let Some(path) = largest else { return Ok(self.profile.flash_bytes) };
-        self.profile.flash_bytes = flash(&ledger, FlashFile::open(&path)?, time)?;
+        self.profile.flash_bytes = flash(&ledger, FlashFile::open(&path)?, time, StreamOptions::default())?;
         Ok(self.profile.flash_bytes)
     }
 }
@@ -87,11 +89,15 @@ fn memory(ledger: &Ledger, threads: usize) -> Result<f64, Error> {
 }
 
 /// Bytes a second of streaming a file from its start, for as long as `time`.
-fn flash(ledger: &Ledger, file: FlashFile, time: Duration) -> Result<f64, Error> {
+pub(crate) fn flash(
+    ledger: &Ledger,
+    file: FlashFile,
+    time: Duration,
+    options: StreamOptions,
+) -> Result<f64, Error> {
     const EXTENT: u64 = 1 << 20;
     let bytes = host::ReadAt::len(&file);
-    let mut stream =
-        Stream::new(ledger, vec![Arc::new(file)], 6 * EXTENT as usize, StreamOptions::default())?;
+    let mut stream = Stream::new(ledger, vec![Arc::new(file)], 6 * EXTENT as usize, options)?;
     let (start, mut asked, mut read) = (Instant::now(), 0, 0);
     let mut queue = std::collections::VecDeque::new();
     while start.elapsed() < time || queue.is_empty() {
@@ -111,10 +117,10 @@ fn flash(ledger: &Ledger, file: FlashFile, time: Duration) -> Result<f64, Error>
     Ok(rate.max(1.0))
 }
 
-/// Multiply-adds a second of products of a Q8_0 matrix in cache with `columns` columns.
-fn macs(cpu: &mut Cpu, columns: usize) -> f64 {
+/// Multiply-adds a second of products of a matrix in cache with `columns` columns.
+pub(crate) fn macs(cpu: &mut Cpu, dtype: DType, columns: usize) -> f64 {
     let (rows, k) = MATRIX;
-    let weights = vec![0x11; DType::Q8_0.bytes_of((rows * k) as u64).unwrap_or(0) as usize];
+    let weights = vec![0x11; dtype.bytes_of((rows * k) as u64).unwrap_or(0) as usize];
     let x = vec![0.5f32; columns * k];
     let (mut q, mut scale, mut sums) =
         (vec![0i8; columns * k], vec![0f32; columns * k / 32], vec![0i16; columns * k / 16]);
@@ -124,7 +130,7 @@ fn macs(cpu: &mut Cpu, columns: usize) -> f64 {
     let rates = (0..RUNS).map(|_| {
         let start = Instant::now();
         for _ in 0..repeats {
-            let w = Weights { dtype: DType::Q8_0, bytes: &weights, rows, columns: k };
+            let w = Weights { dtype, bytes: &weights, rows, columns: k };
             let input = Quantized { q: &q, scale: &scale, sums: &sums, columns: k };
             cpu.product(w, &input, &mut out, rows, 0);
         }

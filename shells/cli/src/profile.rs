@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use pintpot::Profile;
+use serde_json::Value;
 
 use crate::exit::Failure;
 
@@ -23,8 +24,8 @@ pub(crate) fn load(threads: usize) -> Option<Profile> {
     (profile.threads as usize == threads).then_some(profile)
 }
 
-/// Stores a profile; gives where.
-pub(crate) fn store(profile: &Profile) -> Result<Option<PathBuf>, Failure> {
+/// Stores a profile, which may say more than [`load`] reads; gives where.
+pub(crate) fn store(profile: &Value) -> Result<Option<PathBuf>, Failure> {
     let Some(path) = path() else { return Ok(None) };
     let write = || {
         std::fs::create_dir_all(path.parent().unwrap_or(&path))?;

@@ -4,6 +4,7 @@
 //! model. The one design choice: with a model it also measures the disk that the model lies on.
 
 use host::format_bytes;
+use pintpot::{FlashRate, ProductRate};
 use serde_json::json;
 
 use super::Verb;
@@ -35,25 +36,57 @@ fn run(args: &Args) -> Result<(), Failure> {
     };
     let engine = setup::engine(args)?;
     let measured = pintpot::measure(&engine, file.as_deref())?;
-    let stored = profile::store(&measured)?;
+    let disk = file.as_deref().map_or(Ok(Vec::new()), pintpot::survey_flash)?;
+    let products = pintpot::survey_products(&engine)?;
+    let mut known = json!(measured);
+    known["isa"] = json!(engine.isa());
+    known["disk"] = json!(disk);
+    known["products"] = json!(products);
+    let stored = profile::store(&known)?;
     if args.is_on(&flags::JSON) {
-        let value = json!({"profile": measured, "isa": engine.isa(), "stored": stored, "disk_measured": file.is_some()});
+        let value = json!({"profile": known, "stored": stored, "disk_measured": file.is_some()});
         return crate::print(&format!("{value}\n"));
     }
-    let rate = |bytes: f64| format!("{}/s", format_bytes(bytes as u64));
-    let giga = |macs: f64| format!("{:.1} G multiply-adds/s", macs / 1e9);
-    // A byte of a Q8_0 weight is one multiply-add for one token.
-    let limit = if measured.vector_macs < measured.memory_bytes { "arithmetic" } else { "memory" };
     let mut text = format!("kernels               {} on {} threads\n", engine.isa(), measured.threads);
     text += &format!("memory                {}\n", rate(measured.memory_bytes));
-    text += &format!("int8, one token       {}\n", giga(measured.vector_macs));
-    text += &format!("int8, many tokens     {}\n", giga(measured.int8_macs));
     text += &format!("disk                  {}", rate(measured.flash_bytes));
     text +=
         if file.is_some() { "\n" } else { " (a guess: name a model to measure the disk that holds it)\n" };
+    // A byte of a Q8_0 weight is one multiply-add for one token.
+    let limit = if measured.vector_macs < measured.memory_bytes { "arithmetic" } else { "memory" };
     text += &format!("an answer from memory is bound by {limit}; one from disk by the disk\n");
+    text += &products_table(&products);
+    text += &disk_table(&disk);
     if let Some(path) = stored {
         text += &format!("stored in {}\n", path.display());
     }
     crate::print(&text)
+}
+
+fn rate(bytes: f64) -> String {
+    format!("{}/s", format_bytes(bytes as u64))
+}
+
+/// A type a line.
+fn products_table(products: &[ProductRate]) -> String {
+    let mut text = "\nG multiply-adds/s      one token   many tokens\n".to_string();
+    for row in products {
+        text += &format!("{:<20}{:>12.1}{:>14.1}\n", row.dtype, row.one_token / 1e9, row.many_tokens / 1e9);
+    }
+    text
+}
+
+/// A way to ask a line; empty if no disk was measured.
+fn disk_table(disk: &[FlashRate]) -> String {
+    let mut text = String::new();
+    for (number, ways) in disk.chunk_by(|a, b| (a.reader, a.depth) == (b.reader, b.depth)).enumerate() {
+        if number == 0 {
+            let sizes = ways.iter().map(|way| format!("{:>14}", format_bytes(way.request_bytes as u64)));
+            text += &format!("\ndisk, by bytes a read{}\n", sizes.collect::<String>());
+        }
+        let rates = ways.iter().map(|way| format!("{:>14}", rate(way.bytes_per_second)));
+        let who = format!("{}, {} at once", ways[0].reader, ways[0].depth);
+        text += &format!("{who:<21}{}\n", rates.collect::<String>());
+    }
+    text
 }
