@@ -69,7 +69,7 @@ impl DType {
         TABLE.iter().map(|row| row.0)
     }
 
-    fn row(self) -> &'static Row {
+    const fn row(self) -> &'static Row {
         &TABLE[self as usize]
     }
 
@@ -89,12 +89,12 @@ impl DType {
     }
 
     /// Elements in one block; 1 for plain types.
-    pub fn block_elements(self) -> usize {
+    pub const fn block_elements(self) -> usize {
         self.row().3
     }
 
     /// Bytes in one block; the element's size for plain types.
-    pub fn block_bytes(self) -> usize {
+    pub const fn block_bytes(self) -> usize {
         self.row().4
     }
 

@@ -17,8 +17,10 @@ impl Dot for Q5_0 {
     unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
         // SAFETY: a block has 22 bytes, 32 elements and one group.
         unsafe {
-            out.put_scale(0, isa.half_low(isa.rows4(rows, stride)));
-            let (fifth, nibbles) = (isa.rows4(rows.add(2), stride), isa.rows16(rows.add(6), stride));
+            let [head, high] = isa.rows8(rows, stride);
+            out.put_scale(0, isa.half_low(head));
+            let fifth = isa.or(isa.shr::<16>(head), isa.shl::<16>(high));
+            let nibbles = isa.rows16(rows.add(6), stride);
             fifth_bits::put(isa, fifth, nibbles, out);
         }
     }

@@ -17,10 +17,10 @@ impl Dot for Q5_1 {
     unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
         // SAFETY: a block has 24 bytes, 32 elements and one group.
         unsafe {
-            let head = isa.rows4(rows, stride);
+            let [head, fifth] = isa.rows8(rows, stride);
             out.put_scale(0, isa.half_low(head));
             out.put_min(0, isa.mul(isa.half_high(head), isa.splat(-1.0)));
-            let (fifth, nibbles) = (isa.rows4(rows.add(4), stride), isa.rows16(rows.add(8), stride));
+            let nibbles = isa.rows16(rows.add(8), stride);
             fifth_bits::put(isa, fifth, nibbles, out);
         }
     }

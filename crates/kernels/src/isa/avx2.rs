@@ -41,11 +41,12 @@ macro_rules! both {
     };
 }
 
-/// Does something an even number of times, in a loop that stays one: unrolled in full, the compiler would make a tree
-/// of each column's sum and load the codes again for every column.
+/// Does something an even number of times. For more than one column it is a loop that stays one: unrolled in full, the
+/// compiler would make a tree of each column's sum and load the codes again for every column.
 macro_rules! repeat {
-    ($times:expr => $body:expr) => {
-        for _ in 0..black_box($times / 2) {
+    ($columns:expr, $times:expr => $body:expr) => {
+        let times = if $columns == 1 { $times / 2 } else { black_box($times / 2) };
+        for _ in 0..times {
             $body;
             $body;
         }
@@ -162,6 +163,25 @@ unsafe fn pair16(_: Avx2, at: *const u8, stride: usize) -> __m256i {
     })
 }
 
+/// The first byte of the 32-bit element that each byte of a 128-bit lane is in.
+const PLACE_LOW: i64 = 0x0404_0404_0000_0000;
+const PLACE_HIGH: i64 = 0x0c0c_0c0c_0808_0808;
+
+/// Eight bytes at `at` and one stride on, and the same four strides further.
+///
+/// # Safety
+/// They are readable.
+#[inline(always)]
+unsafe fn pairs8(_: Avx2, at: *const u8, stride: usize) -> __m256i {
+    avx2!({
+        let row = at.cast::<i64>();
+        let low = _mm_set_epi64x(row.byte_add(stride).read_unaligned(), row.read_unaligned());
+        let row = row.byte_add(4 * stride);
+        let high = _mm_set_epi64x(row.byte_add(stride).read_unaligned(), row.read_unaligned());
+        _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high)
+    })
+}
+
 /// A 4 x 4 transposition of 32-bit elements within each 128-bit lane.
 #[inline(always)]
 fn transpose(_: Avx2, x: [__m256i; 4]) -> [__m256i; 4] {
@@ -174,16 +194,6 @@ fn transpose(_: Avx2, x: [__m256i; 4]) -> [__m256i; 4] {
             _mm256_unpacklo_epi64(b, d),
             _mm256_unpackhi_epi64(b, d),
         ]
-    })
-}
-
-/// The f16 in the low half of every 32-bit lane to f32.
-#[inline(always)]
-fn halves(_: Avx2, x: __m256i) -> __m256 {
-    avx2!({
-        let low = _mm256_and_si256(x, _mm256_set1_epi32(0xffff));
-        let packed = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi32(low, low));
-        _mm256_cvtph_ps(_mm256_castsi256_si128(packed))
     })
 }
 
@@ -227,6 +237,38 @@ impl Panels for Avx2 {
             );
             _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high)
         })
+    }
+
+    #[inline(always)]
+    unsafe fn rows8(self, rows: *const u8, stride: usize) -> [Self::V; 2] {
+        let x: [[__m256i; 2]; 2] = both!(H => {
+            let rows = rows.add(8 * H * stride);
+            // Rows 0, 1 | 4, 5 and 2, 3 | 6, 7.
+            let (low, high) = (pairs8(self, rows, stride), pairs8(self, rows.add(2 * stride), stride));
+            let (low, high) = (_mm256_castsi256_ps(low), _mm256_castsi256_ps(high));
+            [
+                _mm256_castps_si256(_mm256_shuffle_ps::<0b10_00_10_00>(low, high)),
+                _mm256_castps_si256(_mm256_shuffle_ps::<0b11_01_11_01>(low, high)),
+            ]
+        });
+        [[x[0][0], x[1][0]], [x[0][1], x[1][1]]]
+    }
+
+    #[inline(always)]
+    fn spread(self, x: Self::V) -> [Self::V; 8] {
+        let (odd, even) = (x, self.shl::<4>(x));
+        let mut out = [x; 8];
+        for i in 0..8 {
+            out[i] = both!(H => {
+                // The byte with the four bits at its top to all four bytes, then a bit to each.
+                let byte = _mm256_set1_epi32(0x0101_0101 * (i / 2) as i32);
+                let places = _mm256_add_epi8(byte, _mm256_set_epi64x(PLACE_HIGH, PLACE_LOW, PLACE_HIGH, PLACE_LOW));
+                let from = if i % 2 == 0 { even[H] } else { odd[H] };
+                let bits = _mm256_and_si256(_mm256_shuffle_epi8(from, places), _mm256_set1_epi32(0x8040_2010u32 as i32));
+                _mm256_min_epu8(bits, _mm256_set1_epi8(16))
+            });
+        }
+        out
     }
 
     #[inline(always)]
@@ -299,7 +341,13 @@ impl Panels for Avx2 {
 
     #[inline(always)]
     fn half_low(self, x: Self::V) -> Self::F {
-        [halves(self, x[0]), halves(self, x[1])]
+        avx2!({
+            let mask = _mm256_set1_epi32(0xffff);
+            let packed = _mm256_packus_epi32(_mm256_and_si256(x[0], mask), _mm256_and_si256(x[1], mask));
+            let halves = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
+            let high = _mm256_extracti128_si256::<1>(halves);
+            [_mm256_cvtph_ps(_mm256_castsi256_si128(halves)), _mm256_cvtph_ps(high)]
+        })
     }
 
     #[inline(always)]
@@ -331,7 +379,7 @@ impl Panels for Avx2 {
         let (mut codes, mut activations) = (codes, activations);
         let mut total = avx2!([[_mm256_setzero_si256(); 2]; C]);
         if BITS == 8 {
-            repeat!(2 * STEPS => {
+            repeat!(C, 2 * STEPS => {
                 let (code, step) = avx2!((*codes, activations));
                 for c in 0..C {
                     let a = avx2!(_mm256_set1_epi32(*step.add(c) as i32));
@@ -345,7 +393,7 @@ impl Panels for Avx2 {
         let run = STEPS.min(8 >> (BITS - 4));
         for start in (0..STEPS).step_by(run) {
             let mut short = avx2!([[_mm256_setzero_si256(); 2]; C]);
-            repeat!(run => {
+            repeat!(C, run => {
                 let (code, step) = avx2!((*codes, activations));
                 for c in 0..C {
                     let a = avx2!(_mm256_set1_epi32(*step.add(c) as i32));

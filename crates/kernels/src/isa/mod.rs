@@ -10,6 +10,10 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod scalar;
 
 use crate::product::SliceFn;
@@ -24,6 +28,10 @@ const ISAS: &[fn() -> Option<&'static KernelSet>] = &[
     KernelSet::detect::<scalar::Scalar>,
     #[cfg(target_arch = "x86_64")]
     KernelSet::detect::<avx2::Avx2>,
+    #[cfg(target_arch = "x86_64")]
+    KernelSet::detect::<avx512::Avx512>,
+    #[cfg(target_arch = "aarch64")]
+    KernelSet::detect::<neon::Neon>,
 ];
 
 /// The kernel sets that run on this CPU, the plain one first and the best last. All give the same bits.
@@ -112,6 +120,30 @@ pub(crate) trait Panels: Isa {
     /// # Safety
     /// All those bytes are readable.
     unsafe fn rows4(self, rows: *const u8, stride: usize) -> Self::V;
+
+    /// Eight bytes from each of sixteen rows that begin `stride` bytes apart: the first four, then the others.
+    ///
+    /// # Safety
+    /// All those bytes are readable.
+    #[inline(always)]
+    unsafe fn rows8(self, rows: *const u8, stride: usize) -> [Self::V; 2] {
+        // SAFETY: the caller's.
+        unsafe { [self.rows4(rows, stride), self.rows4(rows.add(4), stride)] }
+    }
+
+    /// Bits `4i..4i + 4` of every lane as bit 4 of the bytes of vector `i`.
+    #[inline(always)]
+    fn spread(self, x: Self::V) -> [Self::V; 8] {
+        let (four, bit) = (self.lanes(15), self.bytes(16));
+        // Bit j of a number below 16, times this, is bit 4 of byte j, and the copies do not meet.
+        let copies = self.lanes(1 << 4 | 1 << 11 | 1 << 18 | 1 << 25);
+        let (mut out, mut rest) = ([x; 8], x);
+        for i in 0..8 {
+            out[i] = self.and(self.mul32(self.and(rest, four), copies), bit);
+            rest = self.shr::<4>(rest);
+        }
+        out
+    }
 
     /// The same byte everywhere.
     fn bytes(self, x: u8) -> Self::V;

@@ -9,6 +9,7 @@ use super::{ACTIVATION_GROUP, Slice};
 use crate::dot::{Block, Dot};
 use crate::isa::{self, Kernel, LANES, Panels};
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Elements of a row that are unpacked at a time: the largest block.
@@ -76,9 +77,8 @@ impl<P: Panels, D: Dot> Kernel<P> for Product<'_, D> {
         let slice = self.slice;
         assert!(slice.weights.dtype == D::DTYPE && slice.rows.end <= slice.weights.rows);
         let n = slice.x.count();
-        let panels = if n == 1 { 1 } else { PANELS };
-        for row in slice.rows.clone().step_by(panels * LANES) {
-            let rows = row..slice.rows.end.min(row + panels * LANES);
+        for row in slice.rows.clone().step_by(SLICE_ROWS) {
+            let rows = row..slice.rows.end.min(row + SLICE_ROWS);
             for column in (0..n).step_by(SLAB) {
                 let work = Work::<P, D> {
                     isa,
@@ -107,6 +107,8 @@ struct Work<'a, P, D> {
 }
 
 impl<P: Panels, D: Dot> Work<'_, P, D> {
+    /// Elements of a block.
+    const ELEMENTS: usize = D::DTYPE.block_elements();
     /// Vectors of codes, and steps of activations, for four elements.
     const STEPS: usize = if D::BITS == 8 { P::SIGNED_STEPS } else { 1 };
     /// What the codes of a panel are too large by.
@@ -122,8 +124,10 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
                 (&raw mut (*scratch).acc).cast::<P::F>().add(first).write_bytes(0, columns);
                 (&raw mut (*scratch).accm).cast::<P::F>().add(first).write_bytes(0, columns);
             }
-            for start in (0..self.slice.x.columns).step_by(CHUNK) {
-                let elements = start..self.slice.x.columns.min(start + CHUNK);
+            // The activations of one column fit in whole where those of a slab fit by the chunk.
+            let chunk = if self.width == 1 { CHUNK * SLAB } else { CHUNK };
+            for start in (0..self.slice.x.columns).step_by(chunk) {
+                let elements = start..self.slice.x.columns.min(start + chunk);
                 for side in self.sides() {
                     match self.width {
                         1 => self.prepare(&side, elements.clone(), 1),
@@ -132,11 +136,13 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
                     }
                 }
                 for (panel, row) in self.rows.clone().step_by(LANES).enumerate() {
-                    self.unpack(self.panel_start(row), elements.clone());
-                    let mut ahead = self.ahead(row, elements.clone());
-                    for side in self.sides() {
-                        self.tiles(panel, &side, elements.len(), ahead);
-                        ahead = std::ptr::null();
+                    if self.width == 1 {
+                        self.column(panel, row, elements.clone());
+                    } else {
+                        self.unpack(self.panel_start(row), elements.clone());
+                        for side in self.sides() {
+                            self.tiles(panel, &side, elements.len());
+                        }
                     }
                 }
             }
@@ -266,24 +272,70 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
     /// Unpacks a chunk of the sixteen rows from `row`.
     #[inline(always)]
     unsafe fn unpack(&self, row: usize, elements: Range<usize>) {
-        let (weights, scratch) = (&self.slice.weights, self.slice.scratch);
-        let (block_elements, block_bytes) = (D::DTYPE.block_elements(), D::DTYPE.block_bytes());
-        for at in (0..elements.len()).step_by(block_elements) {
-            let block = (elements.start + at) / block_elements * block_bytes;
+        let scratch = self.slice.scratch;
+        for at in elements.clone().step_by(Self::ELEMENTS) {
+            let done = at - elements.start;
             // SAFETY: sixteen rows from `row` are in the matrix; scratch has room for a chunk.
             unsafe {
                 let out = Block::<P> {
-                    codes: (&raw mut (*scratch).codes).cast::<P::V>().add(at / 4 * Self::STEPS),
-                    scale: (&raw mut (*scratch).scale).cast::<P::F>().add(at / D::GROUP),
-                    min: (&raw mut (*scratch).min).cast::<P::F>().add(at / D::GROUP),
+                    codes: (&raw mut (*scratch).codes).cast::<P::V>().add(done / 4 * Self::STEPS),
+                    scale: (&raw mut (*scratch).scale).cast::<P::F>().add(done / D::GROUP),
+                    min: (&raw mut (*scratch).min).cast::<P::F>().add(done / D::GROUP),
                 };
-                D::unpack(
-                    self.isa,
-                    weights.bytes.as_ptr().add(row * self.row_bytes() + block),
-                    self.row_bytes(),
-                    out,
-                );
+                D::unpack(self.isa, self.block(row, at), self.row_bytes(), out);
+                self.ahead(row + self.rows.len(), at);
             }
+        }
+    }
+
+    /// The block of `row` that begins with element `at`. It may be outside of the weights.
+    #[inline(always)]
+    fn block(&self, row: usize, at: usize) -> *const u8 {
+        let offset = row * self.row_bytes() + at / Self::ELEMENTS * D::DTYPE.block_bytes();
+        self.slice.weights.bytes.as_ptr().wrapping_add(offset)
+    }
+
+    /// Multiplies a chunk of the rows from `row` by the only column, block by block, without a way through scratch.
+    #[inline(always)]
+    unsafe fn column(&self, panel: usize, row: usize, elements: Range<usize>) {
+        let (isa, scratch) = (self.isa, self.slice.scratch);
+        let side = Side { index: 0, first: 0, skip: 0, acc: 0 };
+        // SAFETY: sixteen rows from the panel's first are in the matrix; the arrays have room for any block, which is
+        // unpacked before it is read; scratch has room for the column.
+        unsafe {
+            let acc_at = (&raw mut (*scratch).acc).cast::<P::F>().add(panel * SLAB);
+            let accm_at = (&raw mut (*scratch).accm).cast::<P::F>().add(panel * SLAB);
+            let (mut acc, mut accm) = (acc_at.read(), accm_at.read());
+            let (scale, correction, sum) = self.groups(&side, 0);
+            for at in elements.clone().step_by(Self::ELEMENTS) {
+                let mut codes = [const { MaybeUninit::<P::V>::uninit() }; CHUNK / 2];
+                let mut row_scale = [const { MaybeUninit::<P::F>::uninit() }; GROUPS];
+                let mut row_min = [const { MaybeUninit::<P::F>::uninit() }; GROUPS];
+                let out = Block::<P> {
+                    codes: codes.as_mut_ptr().cast(),
+                    scale: row_scale.as_mut_ptr().cast(),
+                    min: row_min.as_mut_ptr().cast(),
+                };
+                D::unpack(isa, self.block(self.panel_start(row), at), self.row_bytes(), out);
+                for g in 0..Self::ELEMENTS / D::GROUP {
+                    let done = at - elements.start + g * D::GROUP;
+                    let activations = self.activations(&side).add(done / 4 * Self::STEPS);
+                    let codes = codes.as_ptr().add(g * D::GROUP / 4 * Self::STEPS).cast();
+                    let at = done / D::GROUP;
+                    let mut isum = self.dot::<1>(codes, activations)[0];
+                    if Self::OFFSET != 0 {
+                        isum = isa.sub32(isum, isa.lanes(*correction.add(at)));
+                    }
+                    let both = isa.mul(row_scale[g].assume_init(), isa.splat(*scale.add(at)));
+                    acc = isa.fma(both, isa.float(isum), acc);
+                    if D::MIN {
+                        accm = isa.fma(row_min[g].assume_init(), isa.splat(*sum.add(at)), accm);
+                    }
+                }
+                self.ahead(row + LANES, at);
+            }
+            acc_at.write(acc);
+            accm_at.write(accm);
         }
     }
 
@@ -293,27 +345,42 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
         self.slice.weights.columns / D::DTYPE.block_elements() * D::DTYPE.block_bytes()
     }
 
-    /// What to ask memory for while a chunk is multiplied: as much of the rows that come after these, in the order in which
-    /// they lie there. The address may be outside of the weights.
+    /// Asks memory for as much of the sixteen rows from `row` as one block of them has, in the order in which they lie
+    /// there; they may be outside of the weights.
     #[inline(always)]
-    fn ahead(&self, row: usize, elements: Range<usize>) -> *const u8 {
-        let next = (row + self.rows.len().max(LANES)) * self.row_bytes();
-        let chunk = elements.start / D::DTYPE.block_elements() * D::DTYPE.block_bytes() * LANES;
-        self.slice.weights.bytes.as_ptr().wrapping_add(next + chunk)
+    fn ahead(&self, row: usize, at: usize) {
+        let bytes = LANES * D::DTYPE.block_bytes();
+        let first = self.block(row, 0).wrapping_add(at / Self::ELEMENTS * bytes);
+        for line in (0..bytes).step_by(LINE) {
+            self.isa.prefetch(first.wrapping_add(line));
+        }
     }
 
-    /// Multiplies the unpacked chunk by the columns of `side`; asks for the bytes `ahead` meanwhile, if there are any.
+    /// Sums of a group for `C` columns.
     #[inline(always)]
-    unsafe fn tiles(&self, panel: usize, side: &Side, elements: usize, ahead: *const u8) {
+    unsafe fn dot<const C: usize>(&self, codes: *const P::V, activations: *const u32) -> [P::V; C] {
+        let (isa, width) = (self.isa, self.width);
+        // SAFETY: the caller's: a group of codes and activations.
+        unsafe {
+            match (D::BITS, D::GROUP) {
+                (4, 16) => isa.dot::<4, 4, C>(codes, activations, width),
+                (4, 32) => isa.dot::<4, 8, C>(codes, activations, width),
+                (5, 32) => isa.dot::<5, 8, C>(codes, activations, width),
+                (6, 16) => isa.dot::<6, 4, C>(codes, activations, width),
+                (8, 32) => isa.dot::<8, 8, C>(codes, activations, width),
+                _ => unreachable!("no product for codes of {} bits in groups of {}", D::BITS, D::GROUP),
+            }
+        }
+    }
+
+    /// Multiplies the unpacked chunk by the columns of `side`.
+    #[inline(always)]
+    unsafe fn tiles(&self, panel: usize, side: &Side, elements: usize) {
         let end = self.width.min(side.skip + self.columns.len() - side.acc);
         let mut c = side.skip;
         while c < end {
             let left = end - c;
-            let tile = Tile {
-                acc: panel * SLAB + side.acc + c - side.skip,
-                groups: elements / D::GROUP,
-                ahead: if c == side.skip { ahead } else { std::ptr::null() },
-            };
+            let tile = Tile { acc: panel * SLAB + side.acc + c - side.skip, groups: elements / D::GROUP };
             // SAFETY: the columns lie within the side.
             c += unsafe {
                 match left {
@@ -339,23 +406,10 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
             let row_min = (&raw const (*scratch).min).cast::<P::F>();
             let activations = self.activations(side).add(c);
             let (scale, correction, sum) = self.groups(side, c);
-            let bytes = LANES * D::DTYPE.block_bytes() * D::GROUP / D::DTYPE.block_elements();
             for g in 0..tile.groups {
-                if !tile.ahead.is_null() {
-                    for line in (0..bytes).step_by(LINE) {
-                        isa.prefetch(tile.ahead.wrapping_add(g * bytes + line));
-                    }
-                }
                 let step = g * D::GROUP / 4 * Self::STEPS;
                 let (codes, activations) = (codes.add(step), activations.add(step * width));
-                let isum: [P::V; C] = match (D::BITS, D::GROUP) {
-                    (4, 16) => isa.dot::<4, 4, C>(codes, activations, width),
-                    (4, 32) => isa.dot::<4, 8, C>(codes, activations, width),
-                    (5, 32) => isa.dot::<5, 8, C>(codes, activations, width),
-                    (6, 16) => isa.dot::<6, 4, C>(codes, activations, width),
-                    (8, 32) => isa.dot::<8, 8, C>(codes, activations, width),
-                    _ => unreachable!("no product for codes of {} bits in groups of {}", D::BITS, D::GROUP),
-                };
+                let isum = self.dot::<C>(codes, activations);
                 for c in 0..C {
                     let at = g * width + c;
                     let mut isum = isum[c];
@@ -412,6 +466,4 @@ struct Tile {
     acc: usize,
     /// Groups of the chunk.
     groups: usize,
-    /// What to ask memory for meanwhile, if anything.
-    ahead: *const u8,
 }

@@ -1,0 +1,276 @@
+//! AVX-512 with VNNI: sixteen lanes are one register.
+//!
+//! Not for CPUs that lack VNNI; they take AVX2. `vpdpbusd` multiplies unsigned bytes by signed ones and adds four
+//! neighbours to a 32-bit lane, so every format keeps one vector for four elements: signed codes get 128 added, which the
+//! product takes out again with the sums of the activations.
+
+use super::{Isa, Kernel, LANES, Panels};
+use crate::dot;
+use crate::product::SliceFn;
+use std::arch::x86_64::*;
+use tensor::DType;
+
+/// Proof that this CPU has AVX-512 F, BW, DQ, VL and VNNI.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(());
+
+/// Calls intrinsics on behalf of an `Avx512`.
+macro_rules! avx512 {
+    ($e:expr) => {
+        // SAFETY: a value of `Avx512` exists, so the CPU has the instructions; pointers come from references, or
+        // the caller of the surrounding unsafe function vouches for them.
+        unsafe { $e }
+    };
+}
+
+impl Isa for Avx512 {
+    const NAME: &'static str = "avx512";
+    const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Avx512>();
+    type F = __m512;
+
+    fn detect() -> Option<Avx512> {
+        let has = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
+        has.then_some(Avx512(()))
+    }
+
+    fn run<K: Kernel<Avx512>>(self, kernel: K) {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+        fn with_features<K: Kernel<Avx512>>(isa: Avx512, kernel: K) {
+            kernel.run(isa)
+        }
+        avx512!(with_features(self, kernel))
+    }
+
+    #[inline(always)]
+    fn prefetch(self, address: *const u8) {
+        avx512!(_mm_prefetch::<_MM_HINT_T1>(address.cast()))
+    }
+
+    #[inline(always)]
+    fn load(self, x: &[f32; LANES]) -> Self::F {
+        avx512!(_mm512_loadu_ps(x.as_ptr()))
+    }
+
+    #[inline(always)]
+    fn load_f16(self, x: &[u8; 2 * LANES]) -> Self::F {
+        avx512!(_mm512_cvtph_ps(_mm256_loadu_si256(x.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn store(self, x: Self::F, out: &mut [f32; LANES]) {
+        avx512!(_mm512_storeu_ps(out.as_mut_ptr(), x))
+    }
+
+    #[inline(always)]
+    fn store_f16(self, x: Self::F, out: &mut [u8; 2 * LANES]) {
+        avx512!({
+            let halves = _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x);
+            _mm256_storeu_si256(out.as_mut_ptr().cast(), halves)
+        });
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Self::F {
+        avx512!(_mm512_set1_ps(x))
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        avx512!(_mm512_mul_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        avx512!(_mm512_fmadd_ps(a, b, c))
+    }
+
+    #[inline(always)]
+    fn sum(self, x: Self::F) -> f32 {
+        avx512!({
+            let x8 = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x));
+            let x4 = _mm_add_ps(_mm256_castps256_ps128(x8), _mm256_extractf128_ps::<1>(x8));
+            let x2 = _mm_add_ps(x4, _mm_movehl_ps(x4, x4));
+            _mm_cvtss_f32(_mm_add_ss(x2, _mm_movehdup_ps(x2)))
+        })
+    }
+}
+
+/// Sixteen bytes from each of the rows 0, 4, 8 and 12 from `at`.
+///
+/// # Safety
+/// They are readable.
+#[inline(always)]
+unsafe fn quarters(_: Avx512, at: *const u8, stride: usize) -> __m512i {
+    avx512!({
+        let row = at.cast::<__m128i>();
+        let x = _mm512_castsi128_si512(_mm_loadu_si128(row));
+        let x = _mm512_inserti32x4::<1>(x, _mm_loadu_si128(row.byte_add(4 * stride)));
+        let x = _mm512_inserti32x4::<2>(x, _mm_loadu_si128(row.byte_add(8 * stride)));
+        _mm512_inserti32x4::<3>(x, _mm_loadu_si128(row.byte_add(12 * stride)))
+    })
+}
+
+/// Four bytes from each of four rows from `at`.
+///
+/// # Safety
+/// They are readable.
+#[inline(always)]
+unsafe fn four(_: Avx512, at: *const u8, stride: usize) -> __m128i {
+    avx512!({
+        let row = at.cast::<i32>();
+        _mm_setr_epi32(
+            row.read_unaligned(),
+            row.byte_add(stride).read_unaligned(),
+            row.byte_add(2 * stride).read_unaligned(),
+            row.byte_add(3 * stride).read_unaligned(),
+        )
+    })
+}
+
+impl Panels for Avx512 {
+    type V = __m512i;
+    const SIGNED_STEPS: usize = 1;
+    const SIGNED_OFFSET: i32 = 128;
+    const COLUMNS: usize = 8;
+
+    #[inline(always)]
+    unsafe fn rows16(self, rows: *const u8, stride: usize) -> [Self::V; 4] {
+        avx512!({
+            let (x0, x1) = (quarters(self, rows, stride), quarters(self, rows.add(stride), stride));
+            let (x2, x3) =
+                (quarters(self, rows.add(2 * stride), stride), quarters(self, rows.add(3 * stride), stride));
+            let (a, b) = (_mm512_unpacklo_epi32(x0, x1), _mm512_unpackhi_epi32(x0, x1));
+            let (c, d) = (_mm512_unpacklo_epi32(x2, x3), _mm512_unpackhi_epi32(x2, x3));
+            [
+                _mm512_unpacklo_epi64(a, c),
+                _mm512_unpackhi_epi64(a, c),
+                _mm512_unpacklo_epi64(b, d),
+                _mm512_unpackhi_epi64(b, d),
+            ]
+        })
+    }
+
+    #[inline(always)]
+    unsafe fn rows4(self, rows: *const u8, stride: usize) -> Self::V {
+        avx512!({
+            let x = _mm512_castsi128_si512(four(self, rows, stride));
+            let x = _mm512_inserti32x4::<1>(x, four(self, rows.add(4 * stride), stride));
+            let x = _mm512_inserti32x4::<2>(x, four(self, rows.add(8 * stride), stride));
+            _mm512_inserti32x4::<3>(x, four(self, rows.add(12 * stride), stride))
+        })
+    }
+
+    #[inline(always)]
+    fn bytes(self, x: u8) -> Self::V {
+        avx512!(_mm512_set1_epi8(x as i8))
+    }
+
+    #[inline(always)]
+    fn and(self, a: Self::V, b: Self::V) -> Self::V {
+        avx512!(_mm512_and_si512(a, b))
+    }
+
+    #[inline(always)]
+    fn or(self, a: Self::V, b: Self::V) -> Self::V {
+        avx512!(_mm512_or_si512(a, b))
+    }
+
+    #[inline(always)]
+    fn shr<const N: i32>(self, x: Self::V) -> Self::V {
+        avx512!(_mm512_srl_epi32(x, _mm_cvtsi32_si128(N)))
+    }
+
+    #[inline(always)]
+    fn shl<const N: i32>(self, x: Self::V) -> Self::V {
+        avx512!(_mm512_sll_epi32(x, _mm_cvtsi32_si128(N)))
+    }
+
+    #[inline(always)]
+    fn sar<const N: i32>(self, x: Self::V) -> Self::V {
+        avx512!(_mm512_sra_epi32(x, _mm_cvtsi32_si128(N)))
+    }
+
+    #[inline(always)]
+    fn add32(self, a: Self::V, b: Self::V) -> Self::V {
+        avx512!(_mm512_add_epi32(a, b))
+    }
+
+    #[inline(always)]
+    fn sub32(self, a: Self::V, b: Self::V) -> Self::V {
+        avx512!(_mm512_sub_epi32(a, b))
+    }
+
+    #[inline(always)]
+    fn mul32(self, a: Self::V, b: Self::V) -> Self::V {
+        avx512!(_mm512_mullo_epi32(a, b))
+    }
+
+    #[inline(always)]
+    fn lookup(self, table: &[i8; 16], x: Self::V) -> Self::V {
+        avx512!({
+            let table = _mm512_broadcast_i32x4(_mm_loadu_si128(table.as_ptr().cast()));
+            _mm512_shuffle_epi8(table, x)
+        })
+    }
+
+    #[inline(always)]
+    fn lanes(self, x: i32) -> Self::V {
+        avx512!(_mm512_set1_epi32(x))
+    }
+
+    #[inline(always)]
+    fn float(self, x: Self::V) -> Self::F {
+        avx512!(_mm512_cvtepi32_ps(x))
+    }
+
+    #[inline(always)]
+    fn bits(self, x: Self::V) -> Self::F {
+        avx512!(_mm512_castsi512_ps(x))
+    }
+
+    #[inline(always)]
+    fn half_low(self, x: Self::V) -> Self::F {
+        avx512!(_mm512_cvtph_ps(_mm512_cvtepi32_epi16(x)))
+    }
+
+    #[inline(always)]
+    fn half_high(self, x: Self::V) -> Self::F {
+        self.half_low(self.shr::<16>(x))
+    }
+
+    #[inline(always)]
+    fn signed(self, codes: Self::V) -> [Self::V; 2] {
+        avx512!([_mm512_xor_si512(codes, _mm512_set1_epi8(-128)); 2])
+    }
+
+    #[inline(always)]
+    fn widen(activations: u32) -> [u32; 2] {
+        [activations; 2]
+    }
+
+    #[inline(always)]
+    unsafe fn dot<const BITS: u32, const STEPS: usize, const C: usize>(
+        self,
+        codes: *const Self::V,
+        activations: *const u32,
+        width: usize,
+    ) -> [Self::V; C] {
+        avx512!({
+            let mut total = [_mm512_setzero_si512(); C];
+            for step in 0..STEPS {
+                let codes = *codes.add(step);
+                for c in 0..C {
+                    let a = _mm512_set1_epi32(*activations.add(step * width + c) as i32);
+                    total[c] = _mm512_dpbusd_epi32(total[c], codes, a);
+                }
+            }
+            total
+        })
+    }
+}

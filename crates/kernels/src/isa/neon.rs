@@ -1,0 +1,274 @@
+//! NEON: sixteen lanes are four registers.
+//!
+//! Not the dot-product extension: its intrinsics are not stable everywhere, and the plain widening multiplications of
+//! every 64-bit Arm give the same sums. All codes fit in signed bytes.
+
+use super::{Isa, Kernel, LANES, Panels};
+use crate::dot;
+use crate::product::SliceFn;
+use std::arch::aarch64::*;
+use std::arch::asm;
+use tensor::DType;
+
+/// Proof that this CPU has NEON, which every 64-bit Arm has.
+#[derive(Clone, Copy)]
+pub(crate) struct Neon(());
+
+/// Calls intrinsics on behalf of a `Neon`.
+macro_rules! neon {
+    ($e:expr) => {
+        // SAFETY: a value of `Neon` exists, so the CPU has the instructions; pointers come from references, or the
+        // caller of the surrounding unsafe function vouches for them.
+        unsafe { $e }
+    };
+}
+
+/// `[f(0), f(1), f(2), f(3)]`, for the four registers that make up sixteen lanes.
+macro_rules! all {
+    ($q:ident => $e:expr) => {
+        neon!([all!(0, $q, $e), all!(1, $q, $e), all!(2, $q, $e), all!(3, $q, $e)])
+    };
+    ($n:literal, $q:ident, $e:expr) => {{
+        const $q: usize = $n;
+        $e
+    }};
+}
+
+impl Isa for Neon {
+    const NAME: &'static str = "neon";
+    const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Neon>();
+    type F = [float32x4_t; 4];
+
+    fn detect() -> Option<Neon> {
+        std::arch::is_aarch64_feature_detected!("neon").then_some(Neon(()))
+    }
+
+    fn run<K: Kernel<Neon>>(self, kernel: K) {
+        kernel.run(self)
+    }
+
+    #[inline(always)]
+    fn prefetch(self, address: *const u8) {
+        // SAFETY: a prefetch of any address is harmless.
+        unsafe { asm!("prfm pldl2keep, [{}]", in(reg) address, options(nostack, preserves_flags, readonly)) }
+    }
+
+    #[inline(always)]
+    fn load(self, x: &[f32; LANES]) -> Self::F {
+        all!(Q => vld1q_f32(x.as_ptr().add(4 * Q)))
+    }
+
+    #[inline(always)]
+    fn load_f16(self, x: &[u8; 2 * LANES]) -> Self::F {
+        all!(Q => halves(self, vreinterpret_u16_u8(vld1_u8(x.as_ptr().add(8 * Q)))))
+    }
+
+    #[inline(always)]
+    fn store(self, x: Self::F, out: &mut [f32; LANES]) {
+        all!(Q => vst1q_f32(out.as_mut_ptr().add(4 * Q), x[Q]));
+    }
+
+    #[inline(always)]
+    fn store_f16(self, x: Self::F, out: &mut [u8; 2 * LANES]) {
+        all!(Q => {
+            let halves: uint16x4_t;
+            asm!("fcvtn {0:v}.4h, {1:v}.4s", out(vreg) halves, in(vreg) x[Q], options(pure, nomem, nostack));
+            vst1_u8(out.as_mut_ptr().add(8 * Q), vreinterpret_u8_u16(halves))
+        });
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Self::F {
+        neon!([vdupq_n_f32(x); 4])
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        all!(Q => vmulq_f32(a[Q], b[Q]))
+    }
+
+    #[inline(always)]
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        all!(Q => vfmaq_f32(c[Q], a[Q], b[Q]))
+    }
+
+    #[inline(always)]
+    fn sum(self, x: Self::F) -> f32 {
+        neon!({
+            let x4 = vaddq_f32(vaddq_f32(x[0], x[2]), vaddq_f32(x[1], x[3]));
+            let x2 = vadd_f32(vget_low_f32(x4), vget_high_f32(x4));
+            vget_lane_f32::<0>(x2) + vget_lane_f32::<1>(x2)
+        })
+    }
+}
+
+/// Four f16 to f32; an instruction of every 64-bit Arm whose intrinsic wants types that are not stable everywhere.
+#[inline(always)]
+fn halves(_: Neon, x: uint16x4_t) -> float32x4_t {
+    let out: float32x4_t;
+    // SAFETY: computes on registers only.
+    unsafe { asm!("fcvtl {0:v}.4s, {1:v}.4h", out(vreg) out, in(vreg) x, options(pure, nomem, nostack)) };
+    out
+}
+
+impl Panels for Neon {
+    type V = [uint32x4_t; 4];
+    const SIGNED_STEPS: usize = 1;
+    const SIGNED_OFFSET: i32 = 0;
+    const COLUMNS: usize = 4;
+
+    #[inline(always)]
+    unsafe fn rows16(self, rows: *const u8, stride: usize) -> [Self::V; 4] {
+        let x = all!(Q => {
+            let row = rows.add(4 * Q * stride);
+            let (x0, x1) = (vld1q_u8(row), vld1q_u8(row.add(stride)));
+            let (x2, x3) = (vld1q_u8(row.add(2 * stride)), vld1q_u8(row.add(3 * stride)));
+            let (x0, x1) = (vreinterpretq_u32_u8(x0), vreinterpretq_u32_u8(x1));
+            let (x2, x3) = (vreinterpretq_u32_u8(x2), vreinterpretq_u32_u8(x3));
+            let (a, b) = (vreinterpretq_u64_u32(vzip1q_u32(x0, x1)), vreinterpretq_u64_u32(vzip2q_u32(x0, x1)));
+            let (c, d) = (vreinterpretq_u64_u32(vzip1q_u32(x2, x3)), vreinterpretq_u64_u32(vzip2q_u32(x2, x3)));
+            [
+                vreinterpretq_u32_u64(vzip1q_u64(a, c)),
+                vreinterpretq_u32_u64(vzip2q_u64(a, c)),
+                vreinterpretq_u32_u64(vzip1q_u64(b, d)),
+                vreinterpretq_u32_u64(vzip2q_u64(b, d)),
+            ]
+        });
+        [
+            [x[0][0], x[1][0], x[2][0], x[3][0]],
+            [x[0][1], x[1][1], x[2][1], x[3][1]],
+            [x[0][2], x[1][2], x[2][2], x[3][2]],
+            [x[0][3], x[1][3], x[2][3], x[3][3]],
+        ]
+    }
+
+    #[inline(always)]
+    unsafe fn rows4(self, rows: *const u8, stride: usize) -> Self::V {
+        all!(Q => {
+            let row = rows.add(4 * Q * stride).cast::<u32>();
+            let x = [
+                row.read_unaligned(),
+                row.byte_add(stride).read_unaligned(),
+                row.byte_add(2 * stride).read_unaligned(),
+                row.byte_add(3 * stride).read_unaligned(),
+            ];
+            vld1q_u32(x.as_ptr())
+        })
+    }
+
+    #[inline(always)]
+    fn bytes(self, x: u8) -> Self::V {
+        neon!([vreinterpretq_u32_u8(vdupq_n_u8(x)); 4])
+    }
+
+    #[inline(always)]
+    fn and(self, a: Self::V, b: Self::V) -> Self::V {
+        all!(Q => vandq_u32(a[Q], b[Q]))
+    }
+
+    #[inline(always)]
+    fn or(self, a: Self::V, b: Self::V) -> Self::V {
+        all!(Q => vorrq_u32(a[Q], b[Q]))
+    }
+
+    #[inline(always)]
+    fn shr<const N: i32>(self, x: Self::V) -> Self::V {
+        all!(Q => vshlq_u32(x[Q], vdupq_n_s32(-N)))
+    }
+
+    #[inline(always)]
+    fn shl<const N: i32>(self, x: Self::V) -> Self::V {
+        all!(Q => vshlq_u32(x[Q], vdupq_n_s32(N)))
+    }
+
+    #[inline(always)]
+    fn sar<const N: i32>(self, x: Self::V) -> Self::V {
+        all!(Q => vreinterpretq_u32_s32(vshlq_s32(vreinterpretq_s32_u32(x[Q]), vdupq_n_s32(-N))))
+    }
+
+    #[inline(always)]
+    fn add32(self, a: Self::V, b: Self::V) -> Self::V {
+        all!(Q => vaddq_u32(a[Q], b[Q]))
+    }
+
+    #[inline(always)]
+    fn sub32(self, a: Self::V, b: Self::V) -> Self::V {
+        all!(Q => vsubq_u32(a[Q], b[Q]))
+    }
+
+    #[inline(always)]
+    fn mul32(self, a: Self::V, b: Self::V) -> Self::V {
+        all!(Q => vmulq_u32(a[Q], b[Q]))
+    }
+
+    #[inline(always)]
+    fn lookup(self, table: &[i8; 16], x: Self::V) -> Self::V {
+        all!(Q => {
+            let table = vreinterpretq_u8_s8(vld1q_s8(table.as_ptr()));
+            vreinterpretq_u32_u8(vqtbl1q_u8(table, vreinterpretq_u8_u32(x[Q])))
+        })
+    }
+
+    #[inline(always)]
+    fn lanes(self, x: i32) -> Self::V {
+        neon!([vdupq_n_u32(x as u32); 4])
+    }
+
+    #[inline(always)]
+    fn float(self, x: Self::V) -> Self::F {
+        all!(Q => vcvtq_f32_s32(vreinterpretq_s32_u32(x[Q])))
+    }
+
+    #[inline(always)]
+    fn bits(self, x: Self::V) -> Self::F {
+        all!(Q => vreinterpretq_f32_u32(x[Q]))
+    }
+
+    #[inline(always)]
+    fn half_low(self, x: Self::V) -> Self::F {
+        all!(Q => halves(self, vmovn_u32(x[Q])))
+    }
+
+    #[inline(always)]
+    fn half_high(self, x: Self::V) -> Self::F {
+        self.half_low(self.shr::<16>(x))
+    }
+
+    #[inline(always)]
+    fn signed(self, codes: Self::V) -> [Self::V; 2] {
+        [codes; 2]
+    }
+
+    #[inline(always)]
+    fn widen(activations: u32) -> [u32; 2] {
+        [activations; 2]
+    }
+
+    #[inline(always)]
+    unsafe fn dot<const BITS: u32, const STEPS: usize, const C: usize>(
+        self,
+        codes: *const Self::V,
+        activations: *const u32,
+        width: usize,
+    ) -> [Self::V; C] {
+        let mut total = neon!([[vdupq_n_s32(0); 4]; C]);
+        for step in 0..STEPS {
+            let codes = neon!(*codes.add(step));
+            for c in 0..C {
+                total[c] = all!(Q => {
+                    let a = vreinterpretq_s8_u32(vdupq_n_u32(*activations.add(step * width + c)));
+                    let codes = vreinterpretq_s8_u32(codes[Q]);
+                    // Two neighbours each in 32 bits: -128 times -127 twice does not fit in 16.
+                    let low = vmull_s8(vget_low_s8(codes), vget_low_s8(a));
+                    let high = vmull_high_s8(codes, a);
+                    vaddq_s32(total[c][Q], vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)))
+                });
+            }
+        }
+        let mut out = neon!([[vdupq_n_u32(0); 4]; C]);
+        for c in 0..C {
+            out[c] = all!(Q => vreinterpretq_u32_s32(total[c][Q]));
+        }
+        out
+    }
+}
