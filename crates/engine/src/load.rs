@@ -1,13 +1,14 @@
 //! From a path to a model that can answer: open, plan, reserve, load.
 
+use crate::vocabulary::{Beside, Vocabulary};
 use crate::{Engine, Error, Model, vocabulary};
 use ::memory::{KvCache, KvFormat, Residency, WeightStore};
 use formats::{Folder, Limits, ModelFile};
-use host::{FlashFile, Part, Pool, Reservation};
+use host::{FlashFile, Part, Pool, ReadAt, Reservation};
 use kernels::Cpu;
 use models::Decoder;
 use planner::{Fixed, Line, Placement, Refusal, Request};
-use processors::text::{Counts, Kind, Tokenizer};
+use processors::text::Tokenizer;
 use runtime::{Executor, Parts, Sequence};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,8 +43,7 @@ pub struct Opened {
     /// Its computation.
     pub decoder: Decoder,
     pub(crate) files: Vec<Arc<FlashFile>>,
-    kind: Kind,
-    counts: Counts,
+    vocabulary: Vocabulary,
 }
 
 impl Opened {
@@ -51,20 +51,32 @@ impl Opened {
         let file = formats::open(path, Limits::default())?;
         let files = file.files.iter().map(|part| Ok(Arc::new(FlashFile::open(&part.path)?)));
         let files = files.collect::<Result<Vec<_>, host::Error>>()?;
-        Opened::from_file(path, file, files)
+        let folder = files_folder(&file).map(Path::to_path_buf);
+        let beside = |name: &str| {
+            let file = FlashFile::open(folder.as_ref()?.join(name)).ok()?;
+            Some(Box::new(file) as Box<dyn ReadAt>)
+        };
+        Opened::from_file(path, file, files, &beside)
     }
 
     pub(crate) fn from_folder(folder: &dyn Folder, name: &str) -> Result<Opened, Error> {
-        Opened::from_file(Path::new(name), formats::read(folder, name, Limits::default())?, Vec::new())
+        let file = formats::read(folder, name, Limits::default())?;
+        Opened::from_file(Path::new(name), file, Vec::new(), &|name| folder.open(name).ok())
     }
 
-    fn from_file(path: &Path, file: ModelFile, files: Vec<Arc<FlashFile>>) -> Result<Opened, Error> {
+    fn from_file(
+        path: &Path,
+        file: ModelFile,
+        files: Vec<Arc<FlashFile>>,
+        beside: &Beside<'_>,
+    ) -> Result<Opened, Error> {
         let decoder = models::build(&file)?;
-        let (kind, counts) = vocabulary::measure(&file)?;
-        if counts.tokens > decoder.vocabulary as usize {
-            return Err(Error::VocabularySize { tokens: counts.tokens, rows: decoder.vocabulary });
+        let vocabulary = Vocabulary::find(&file, beside)?;
+        let tokens = vocabulary.counts().tokens;
+        if tokens > decoder.vocabulary as usize {
+            return Err(Error::VocabularySize { tokens, rows: decoder.vocabulary });
         }
-        Ok(Opened { path: path.to_path_buf(), file, decoder, files, kind, counts })
+        Ok(Opened { path: path.to_path_buf(), file, decoder, files, vocabulary })
     }
 
     /// Whether its files are on this machine; if not it can be planned, not loaded.
@@ -74,7 +86,7 @@ impl Opened {
 
     /// Bytes that the tokenizer will take.
     pub fn tokenizer_bytes(&self) -> u64 {
-        Tokenizer::estimate(self.kind, self.counts) as u64
+        Tokenizer::estimate(self.vocabulary.kind(), self.vocabulary.counts()) as u64
     }
 
     /// Bytes of all tensors.
@@ -85,6 +97,11 @@ impl Opened {
     fn align(&self) -> usize {
         self.files.iter().map(|f| f.align()).max().unwrap_or(ALIGN)
     }
+}
+
+/// The folder that holds the weights.
+fn files_folder(file: &ModelFile) -> Option<&Path> {
+    file.files.first()?.path.parent()
 }
 
 impl Engine {
@@ -178,9 +195,9 @@ impl Engine {
         host::drop_program_pages();
         let pool = Pool::new(&self.ledger, self.threads)?;
         let reserved = self.reserve_lines(&placement)?;
-        let tokenizer = vocabulary::tokenizer(&opened.file, &opened.files)?;
-        let template = vocabulary::template(&opened.file, &tokenizer)?;
-        let Opened { file, decoder, files, .. } = opened;
+        let Opened { file, decoder, files, vocabulary, .. } = opened;
+        let tokenizer = vocabulary.build(&file, &files)?;
+        let template = vocabulary::template(&file, &tokenizer)?;
         let graph = Arc::new(decoder.graph);
         let residency = Residency {
             tiling: placement.tiling.clone(),

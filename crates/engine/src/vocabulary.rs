@@ -1,9 +1,13 @@
-//! From a file's metadata to a tokenizer: arrays are streamed from the file into the builder, token by token.
+//! From a model to its tokenizer: GGUF's arrays, or a tokenizer.json beside the weights, stream into the builder token
+//! by token.
 
 use crate::Error;
-use formats::{ArrayRef, Metadata, ModelFile};
+use formats::{ArrayRef, Format, Metadata, ModelFile};
 use host::{FlashFile, ReadAt};
-use processors::text::{Builder, ChatTemplate, Counts, GgufKeys, Kind, Spec, TokenType, Tokenizer};
+use processors::text::{
+    Builder, ChatTemplate, Counts, GgufKeys, JsonTokenizer, Kind, Spec, TokenType, Tokenizer,
+};
+use std::io::{self, Read};
 use std::sync::Arc;
 
 const TOKENS: &str = "tokenizer.ggml.tokens";
@@ -11,6 +15,7 @@ const MERGES: &str = "tokenizer.ggml.merges";
 const SCORES: &str = "tokenizer.ggml.scores";
 const TYPES: &str = "tokenizer.ggml.token_type";
 const TEMPLATE: &str = "tokenizer.chat_template";
+const TOKENIZER_JSON: &str = "tokenizer.json";
 
 /// Scalar keys of a file, as the text crate asks for them.
 struct Keys<'a>(&'a Metadata);
@@ -29,8 +34,82 @@ impl GgufKeys for Keys<'_> {
     }
 }
 
+/// Opens a file that lies beside a model's, if there is one.
+pub(crate) type Beside<'a> = dyn Fn(&str) -> Option<Box<dyn ReadAt>> + 'a;
+
+/// A model's vocabulary, looked at but not read.
+pub(crate) enum Vocabulary {
+    /// Arrays in the model file itself.
+    Gguf(Counts, Kind),
+    /// A tokenizer.json beside it, and where it is.
+    Json(Box<JsonTokenizer>, Box<dyn ReadAt>),
+}
+
+impl Vocabulary {
+    /// Looks for the vocabulary of `file`.
+    pub fn find(file: &ModelFile, beside: &Beside<'_>) -> Result<Vocabulary, Error> {
+        if matches!(file.format, Format::Gguf { .. }) {
+            let (kind, counts) = measure(file)?;
+            return Ok(Vocabulary::Gguf(counts, kind));
+        }
+        let json = beside(TOKENIZER_JSON).ok_or(Error::NoTokenizer { key: TOKENIZER_JSON })?;
+        let mut tokenizer = JsonTokenizer::survey(Bytes { file: &*json, at: 0 })?;
+        let spec = tokenizer.spec_mut();
+        let [bos, eos] = ["bos_token_id", "eos_token_id"].map(|key| ids(&file.metadata, key));
+        spec.bos = bos.first().copied().or(spec.bos);
+        spec.eos = eos.first().copied().or(spec.eos);
+        spec.eot = eos.get(1).copied().or(spec.eot);
+        Ok(Vocabulary::Json(Box::new(tokenizer), json))
+    }
+
+    /// How much it holds.
+    pub fn counts(&self) -> Counts {
+        match self {
+            Vocabulary::Gguf(counts, _) => *counts,
+            Vocabulary::Json(json, _) => json.counts(),
+        }
+    }
+
+    /// Which kind it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Vocabulary::Gguf(_, kind) => *kind,
+            Vocabulary::Json(json, _) => json.spec().kind,
+        }
+    }
+
+    /// Builds the tokenizer. Nothing is held meanwhile but its tables and windows of a few KiB.
+    pub fn build(self, file: &ModelFile, files: &[Arc<FlashFile>]) -> Result<Tokenizer, Error> {
+        match self {
+            Vocabulary::Gguf(counts, _) => tokenizer(file, files, counts),
+            Vocabulary::Json(json, source) => Ok(json.build(Bytes { file: &*source, at: 0 })?),
+        }
+    }
+}
+
+/// A file from its beginning to its end.
+struct Bytes<'a> {
+    file: &'a dyn ReadAt,
+    at: u64,
+}
+
+impl Read for Bytes<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.file.len().saturating_sub(self.at);
+        let count = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        self.file.read_exact_at(self.at, &mut buffer[..count])?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+/// An id, or a list of them, of config.json or generation_config.json.
+fn ids(metadata: &Metadata, key: &str) -> Vec<u32> {
+    metadata.find(key).ok().flatten().unwrap_or_default()
+}
+
 /// How many tokens and merges a file has, and of which kind: enough to predict the tokenizer's bytes.
-pub(crate) fn measure(file: &ModelFile) -> Result<(Kind, Counts), Error> {
+fn measure(file: &ModelFile) -> Result<(Kind, Counts), Error> {
     let spec = Spec::from_gguf(&Keys(&file.metadata))?;
     let tokens = array(file, TOKENS)?.ok_or(Error::NoTokenizer { key: TOKENS })?;
     let merges = array(file, MERGES)?;
@@ -39,10 +118,8 @@ pub(crate) fn measure(file: &ModelFile) -> Result<(Kind, Counts), Error> {
     Ok((spec.kind, Counts { tokens: tokens.len() as usize, merges, text_bytes }))
 }
 
-/// Builds the tokenizer. Nothing is held meanwhile but its tables and windows of a few KiB.
-pub(crate) fn tokenizer(file: &ModelFile, files: &[Arc<FlashFile>]) -> Result<Tokenizer, Error> {
+fn tokenizer(file: &ModelFile, files: &[Arc<FlashFile>], counts: Counts) -> Result<Tokenizer, Error> {
     let spec = Spec::from_gguf(&Keys(&file.metadata))?;
-    let (_, counts) = measure(file)?;
     let mut builder = Builder::new(spec, counts)?;
     let tokens = array(file, TOKENS)?.ok_or(Error::NoTokenizer { key: TOKENS })?;
     let (scores, types) = (array(file, SCORES)?, array(file, TYPES)?);

@@ -21,11 +21,7 @@ impl Architecture for Gemma3 {
 
     fn spec(&self, settings: &Settings<'_>) -> Result<DecoderSpec, Error> {
         let plain = llama::plain(settings, RopeStyle::Halves, 1_000_000.0)?;
-        let window = settings.size(key::WINDOW)?;
-        let period = settings.find::<u32>(key::WINDOW_PATTERN)?.unwrap_or(PERIOD);
-        if period == 0 {
-            return Err(settings.nonsense(key::WINDOW_PATTERN, period, "at least 1"));
-        }
+        let windows = windows(settings, settings.size(key::WINDOW)?)?;
         let local_base = settings.find::<f64>(key::ROPE_BASE_LOCAL)?.unwrap_or(10_000.0);
         let scalar = settings.find::<f64>(key::QUERY_SCALE)?.unwrap_or(f64::from(plain.head_dim));
         Ok(DecoderSpec {
@@ -36,8 +32,29 @@ impl Architecture for Gemma3 {
             score_softcap: settings.find::<f64>(key::SCORE_SOFTCAP)?.map(|cap| cap as f32),
             final_softcap: settings.find::<f64>(key::FINAL_SOFTCAP)?.map(|cap| cap as f32),
             local_rope: Some(RopeSpec { base: local_base, scaling: RopeScaling::None, ..plain.rope }),
-            windows: Windows::AllButEvery { window, period },
+            windows,
             ..plain
         })
+    }
+}
+
+/// Which layers see how far: by a period, by a list of layers' types, or as all models of the family do.
+fn windows(settings: &Settings<'_>, window: u32) -> Result<Windows, Error> {
+    let types = settings.find::<Vec<String>>(key::LAYER_TYPES)?.unwrap_or_default();
+    let whole = |kind: &String| kind == "full_attention";
+    let listed = match types.iter().position(whole) {
+        Some(first) => u32::try_from(first + 1).ok(),
+        None if types.is_empty() => None,
+        None => return Ok(Windows::All { window }),
+    };
+    let period = listed.or(settings.find(key::WINDOW_PATTERN)?).unwrap_or(PERIOD);
+    if period == 0 {
+        return Err(settings.nonsense(key::WINDOW_PATTERN, period, "at least 1"));
+    }
+    let windows = Windows::AllButEvery { window, period };
+    let differs = |(kind, layer): (&String, u32)| whole(kind) == windows.of(layer).is_some();
+    match types.iter().zip(0..).find(|pair| differs(*pair)) {
+        Some((kind, layer)) => Err(settings.unsupported(key::LAYER_TYPES, format!("{kind} at {layer}"))),
+        None => Ok(windows),
     }
 }

@@ -8,6 +8,9 @@ use crate::settings::{self as key, Key, Settings};
 use crate::{Architecture, Error};
 use graph::op::{Activation, RopeScaling, RopeStyle};
 
+/// Heads are computed and cached in pieces of this many elements.
+const HEAD_DIM_UNIT: u32 = 16;
+
 pub(crate) struct Llama;
 
 impl Architecture for Llama {
@@ -35,6 +38,9 @@ pub(crate) fn plain(settings: &Settings<'_>, style: RopeStyle, base: f64) -> Res
     let head_dim = settings.find::<u32>(key::HEAD_DIM)?.unwrap_or(width / heads);
     if head_dim == 0 || !head_dim.is_multiple_of(2) || head_dim > 1024 {
         return Err(settings.nonsense(key::HEAD_DIM, head_dim, "an even number from 2 to 1024"));
+    }
+    if !head_dim.is_multiple_of(HEAD_DIM_UNIT) {
+        return Err(settings.unsupported(key::HEAD_DIM, head_dim));
     }
     if let Some(value_dim) = settings.find::<u32>(key::VALUE_DIM)?.filter(|&v| v != head_dim) {
         return Err(settings.unsupported(key::VALUE_DIM, value_dim));

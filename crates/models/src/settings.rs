@@ -20,6 +20,7 @@ pub(crate) const HEADS: Key = Key("attention.head_count", "num_attention_heads")
 pub(crate) const HEAD_DIM: Key = Key("attention.key_length", "head_dim");
 pub(crate) const KV_HEADS: Key = Key("attention.head_count_kv", "num_key_value_heads");
 pub(crate) const LAYERS: Key = Key("block_count", "num_hidden_layers");
+pub(crate) const LAYER_TYPES: Key = Key("attention.layer_types", "layer_types");
 pub(crate) const NORM_EPS: Key = Key("attention.layer_norm_rms_epsilon", "rms_norm_eps");
 pub(crate) const QUERY_SCALE: Key = Key("attention.query_pre_attn_scalar", "query_pre_attn_scalar");
 pub(crate) const ROPE_BASE: Key = Key("rope.freq_base", "rope_theta");

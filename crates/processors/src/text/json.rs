@@ -48,6 +48,11 @@ impl JsonTokenizer {
         &self.spec
     }
 
+    /// What the tokenizer is, for ids that only files beside this one tell.
+    pub fn spec_mut(&mut self) -> &mut Spec {
+        &mut self.spec
+    }
+
     /// How much it holds; [`Tokenizer::estimate`] turns that into bytes.
     pub fn counts(&self) -> Counts {
         self.counts
