@@ -20,7 +20,6 @@ pub struct Builder {
     memory: Memory,
     threads: Option<usize>,
     isa: Option<String>,
-    profile: Option<Profile>,
 }
 
 impl Builder {
@@ -39,12 +38,6 @@ impl Builder {
     /// Instruction set of the kernels, by name; the best there is if not said.
     pub fn isa(mut self, isa: Option<String>) -> Builder {
         self.isa = isa;
-        self
-    }
-
-    /// What is known of this machine; a guess if not said.
-    pub fn profile(mut self, profile: Option<Profile>) -> Builder {
-        self.profile = profile;
         self
     }
 
@@ -67,7 +60,7 @@ impl Builder {
             })?,
         };
         let budget = self.memory.resolve()?;
-        let profile = self.profile.unwrap_or_else(|| Profile::guess(threads as u32));
+        let profile = Profile::guess(threads as u32);
         Ok(Engine { ledger: Ledger::new(budget.bytes), budget, threads, kernels, profile })
     }
 }
@@ -88,12 +81,12 @@ impl Engine {
         &self.ledger
     }
 
-    /// What is known of this machine.
+    /// What is known of this machine; a guess unless [`Engine::set_profile`] said more.
     pub fn profile(&self) -> &Profile {
         &self.profile
     }
 
-    /// Replaces what is known of this machine, for example by a measurement of the very disk that holds a model.
+    /// Replaces what is known of this machine by a measurement; see [`measure`](crate::measure).
     pub fn set_profile(&mut self, profile: Profile) {
         self.profile = profile;
     }

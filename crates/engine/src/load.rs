@@ -7,7 +7,7 @@ use formats::{Folder, Limits, ModelFile};
 use host::{FlashFile, Part, Pool, ReadAt, Reservation};
 use kernels::Cpu;
 use models::Decoder;
-use planner::{Fixed, Line, Placement, Refusal, Request};
+use planner::{Fixed, Forecast, Line, Placement, Profile, Refusal, Request};
 use processors::text::Tokenizer;
 use runtime::{Executor, Parts, Sequence};
 use std::path::{Path, PathBuf};
@@ -143,6 +143,18 @@ impl Engine {
             Some(refused) => Ok(Err(refused)),
             None => Err(Error::Option { option: "-c", value: String::new(), expected: "at least 1" }),
         }
+    }
+
+    /// How fast `placement` of `opened` would be on a machine that `profile` tells of.
+    pub fn forecast(
+        &self,
+        opened: &Opened,
+        options: &LoadOptions,
+        placement: &Placement,
+        profile: &Profile,
+    ) -> Forecast {
+        let request = self.request(opened, options, placement.context, placement.budget);
+        planner::forecast(&request, profile, placement)
     }
 
     fn request<'a>(

@@ -1,64 +1,87 @@
-//! What this machine can do, measured: the three bounds that the planner reckons with.
+//! What this machine can do, measured: the bounds that the planner reckons with.
 //!
-//! Each figure is the median of a few short runs; a second or two in all. The flash is measured the way the weight store
-//! reads: past the page cache, in long extents, several requests under way.
+//! Each figure is the median of a few short runs. The flash is measured the way the weight store reads: past the page
+//! cache, in long extents, several requests under way.
 
-use crate::{Engine, Error};
+use crate::{Engine, Error, Opened};
 use host::{Extent, FlashFile, Ledger, Part, Pool, Region, Stream, StreamOptions};
-use kernels::{Cpu, Quantized, QuantizedMut, Weights};
-use planner::Profile;
+use kernels::{Attention, Cpu, KvFormat, Quantized, QuantizedMut, Weights};
+use planner::{Placement, ProductRate, Profile};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tensor::DType;
+use tensor::{BLOCK_FORMATS, DType};
 
 /// Bytes of memory that are walked to measure its bandwidth: far more than caches hold.
-const MEMORY_BYTES: usize = 256 << 20;
+const MEMORY_BYTES: usize = 128 << 20;
 /// Rows and columns of the matrix whose product is timed; it stays in the cache.
 const MATRIX: (usize, usize) = (512, 1024);
+/// Rows and columns of a product that is over before it began.
+const SMALL: (usize, usize) = (64, 256);
+/// Columns of the products that stand for a prompt.
+const MANY: usize = 64;
 /// Runs of each figure.
 const RUNS: usize = 5;
+/// How long the disk is measured for `doctor`, and how long for one plan.
+const FLASH: Duration = Duration::from_millis(600);
+const FLASH_OF_PLAN: Duration = Duration::from_millis(400);
 
-/// Measures memory and arithmetic with the threads and kernels of `engine`, and the flash under `file` if one is given.
+/// Measures this machine with the threads and kernels of `engine`, and the flash under `file` if one is given.
 ///
 /// # Errors
 /// Memory that cannot be had, a file that cannot be read.
 pub fn measure(engine: &Engine, file: Option<&std::path::Path>) -> Result<Profile, Error> {
     let ledger = Ledger::new(u64::MAX / 2);
-    let guess = Profile::guess(engine.threads() as u32);
-    let memory_bytes = memory(&ledger, engine.threads())?;
-    let pool = Pool::new(&ledger, engine.threads())?;
-    let mut cpu = Cpu::new(engine.kernels, pool, &ledger)?;
-    let flash_bytes = match file {
-        Some(path) => {
-            flash(&ledger, FlashFile::open(path)?, Duration::from_millis(600), StreamOptions::default())?
-        }
-        None => guess.flash_bytes,
-    };
-    Ok(Profile {
-        memory_bytes,
-        flash_bytes,
-        int8_macs: macs(&mut cpu, DType::Q8_0, 64),
-        vector_macs: macs(&mut cpu, DType::Q8_0, 1),
-        float_ops: guess.float_ops,
-        threads: engine.threads() as u32,
-        measured: true,
-    })
+    let types: Vec<DType> = BLOCK_FORMATS.iter().map(|format| format.dtype()).collect();
+    let mut profile = rates(engine, &ledger, &types)?;
+    if let Some(path) = file {
+        let options = StreamOptions::default();
+        profile.flash_bytes = flash(&ledger, FlashFile::open(path)?, FLASH, (options, 6 << 20, 1 << 20))?;
+    }
+    Ok(profile)
 }
 
 impl Engine {
-    /// Replaces the flash rate of the profile by a short measurement on the disk that holds `opened`, within the
-    /// time given.
+    /// Measures what a forecast for `placement` of `opened` rests on, here and now: the types of its weights, the disk
+    /// that holds it, read as the placement would. Half a second.
     ///
     /// # Errors
-    /// A file that cannot be read.
-    pub fn measure_flash(&mut self, opened: &crate::Opened, time: Duration) -> Result<f64, Error> {
+    /// Memory that cannot be had, a file that cannot be read.
+    pub fn measure_for(&self, opened: &Opened, placement: &Placement) -> Result<Profile, Error> {
         let ledger = Ledger::new(u64::MAX / 2);
-        let largest = opened.file.files.iter().max_by_key(|f| f.bytes).map(|f| f.path.clone());
-        let Some(path) = largest else { return Ok(self.profile.flash_bytes) };
-        self.profile.flash_bytes = flash(&ledger, FlashFile::open(&path)?, time, StreamOptions::default())?;
-        Ok(self.profile.flash_bytes)
+        let mut types: Vec<DType> = opened.decoder.graph.weights.iter().map(|weight| weight.dtype).collect();
+        types.sort_unstable_by_key(|dtype| dtype.name());
+        types.dedup();
+        let mut profile = rates(self, &ledger, &types)?;
+        profile.flash_bytes = self.profile.flash_bytes;
+        if let Some(largest) = opened.file.files.iter().max_by_key(|f| f.bytes).filter(|_| opened.is_here()) {
+            let run = placement.tiling.runs.iter().map(|run| run.bytes).max().unwrap_or(1 << 20);
+            let shape = (placement.stream, placement.window_bytes as usize, run);
+            profile.flash_bytes = flash(&ledger, FlashFile::open(&largest.path)?, FLASH_OF_PLAN, shape)?;
+        }
+        Ok(profile)
     }
+}
+
+/// All rates but the flash's, which is a guess.
+fn rates(engine: &Engine, ledger: &Ledger, types: &[DType]) -> Result<Profile, Error> {
+    let threads = engine.threads();
+    let memory_bytes = memory(ledger, threads)?;
+    let cpu = Cpu::new(engine.kernels, Pool::new(ledger, threads)?, ledger)?;
+    let rate = |&dtype: &DType| {
+        let rate = ProductRate { one: macs(&cpu, dtype, MATRIX, 1), many: macs(&cpu, dtype, MATRIX, MANY) };
+        (dtype.name().to_string(), rate)
+    };
+    let small = (SMALL.0 * SMALL.1) as f64;
+    let node = small / macs(&cpu, DType::Q8_0, SMALL, 1) - small / macs(&cpu, DType::Q8_0, MATRIX, 1);
+    Ok(Profile {
+        memory_bytes,
+        products: types.iter().map(rate).collect(),
+        float_ops: attention(&cpu),
+        node_seconds: node.max(0.0),
+        isa: engine.isa().to_string(),
+        ..Profile::guess(threads as u32)
+    })
 }
 
 fn median(mut rates: Vec<f64>) -> f64 {
@@ -88,21 +111,21 @@ fn memory(ledger: &Ledger, threads: usize) -> Result<f64, Error> {
     Ok(median(rates.collect()))
 }
 
-/// Bytes a second of streaming a file from its start, for as long as `time`.
+/// Bytes a second of streaming a file from its start, for as long as `time`: how it is read, through a window of how many
+/// bytes, in extents of how many.
 pub(crate) fn flash(
     ledger: &Ledger,
     file: FlashFile,
     time: Duration,
-    options: StreamOptions,
+    (options, window, extent): (StreamOptions, usize, u64),
 ) -> Result<f64, Error> {
-    const EXTENT: u64 = 1 << 20;
     let bytes = host::ReadAt::len(&file);
-    let mut stream = Stream::new(ledger, vec![Arc::new(file)], 6 * EXTENT as usize, options)?;
+    let mut stream = Stream::new(ledger, vec![Arc::new(file)], window, options)?;
     let (start, mut asked, mut read) = (Instant::now(), 0, 0);
     let mut queue = std::collections::VecDeque::new();
     while start.elapsed() < time || queue.is_empty() {
         while asked < bytes {
-            let len = EXTENT.min(bytes - asked);
+            let len = extent.min(bytes - asked);
             let Some(id) = stream.push(&[Extent { file: 0, offset: asked, len }])? else { break };
             queue.push_back((id, len));
             asked += len;
@@ -117,25 +140,58 @@ pub(crate) fn flash(
     Ok(rate.max(1.0))
 }
 
-/// Multiply-adds a second of products of a matrix in cache with `columns` columns.
-pub(crate) fn macs(cpu: &mut Cpu, dtype: DType, columns: usize) -> f64 {
-    let (rows, k) = MATRIX;
+/// Multiply-adds a second of products of a matrix of (rows, columns), in cache, with `n` columns of activations.
+fn macs(cpu: &Cpu, dtype: DType, (rows, k): (usize, usize), n: usize) -> f64 {
     let weights = vec![0x11; dtype.bytes_of((rows * k) as u64).unwrap_or(0) as usize];
-    let x = vec![0.5f32; columns * k];
-    let (mut q, mut scale, mut sums) =
-        (vec![0i8; columns * k], vec![0f32; columns * k / 32], vec![0i16; columns * k / 16]);
+    let w = Weights { dtype, bytes: &weights, rows, columns: k };
+    let x = vec![0.5f32; n * k];
+    let (mut q, mut scale, mut sums) = (vec![0i8; n * k], vec![0f32; n * k / 32], vec![0i16; n * k / 16]);
     cpu.quantize(&x, k, QuantizedMut { q: &mut q, scale: &mut scale, sums: &mut sums });
-    let mut out = vec![0f32; columns * rows];
-    let repeats = 256 / columns.min(64);
+    let input = Quantized { q: &q, scale: &scale, sums: &sums, columns: k };
+    let mut out = vec![0f32; n * rows];
+    let repeats = (128 / n).max(2);
     let rates = (0..RUNS).map(|_| {
         let start = Instant::now();
         for _ in 0..repeats {
-            let w = Weights { dtype, bytes: &weights, rows, columns: k };
-            let input = Quantized { q: &q, scale: &scale, sums: &sums, columns: k };
-            cpu.product(w, &input, &mut out, rows, 0);
+            match dtype.is_quantized() {
+                true => cpu.product(w, &input, &mut out, rows, 0),
+                false => cpu.product_float(w, &x, &mut out, rows, 0),
+            }
         }
         black_box(&mut out);
-        (repeats * columns * rows * k) as f64 / start.elapsed().as_secs_f64()
+        (repeats * n * rows * k) as f64 / start.elapsed().as_secs_f64()
+    });
+    median(rates.collect())
+}
+
+/// Floating-point operations a second of one token's attention over a few hundred.
+fn attention(cpu: &Cpu) -> f64 {
+    const HEADS: (usize, usize) = (8, 2);
+    const DIM: usize = 64;
+    const SLOTS: usize = 512;
+    let cache = vec![0u8; KvFormat::F16.bytes(HEADS.1 * DIM) * SLOTS];
+    let q = vec![0.5f32; HEADS.0 * DIM];
+    let mut out = vec![0f32; q.len()];
+    let attention = Attention {
+        q: &q,
+        k: &cache,
+        v: &cache,
+        format: KvFormat::F16,
+        heads: HEADS.0,
+        kv_heads: HEADS.1,
+        head_dim: DIM,
+        slots: SLOTS,
+        first_pos: SLOTS - 1,
+        window: None,
+        scale: 1.0,
+        softcap: None,
+    };
+    let rates = (0..RUNS).map(|_| {
+        const REPEATS: usize = 20;
+        let start = Instant::now();
+        (0..REPEATS).for_each(|_| cpu.attention(&attention, &mut out));
+        black_box(&mut out);
+        (REPEATS * SLOTS * HEADS.0 * DIM * 4) as f64 / start.elapsed().as_secs_f64()
     });
     median(rates.collect())
 }

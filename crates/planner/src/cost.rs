@@ -3,7 +3,8 @@
 //! Arithmetic, bytes from memory, bytes from flash: reads overlap with compute, so the slowest of them decides.
 
 use crate::Profile;
-use graph::{Bounds, Graph};
+use graph::op::WeightUse;
+use graph::{Bounds, Graph, Value};
 
 /// What limits a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,26 +43,46 @@ pub struct Forecast {
     pub flash_bytes_per_token: u64,
 }
 
-/// Bytes of weights that a step touches in all and reads from flash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Traffic {
-    pub touched: u64,
-    pub flash: u64,
-}
-
 /// Seconds of one step, and what bounds it.
+///
+/// Operators follow each other, so their times add up; within a product the weights arrive from memory while the
+/// arithmetic goes on. Reading flash overlaps with all of it.
 pub(crate) fn step_seconds(
     graph: &Graph,
     profile: &Profile,
     bounds: &Bounds,
     context: u32,
-    traffic: Traffic,
+    flash_bytes: u64,
 ) -> (f64, Bound) {
-    let cost = graph::plan::cost(graph, bounds, context);
-    let macs = if bounds.rows > 4 { profile.int8_macs } else { profile.vector_macs };
-    let arithmetic = cost.int8_macs as f64 / macs + cost.float_ops as f64 / profile.float_ops;
-    let memory = (traffic.touched + cost.state_bytes) as f64 / profile.memory_bytes;
-    let flash = traffic.flash as f64 / profile.flash_bytes;
-    let all = [(arithmetic, Bound::Arithmetic), (memory, Bound::Memory), (flash, Bound::Flash)];
-    all.into_iter().fold((0.0, Bound::Arithmetic), |most, one| if one.0 > most.0 { one } else { most })
+    let (mut arithmetic, mut memory, mut compute) = (0.0, 0.0, 0.0);
+    for node in &graph.nodes {
+        let rows = graph.value_of(node.output).dims.rows().map_or(1, |symbol| bounds.of(symbol));
+        if rows == 0 {
+            continue; // only steps with logits have rows here
+        }
+        let inputs: Vec<Value> = node.inputs.iter().map(|&id| *graph.value_of(id)).collect();
+        let cost = node.op.cost(graph, &inputs, bounds, context);
+        let whole = node.op.weights().into_iter().find_map(|used| match used {
+            WeightUse::Whole(id) => Some(graph.weight_of(id)),
+            _ => None,
+        });
+        let (operations, bytes) = match whole {
+            Some(weight) => {
+                let elements = weight.shape.elements();
+                let bytes = weight.dtype.bytes_of(elements).unwrap_or(0);
+                ((u64::from(rows) * elements) as f64 / profile.product(weight.dtype, rows), bytes)
+            }
+            None => (cost.float_ops as f64 / profile.float_ops, cost.state_bytes),
+        };
+        let moving = bytes as f64 / profile.memory_bytes;
+        arithmetic += operations;
+        memory += moving;
+        compute += operations.max(moving) + profile.node_seconds;
+    }
+    let flash = flash_bytes as f64 / profile.flash_bytes;
+    match flash > compute {
+        true => (flash, Bound::Flash),
+        false if memory > arithmetic => (compute, Bound::Memory),
+        false => (compute, Bound::Arithmetic),
+    }
 }

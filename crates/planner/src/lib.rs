@@ -14,6 +14,6 @@ mod search;
 
 pub use cost::{Bound, Forecast};
 pub use placement::{Line, Placement};
-pub use profile::Profile;
+pub use profile::{ProductRate, Profile};
 pub use request::{Fixed, Request};
-pub use search::{Refusal, place, smallest};
+pub use search::{Refusal, forecast, place, smallest};

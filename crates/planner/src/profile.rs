@@ -1,38 +1,65 @@
-//! What this machine can do, measured once by `doctor` and kept.
+//! What this machine can do, measured by `doctor` and kept, or measured on the spot for one model.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use tensor::DType;
 
-/// Rates of one machine. Bytes and operations a second.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// Rates of one machine. Bytes and operations a second, all threads together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
-    /// Reading memory with all threads.
+    /// Reading memory.
     pub memory_bytes: f64,
     /// Reading flash past the page cache, as the weight store reads.
     pub flash_bytes: f64,
-    /// Int8 multiply-adds of products with many columns, all threads.
-    pub int8_macs: f64,
-    /// Int8 multiply-adds of products with one column whose matrix is in cache, all threads.
-    pub vector_macs: f64,
-    /// Floating-point operations of everything else, all threads.
+    /// Products by the name of the type of their weights.
+    pub products: BTreeMap<String, ProductRate>,
+    /// Floating-point operations of everything else.
     pub float_ops: f64,
+    /// Seconds that an operator takes whatever its size.
+    pub node_seconds: f64,
     /// Threads that this was measured with.
     pub threads: u32,
-    /// Whether it was measured; otherwise it is a cautious guess.
-    pub measured: bool,
+    /// Name of the kernels that this was measured with; empty for a guess.
+    pub isa: String,
 }
 
+/// How fast products with one type of weight are out of the cache, multiply-adds a second.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProductRate {
+    /// With one column: a token of an answer.
+    pub one: f64,
+    /// With 64 columns: a prompt.
+    pub many: f64,
+}
+
+/// Rows of a step from which a product runs at the rate of many.
+const MANY: u32 = 5;
+
 impl Profile {
-    /// A guess for a machine of `threads` threads that nobody has measured.
+    /// A cautious guess for a machine of `threads` threads that nobody has measured.
     pub fn guess(threads: u32) -> Profile {
         let t = f64::from(threads.max(1));
         Profile {
             memory_bytes: 10e9 * t.min(2.0),
             flash_bytes: 0.8e9,
-            int8_macs: 80e9 * t,
-            vector_macs: 15e9 * t,
+            products: BTreeMap::new(),
             float_ops: 8e9 * t,
+            node_seconds: 2e-6,
             threads,
-            measured: false,
+            isa: String::new(),
         }
+    }
+
+    /// Whether it was measured; otherwise it is a guess.
+    pub fn is_measured(&self) -> bool {
+        !self.isa.is_empty()
+    }
+
+    /// Multiply-adds a second of a product with weights of `dtype` and `rows` columns of activations.
+    pub fn product(&self, dtype: DType, rows: u32) -> f64 {
+        let threads = f64::from(self.threads.max(1));
+        let guess = ProductRate { one: 15e9 * threads, many: 80e9 * threads };
+        let rate = self.products.get(dtype.name()).copied().unwrap_or(guess);
+        if rows < MANY { rate.one } else { rate.many }
     }
 }

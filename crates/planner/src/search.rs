@@ -3,7 +3,7 @@
 //! Candidates are few (chunks and run sizes are powers of two), so all are tried; of those that fit, the one with
 //! the least predicted time for a typical request wins, and among equals the one that holds less.
 
-use crate::cost::{Forecast, Traffic, step_seconds};
+use crate::cost::{Forecast, step_seconds};
 use crate::placement::{Line, Placement};
 use crate::{Profile, Request};
 use ::memory::{Error, KvCache, Run, Tiling, TilingOptions, Vectors};
@@ -206,23 +206,21 @@ fn stream_options(tiling: &Tiling) -> StreamOptions {
 }
 
 fn typical_seconds(request: &Request<'_>, profile: &Profile, placement: &Placement) -> f64 {
-    let forecast = forecast_of(request, profile, placement, TYPICAL.0.min(request.context));
+    let forecast = forecast(request, profile, placement);
     forecast.first_token_seconds + f64::from(TYPICAL.1) / forecast.tokens_per_second
 }
 
-fn forecast(request: &Request<'_>, profile: &Profile, placement: &Placement) -> Forecast {
-    forecast_of(request, profile, placement, TYPICAL.0.min(request.context))
-}
-
-fn forecast_of(request: &Request<'_>, profile: &Profile, placement: &Placement, prompt: u32) -> Forecast {
-    let streamed = |logits: bool| {
+/// How fast a placement will be on a machine: a prompt of 512 tokens, or as many as the context holds, and the answer
+/// to it.
+pub fn forecast(request: &Request<'_>, profile: &Profile, placement: &Placement) -> Forecast {
+    let prompt = TYPICAL.0.min(request.context);
+    let streamed = |logits: bool| -> u64 {
         let runs = placement.tiling.runs.iter().zip(&placement.resident);
         runs.filter(|(r, stays)| !**stays && (logits || !r.logits_only)).map(|(r, _)| r.bytes).sum()
     };
-    let traffic = |logits| Traffic { touched: placement.tiling.bytes(logits), flash: streamed(logits) };
     let step = |rows: u32, logit_rows: u32, context: u32| {
         let bounds = Bounds { rows, logit_rows };
-        step_seconds(request.graph, profile, &bounds, context, traffic(logit_rows > 0))
+        step_seconds(request.graph, profile, &bounds, context, streamed(logit_rows > 0))
     };
     let rows = placement.bounds.rows;
     let chunks = prompt.div_ceil(rows);
@@ -234,6 +232,6 @@ fn forecast_of(request: &Request<'_>, profile: &Profile, placement: &Placement, 
         first_token_seconds: body + step(tail, 1, prompt - tail).0,
         prompt_tokens: prompt,
         bound,
-        flash_bytes_per_token: traffic(true).flash,
+        flash_bytes_per_token: streamed(true),
     }
 }

@@ -1,7 +1,7 @@
 //! What `doctor` measured, kept for the other verbs.
 //!
 //! What it is: one JSON file in the XDG state folder. What it is not: the measurement. The one design choice: a file
-//! that cannot be read, or was measured with other threads, is as good as none.
+//! that cannot be read, or was measured with other threads or kernels, is as good as none.
 
 use std::path::PathBuf;
 
@@ -17,11 +17,11 @@ pub(crate) fn path() -> Option<PathBuf> {
     Some(state.join("pintpot").join("profile.json"))
 }
 
-/// The stored profile for so many threads.
-pub(crate) fn load(threads: usize) -> Option<Profile> {
+/// The stored profile for these kernels on so many threads.
+pub(crate) fn load(threads: usize, isa: &str) -> Option<Profile> {
     let text = std::fs::read(path()?).ok()?;
     let profile: Profile = serde_json::from_slice(&text).ok()?;
-    (profile.threads as usize == threads).then_some(profile)
+    (profile.threads as usize == threads && profile.isa == isa).then_some(profile)
 }
 
 /// Stores a profile, which may say more than [`load`] reads; gives where.

@@ -30,9 +30,12 @@ pub(crate) fn engine(args: &Args) -> Result<Engine, Failure> {
         None => host::Memory::Auto,
     };
     let threads = args.read(&flags::THREADS, "a number of threads")?;
-    let known = profile::load(threads.unwrap_or_else(host::default_threads));
-    let builder: Builder = Engine::builder().memory(memory).threads(threads).profile(known);
-    Ok(builder.isa(args.get(&flags::ISA).map(str::to_string)).build()?)
+    let builder: Builder = Engine::builder().memory(memory).threads(threads);
+    let mut engine = builder.isa(args.get(&flags::ISA).map(str::to_string)).build()?;
+    if let Some(profile) = profile::load(engine.threads(), engine.isa()) {
+        engine.set_profile(profile);
+    }
+    Ok(engine)
 }
 
 /// How the model is to be loaded.

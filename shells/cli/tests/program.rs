@@ -103,6 +103,7 @@ fn with_a_model() {
             home.path(),
             &[&["run", model, "Name a colour.", "-n", "4", "--json"], &limits[..], more].concat(),
         );
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         (value["text"].to_string(), value["logits_digest"].to_string())
     };

@@ -4,7 +4,7 @@
 //! model. The one design choice: with a model it also measures the disk that the model lies on.
 
 use host::format_bytes;
-use pintpot::{FlashRate, ProductRate};
+use pintpot::{FlashRate, Profile};
 use serde_json::json;
 
 use super::Verb;
@@ -37,11 +37,8 @@ fn run(args: &Args) -> Result<(), Failure> {
     let engine = setup::engine(args)?;
     let measured = pintpot::measure(&engine, file.as_deref())?;
     let disk = file.as_deref().map_or(Ok(Vec::new()), pintpot::survey_flash)?;
-    let products = pintpot::survey_products(&engine)?;
     let mut known = json!(measured);
-    known["isa"] = json!(engine.isa());
     known["disk"] = json!(disk);
-    known["products"] = json!(products);
     let stored = profile::store(&known)?;
     if args.is_on(&flags::JSON) {
         let value = json!({"profile": known, "stored": stored, "disk_measured": file.is_some()});
@@ -53,9 +50,10 @@ fn run(args: &Args) -> Result<(), Failure> {
     text +=
         if file.is_some() { "\n" } else { " (a guess: name a model to measure the disk that holds it)\n" };
     // A byte of a Q8_0 weight is one multiply-add for one token.
-    let limit = if measured.vector_macs < measured.memory_bytes { "arithmetic" } else { "memory" };
+    let is_slow = measured.products.get("Q8_0").is_some_and(|rate| rate.one < measured.memory_bytes);
+    let limit = if is_slow { "arithmetic" } else { "memory" };
     text += &format!("an answer from memory is bound by {limit}; one from disk by the disk\n");
-    text += &products_table(&products);
+    text += &products_table(&measured);
     text += &disk_table(&disk);
     if let Some(path) = stored {
         text += &format!("stored in {}\n", path.display());
@@ -68,10 +66,10 @@ fn rate(bytes: f64) -> String {
 }
 
 /// A type a line.
-fn products_table(products: &[ProductRate]) -> String {
+fn products_table(profile: &Profile) -> String {
     let mut text = "\nG multiply-adds/s      one token   many tokens\n".to_string();
-    for row in products {
-        text += &format!("{:<20}{:>12.1}{:>14.1}\n", row.dtype, row.one_token / 1e9, row.many_tokens / 1e9);
+    for (dtype, rate) in &profile.products {
+        text += &format!("{dtype:<20}{:>12.1}{:>14.1}\n", rate.one / 1e9, rate.many / 1e9);
     }
     text
 }

@@ -1,10 +1,8 @@
 //! `pintpot plan`: what a budget would give, before a weight is read.
 //!
 //! What it is: the planner's account, forecast and a small table of other budgets. What it is not: a load; a model that
-//! is not here is looked at where it is. The one design choice: the forecast is made with the rate of the very disk
-//! that holds the model.
-
-use std::time::Duration;
+//! is not here is looked at where it is. The one design choice: the forecast is made with rates measured now, of the
+//! types of these weights and of the very disk that holds them.
 
 use host::format_bytes;
 use pintpot::{Engine, LoadOptions, Opened, Placement};
@@ -25,24 +23,19 @@ pub(super) const VERB: Verb = Verb {
 
 /// More than the table takes, in bytes.
 const ROWS: u64 = 256 << 10;
-/// How long the disk is measured.
-const MEASURE: Duration = Duration::from_millis(300);
 
 fn run(args: &Args) -> Result<(), Failure> {
     let (reference, _) = find::named(args)?;
     let name = reference.to_string();
     let options = setup::load(args)?;
-    let mut engine = setup::engine(args)?;
+    let engine = setup::engine(args)?;
     let opened = find::opened(&reference, &engine)?;
-    if opened.is_here() {
-        engine.measure_flash(&opened, MEASURE)?;
-    }
     let smallest = match engine.plan_in(&opened, &options, 0)? {
         Ok(placement) => placement.peak(),
         Err(refused) => refused.needed,
     };
     let json = args.is_on(&flags::JSON);
-    let placement = match engine.plan(&opened, &options)? {
+    let mut placement = match engine.plan(&opened, &options)? {
         Ok(placement) => placement,
         Err(refused) => {
             if json {
@@ -51,12 +44,17 @@ fn run(args: &Args) -> Result<(), Failure> {
             return Err(refusal::failure(&name, &engine, &opened, &options, &refused));
         }
     };
-    let table = table(&engine, &opened, &options, smallest)?;
+    let mut table = table(&engine, &opened, &options, smallest)?;
+    // What lies where is decided by what `run` knows too; how fast that is, by what is measured now.
+    let measured = engine.measure_for(&opened, &placement)?;
+    for row in table.iter_mut().chain([&mut placement]) {
+        row.forecast = engine.forecast(&opened, &options, row, &measured);
+    }
     if json {
         let mut value = report::placement(&placement);
         value["model"] = json!(name);
         value["smallest_budget_bytes"] = json!(smallest);
-        value["profile_measured"] = json!(engine.profile().measured);
+        value["disk_measured"] = json!(opened.is_here());
         value["table"] = table.iter().map(report::placement).collect();
         return crate::print(&format!("{value}\n"));
     }
@@ -110,8 +108,7 @@ fn text(
         "first token of a {}-token prompt after {:.2} s",
         forecast.prompt_tokens, forecast.first_token_seconds
     );
-    text +=
-        if engine.profile().measured { "\n" } else { " (a guess: pintpot doctor measures this machine)\n" };
+    text += if opened.is_here() { "\n" } else { " (with a guess at the disk, as the model is not here)\n" };
     text += &format!("smallest budget: --memory {}\n\n", crate::size::budget(smallest));
     text += "      budget  weights kept   read/token  tokens/s  first token  bound\n";
     for row in table {

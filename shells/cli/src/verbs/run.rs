@@ -111,18 +111,17 @@ fn loaded(
     options: &LoadOptions,
     json: bool,
 ) -> Result<Model, Failure> {
-    match engine.load(path, options) {
-        Err(pintpot::Error::Refused(refused)) => {
-            let failure = refusal::failure(name, engine, &engine.open(path)?, options, &refused);
-            if json {
-                let mut value = refusal::json(name, &refused);
-                value["message"] = Value::String(failure.message.clone());
-                crate::print(&format!("{value}\n"))?;
-            }
-            Err(Failure::new(Code::Budget, failure.message))
-        }
-        other => Ok(other?),
+    let opened = engine.open(path)?;
+    let Err(refused) = engine.plan(&opened, options)? else {
+        return Ok(engine.load_opened(opened, options)?);
+    };
+    let failure = refusal::failure(name, engine, &opened, options, &refused);
+    if json {
+        let mut value = refusal::json(name, &refused);
+        value["message"] = Value::String(failure.message.clone());
+        crate::print(&format!("{value}\n"))?;
     }
+    Err(Failure::new(Code::Budget, failure.message))
 }
 
 /// What a conversation opens with: the user's system message; nothing of ours if that is empty, so that the model's
