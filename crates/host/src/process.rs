@@ -49,11 +49,11 @@ pub fn major_faults() -> u64 {
     after_name.split(' ').nth(9).and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
-/// Bytes in the files of the program and of the libraries it is linked to: what their pages may cost at most.
+/// Bytes that the program and the libraries it is linked to map of their files: what their pages may cost at most.
 pub fn program_bytes() -> u64 {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let length = |path: &str| fs::metadata(path).map_or(0, |metadata| metadata.len());
-    files(&maps).map(length).sum()
+    let mapped = maps.lines().filter_map(Mapping::parse).filter(Mapping::is_program);
+    mapped.map(|mapping| (mapping.end - mapping.start) as u64).sum()
 }
 
 /// Drops the pages of the program and its libraries. Those still needed come back one by one as they are

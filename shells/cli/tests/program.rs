@@ -97,7 +97,8 @@ fn with_a_model() {
     let home = tempfile::tempdir().unwrap();
     let model = Path::new(&models).join("smollm2.gguf");
     let model = model.to_str().unwrap();
-    let limits = ["-c", "300", "--memory", "64MiB"];
+    // The program of a test build is large itself.
+    let limits = ["-c", "300", "--memory", "96MiB"];
     let answer = |more: &[&str]| {
         let output = pintpot(
             home.path(),
