@@ -129,8 +129,11 @@ impl Error {
             | Error::NotHere { .. }
             | Error::NoTokenizer { .. } => Trouble::Unsupported,
             Error::Model(_) | Error::VocabularySize { .. } => Trouble::Damaged,
-            Error::Host(host::Error::Refused(_)) => Trouble::Budget,
-            Error::Memory(::memory::Error::Host(host::Error::Refused(_))) => Trouble::Budget,
+            Error::Host(host::Error::Refused(_))
+            | Error::Memory(::memory::Error::Host(host::Error::Refused(_)))
+            | Error::Run(runtime::Error::Memory(::memory::Error::Host(host::Error::Refused(_)))) => {
+                Trouble::Budget
+            }
             Error::Size(_)
             | Error::EmptyPrompt
             | Error::PromptTooLong { .. }
