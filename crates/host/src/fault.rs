@@ -19,14 +19,18 @@ pub enum Fault {
 
 impl Fault {
     /// How slow a slow read is.
-    pub const DELAY: Duration = Duration::from_millis(30);
+    pub const DELAY: Duration = Duration::from_millis(10);
+
+    /// What Unix calls a failed transfer.
+    pub(crate) const EIO: i32 = 5;
 
     const ALL: [Fault; 3] = [Fault::Error, Fault::Short, Fault::Slow];
 }
 
-/// Makes the `n`th read from now on (from 1), by anyone in this process, end in `fault`; 0 disarms.
-pub fn fail_read_after(n: u64, fault: Fault) {
-    EVERYONE.arm(n, fault);
+/// Makes the `n`th read from now on (from 1), by anyone in this process, end in `fault`; 0 disarms. Gives how many
+/// reads an earlier order had still to wait for, 0 if its fault came: so a test learns when it has failed them all.
+pub fn fail_read_after(n: u64, fault: Fault) -> u64 {
+    EVERYONE.arm(n, fault)
 }
 
 static EVERYONE: Fuse = Fuse::new();
@@ -43,9 +47,9 @@ impl Fuse {
         Fuse { left: AtomicU64::new(0), fault: AtomicU8::new(0) }
     }
 
-    pub(crate) fn arm(&self, n: u64, fault: Fault) {
+    pub(crate) fn arm(&self, n: u64, fault: Fault) -> u64 {
         self.fault.store(fault as u8, Relaxed);
-        self.left.store(n, Relaxed);
+        self.left.swap(n, Relaxed)
     }
 
     /// Counts one read of a file with this fuse; what is to happen to it.
@@ -71,8 +75,10 @@ mod tests {
         for fault in Fault::ALL {
             let fuse = Fuse::new();
             assert_eq!(fuse.step(), None);
-            fuse.arm(3, fault);
+            assert_eq!(fuse.arm(3, fault), 0);
             assert_eq!([(); 5].map(|()| fuse.step()), [None, None, Some(fault), None, None]);
+            assert_eq!(fuse.arm(9, fault), 0);
+            assert_eq!((fuse.step(), fuse.arm(0, fault), fuse.step()), (None, 8, None));
         }
     }
 }

@@ -142,9 +142,9 @@ impl FlashFile {
         self.bytes_read.load(Relaxed)
     }
 
-    /// Fault injection: the `n`th read of this file from now on (from 1) ends in `fault`; 0 disarms.
-    pub fn fail_read_after(&self, n: u64, fault: Fault) {
-        self.fuse.arm(n, fault);
+    /// Fault injection: as [`crate::fail_read_after`], of this file's reads alone.
+    pub fn fail_read_after(&self, n: u64, fault: Fault) -> u64 {
+        self.fuse.arm(n, fault)
     }
 
     /// One read into aligned memory, as long as the system pleases; 0 at the end. `offset`, the address and
@@ -165,8 +165,9 @@ impl FlashFile {
     pub(crate) fn before_read(&self, len: usize) -> io::Result<usize> {
         match self.fuse.burn() {
             None => Ok(len),
-            Some(Fault::Error) => Err(io::Error::other("injected fault")),
-            Some(Fault::Short) => Ok((len / 2).next_multiple_of(self.align()).min(len)),
+            Some(Fault::Error) => Err(io::Error::from_raw_os_error(Fault::EIO)),
+            // Half, but not nothing: that would be the end of the file.
+            Some(Fault::Short) => Ok((len / 2).max(1).next_multiple_of(self.align()).min(len)),
             Some(Fault::Slow) => {
                 std::thread::sleep(Fault::DELAY);
                 Ok(len)

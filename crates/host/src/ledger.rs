@@ -157,8 +157,9 @@ impl Ledger {
     }
 
     /// Fault injection: of the reservations and growths from now on, the `n`th (from 1) is refused; 0 disarms.
-    pub fn fail_after(&self, n: u64) {
-        self.account.fuse.store(n, Relaxed);
+    /// Gives how many an earlier order had still to wait for, 0 if its refusal came.
+    pub fn fail_after(&self, n: u64) -> u64 {
+        self.account.fuse.swap(n, Relaxed)
     }
 
     fn take(&self, part: Part, need: u64) -> Result<(), Refused> {
@@ -263,7 +264,9 @@ mod tests {
         let mut first = ledger.reserve(Part::Heap, 1).unwrap();
         assert!(first.resize(2).unwrap_err().injected);
         assert!(first.resize(2).is_ok());
-        assert_eq!(ledger.used(), 2);
+        assert_eq!((ledger.used(), ledger.fail_after(5)), (2, 0));
+        assert!(first.resize(3).is_ok());
+        assert_eq!(ledger.fail_after(0), 4);
     }
 
     #[test]
