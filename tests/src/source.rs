@@ -6,7 +6,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Folders that hold nothing written by us.
+/// Names under which lies nothing written by us; `.git` is a file in a second working tree.
 const FOREIGN: &[&str] = &[".git", "artifacts", "corpus", "target"];
 
 /// A Rust file.
@@ -100,10 +100,11 @@ pub fn texts() -> Vec<(String, String)> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("a folder of the project can be read").flatten() {
             let (path, name) = (entry.path(), entry.file_name());
+            if FOREIGN.iter().any(|foreign| name == *foreign) {
+                continue;
+            }
             if path.is_dir() && !path.is_symlink() {
-                if !FOREIGN.iter().any(|foreign| name == *foreign) {
-                    folders.push(path);
-                }
+                folders.push(path);
             } else if let Ok(text) = fs::read_to_string(&path) {
                 let path = path.strip_prefix(&root).unwrap_or(&path);
                 found.push((path.to_string_lossy().replace('\\', "/"), text));
