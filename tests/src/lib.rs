@@ -8,10 +8,12 @@
 mod golden;
 mod program;
 mod source;
+mod tall;
 
 pub use golden::{Logits, Run, texts_of_tiny, tiny, tiny_names, trained};
 pub use program::{Answer, Program, can_cap};
 pub use source::{Source, root, sources, texts};
+pub use tall::tall;
 
 /// Says on standard error that a test, or a part of it, did not run, and why.
 pub fn skip(what: &str, why: &str) {
