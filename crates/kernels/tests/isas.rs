@@ -83,6 +83,15 @@ fn weights(dtype: DType, rows: usize, k: usize, seed: u64) -> Vec<u8> {
     out
 }
 
+/// `PINTPOT_TEST_ISAS` names sets that this CPU must have, so that a run on an emulator tests what it should.
+#[test]
+fn wanted_sets_are_there() {
+    let wanted = std::env::var("PINTPOT_TEST_ISAS").unwrap_or_default();
+    for name in wanted.split_whitespace() {
+        assert!(available().any(|set| set.name() == name), "this CPU has no {name}");
+    }
+}
+
 #[test]
 fn quantised_products() {
     let quantised = DType::all().filter(|t| t.is_quantized() && t.block().is_some());

@@ -10,7 +10,7 @@ use crate::product::SliceFn;
 use std::arch::x86_64::*;
 use tensor::DType;
 
-/// Proof that this CPU has AVX-512 F, BW, DQ, VL and VNNI.
+/// Proof that this CPU has AVX-512 F, BW, DQ, VL and VNNI, and what AVX2 has.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(());
 
@@ -34,6 +34,7 @@ impl Isa for Avx512 {
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512vnni")
+            && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("f16c");
         has.then_some(Avx512(()))

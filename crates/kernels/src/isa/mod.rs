@@ -31,7 +31,9 @@ const ISAS: &[fn() -> Option<&'static KernelSet>] = &[
     #[cfg(target_arch = "x86_64")]
     KernelSet::detect::<avx512::Avx512>,
     #[cfg(target_arch = "aarch64")]
-    KernelSet::detect::<neon::Neon>,
+    KernelSet::detect::<neon::Neon<false>>,
+    #[cfg(target_arch = "aarch64")]
+    KernelSet::detect::<neon::Neon<true>>,
 ];
 
 /// The kernel sets that run on this CPU, the plain one first and the best last. All give the same bits.

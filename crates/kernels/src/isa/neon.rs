@@ -1,7 +1,9 @@
 //! NEON: sixteen lanes are four registers.
 //!
-//! Not the dot-product extension: its intrinsics are not stable everywhere, and the plain widening multiplications of
-//! every 64-bit Arm give the same sums. All codes fit in signed bytes.
+//! Two sets in one file, which differ in how bytes are multiplied: with the dot-product extension, one instruction for
+//! four elements of four rows; without it, widening multiplications whose 16-bit sums are added up for as long as they
+//! fit. Not the matrix extension (i8mm). All codes fit in signed bytes. Instructions whose intrinsics are not stable
+//! everywhere are written as assembly.
 
 use super::{Isa, Kernel, LANES, Panels};
 use crate::dot;
@@ -10,9 +12,9 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 use tensor::DType;
 
-/// Proof that this CPU has NEON, which every 64-bit Arm has.
+/// Proof that this CPU has NEON, which every 64-bit Arm has, and if `DOT` the dot-product extension.
 #[derive(Clone, Copy)]
-pub(crate) struct Neon(());
+pub(crate) struct Neon<const DOT: bool>(());
 
 /// Calls intrinsics on behalf of a `Neon`.
 macro_rules! neon {
@@ -34,17 +36,23 @@ macro_rules! all {
     }};
 }
 
-impl Isa for Neon {
-    const NAME: &'static str = "neon";
-    const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Neon>();
+impl<const DOT: bool> Isa for Neon<DOT> {
+    const NAME: &'static str = if DOT { "neon-dotprod" } else { "neon" };
+    const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Neon<DOT>>();
     type F = [float32x4_t; 4];
 
-    fn detect() -> Option<Neon> {
-        std::arch::is_aarch64_feature_detected!("neon").then_some(Neon(()))
+    fn detect() -> Option<Neon<DOT>> {
+        let has = std::arch::is_aarch64_feature_detected!("neon")
+            && (!DOT || std::arch::is_aarch64_feature_detected!("dotprod"));
+        has.then_some(Neon(()))
     }
 
-    fn run<K: Kernel<Neon>>(self, kernel: K) {
-        kernel.run(self)
+    fn run<K: Kernel<Neon<DOT>>>(self, kernel: K) {
+        #[target_feature(enable = "neon,dotprod")]
+        fn with_features<const DOT: bool, K: Kernel<Neon<DOT>>>(isa: Neon<DOT>, kernel: K) {
+            kernel.run(isa)
+        }
+        if DOT { neon!(with_features(self, kernel)) } else { kernel.run(self) }
     }
 
     #[inline(always)]
@@ -104,14 +112,28 @@ impl Isa for Neon {
 
 /// Four f16 to f32; an instruction of every 64-bit Arm whose intrinsic wants types that are not stable everywhere.
 #[inline(always)]
-fn halves(_: Neon, x: uint16x4_t) -> float32x4_t {
+fn halves<const DOT: bool>(_: Neon<DOT>, x: uint16x4_t) -> float32x4_t {
     let out: float32x4_t;
     // SAFETY: computes on registers only.
     unsafe { asm!("fcvtl {0:v}.4s, {1:v}.4h", out(vreg) out, in(vreg) x, options(pure, nomem, nostack)) };
     out
 }
 
-impl Panels for Neon {
+/// Adds to every lane the products of its four bytes.
+#[inline(always)]
+fn sdot(_: Neon<true>, mut sum: int32x4_t, codes: int8x16_t, activations: int8x16_t) -> int32x4_t {
+    // SAFETY: computes on registers only; the proof says that the CPU has the instruction.
+    unsafe {
+        asm!(
+            "sdot {0:v}.4s, {1:v}.16b, {2:v}.16b",
+            inout(vreg) sum, in(vreg) codes, in(vreg) activations,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    sum
+}
+
+impl<const DOT: bool> Panels for Neon<DOT> {
     type V = [uint32x4_t; 4];
     const SIGNED_STEPS: usize = 1;
     const SIGNED_OFFSET: i32 = 0;
@@ -251,23 +273,66 @@ impl Panels for Neon {
         activations: *const u32,
         width: usize,
     ) -> [Self::V; C] {
-        let mut total = neon!([[vdupq_n_s32(0); 4]; C]);
-        for step in 0..STEPS {
-            let codes = neon!(*codes.add(step));
-            for c in 0..C {
-                total[c] = all!(Q => {
+        let mut out = neon!([[vdupq_n_u32(0); 4]; C]);
+        if DOT {
+            for step in 0..STEPS {
+                let codes = neon!(*codes.add(step));
+                for c in 0..C {
+                    let a = neon!(vreinterpretq_s8_u32(vdupq_n_u32(*activations.add(step * width + c))));
+                    out[c] = all!(Q => {
+                        let (sum, codes) = (vreinterpretq_s32_u32(out[c][Q]), vreinterpretq_s8_u32(codes[Q]));
+                        vreinterpretq_u32_s32(sdot(Neon(()), sum, codes, a))
+                    });
+                }
+            }
+            return out;
+        }
+        let sums: [[int32x4_t; C]; 4] =
+            all!(Q => quarter::<BITS, STEPS, C>(codes.cast::<uint32x4_t>().add(Q), activations, width));
+        for c in 0..C {
+            out[c] = all!(Q => vreinterpretq_u32_s32(sums[Q][c]));
+        }
+        out
+    }
+}
+
+/// [`Panels::dot`] without the extension for four of the rows, whose codes are every fourth vector from `codes`.
+///
+/// # Safety
+/// As for [`Panels::dot`].
+#[inline(always)]
+unsafe fn quarter<const BITS: u32, const STEPS: usize, const C: usize>(
+    codes: *const uint32x4_t,
+    activations: *const u32,
+    width: usize,
+) -> [int32x4_t; C] {
+    // So many products of a code with +-127 stay within i16.
+    let run = match BITS {
+        4 | 5 => 8,
+        6 => 4,
+        _ => 2,
+    };
+    // SAFETY: every 64-bit Arm has these instructions; the rest is the caller's.
+    unsafe {
+        let mut total = [[vdupq_n_s32(0); 2]; C];
+        for start in (0..STEPS).step_by(run) {
+            let mut short = [[vdupq_n_s16(0); 2]; C];
+            for step in start..STEPS.min(start + run) {
+                let code = vreinterpretq_s8_u32(*codes.add(4 * step));
+                for c in 0..C {
                     let a = vreinterpretq_s8_u32(vdupq_n_u32(*activations.add(step * width + c)));
-                    let codes = vreinterpretq_s8_u32(codes[Q]);
-                    // Two neighbours each in 32 bits: -128 times -127 twice does not fit in 16.
-                    let low = vmull_s8(vget_low_s8(codes), vget_low_s8(a));
-                    let high = vmull_high_s8(codes, a);
-                    vaddq_s32(total[c][Q], vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)))
-                });
+                    short[c][0] = vmlal_s8(short[c][0], vget_low_s8(code), vget_low_s8(a));
+                    short[c][1] = vmlal_high_s8(short[c][1], code, a);
+                }
+            }
+            for c in 0..C {
+                total[c][0] = vpadalq_s16(total[c][0], short[c][0]);
+                total[c][1] = vpadalq_s16(total[c][1], short[c][1]);
             }
         }
-        let mut out = neon!([[vdupq_n_u32(0); 4]; C]);
+        let mut out = [vdupq_n_s32(0); C];
         for c in 0..C {
-            out[c] = all!(Q => vreinterpretq_u32_s32(total[c][Q]));
+            out[c] = vpaddq_s32(total[c][0], total[c][1]);
         }
         out
     }
