@@ -2,10 +2,13 @@
 //!
 //! Not a mock. The one design choice: the kernel measures, the test only compares.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
+use host::Rights;
 use host::cgroup::{Cap, Limits, Report, evict};
 use serde_json::Value;
 
@@ -15,6 +18,7 @@ use crate::root;
 #[derive(Clone, Debug)]
 pub struct Program {
     path: PathBuf,
+    rights: Rights,
 }
 
 /// What a run of the program left behind.
@@ -56,7 +60,20 @@ impl Program {
                 std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
             target.join("release/pintpot")
         };
-        Program { path: PATH.get_or_init(build).clone() }
+        Program { path: PATH.get_or_init(build).clone(), rights: Rights::default() }
+    }
+
+    /// A copy of it in `folder`, run with these rights; `None` if this machine does not let it be started so.
+    ///
+    /// # Panics
+    /// If it cannot be copied.
+    pub fn with_rights(&self, rights: Rights, folder: &Path) -> Option<Program> {
+        let program = Program { path: published(&self.path, folder), rights };
+        program
+            .command(&["--version"])
+            .output()
+            .is_ok_and(|output| output.status.success())
+            .then_some(program)
     }
 
     /// Runs it without a cap.
@@ -92,10 +109,24 @@ impl Program {
             }
         }
         // Nor do the settings of whoever runs the tests matter.
-        command.env("XDG_CONFIG_HOME", root().join("target/no-settings"));
+        command.env("XDG_CONFIG_HOME", std::env::temp_dir().join("no-settings-of-pintpot"));
         command.args(args).stdin(Stdio::null());
+        self.rights.attach(&mut command).expect("a system where rights can be given up");
         command
     }
+}
+
+/// Copies `file` into `folder`, readable for every user, as is the folder; where the copy is.
+///
+/// # Panics
+/// If that cannot be.
+pub fn published(file: &Path, folder: &Path) -> PathBuf {
+    let copy = folder.join(file.file_name().expect("a file has a name"));
+    fs::copy(file, &copy).expect("a copy");
+    for path in [folder, &copy] {
+        fs::set_permissions(path, Permissions::from_mode(0o755)).expect("rights to give");
+    }
+    copy
 }
 
 fn answer(output: Output, report: Report) -> Answer {

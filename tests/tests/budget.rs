@@ -5,9 +5,11 @@
 //! without a limit, then a limit that must never be met.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use host::Rights;
 use host::cgroup::Limits;
-use pintpot_tests::{Answer, Program, can_cap, skip, tiny, trained};
+use pintpot_tests::{Answer, Program, can_cap, published, skip, tiny, trained};
 
 const CONTEXT: &str = "512";
 /// Bytes that may be read before a refusal.
@@ -16,6 +18,10 @@ const READ_BEFORE_REFUSAL: u64 = 16 << 20;
 const MAJOR_FAULTS: u64 = 200;
 /// How far the predicted peak may lie above the measured one: 5 % or this.
 const PREDICTION: u64 = 3 << 20;
+
+/// An ordinary user, and what distributions let one lock.
+const USER: u32 = 65_534;
+const LOCKED: u64 = 64 << 10;
 
 /// A model under test.
 struct Case {
@@ -37,8 +43,7 @@ impl Case {
         let path = self.path.to_str().unwrap();
         let args = ["run", path, &self.prompt, "--raw", "--ignore-eos", "--json", "--temp", "0"];
         let more = ["-n", self.tokens, "-c", CONTEXT, "--memory", budget];
-        let limits = Limits { disk_of: Some(self.path.clone()), ..limits.clone() };
-        program.run_capped(&[&args[..], &more].concat(), &self.path, &limits).unwrap()
+        program.run_capped(&[&args[..], &more].concat(), &self.path, limits).unwrap()
     }
 
     fn smallest(&self, program: &Program) -> u64 {
@@ -95,7 +100,8 @@ fn hold(case: &Case) -> Vec<String> {
 /// One page less than the smallest budget is refused, at once, with a budget that works.
 fn refusal(case: &Case, program: &Program, smallest: u64) -> Vec<String> {
     let mut wrong = Vec::new();
-    let answer = case.run(program, &(smallest - 4096).to_string(), &Limits::default());
+    let limits = Limits { disk_of: Some(case.path.clone()), ..Limits::default() };
+    let answer = case.run(program, &(smallest - 4096).to_string(), &limits);
     let at = format!("{} below {smallest}", case.path.display());
     if answer.code != Some(3) {
         wrong.push(format!("{at}: exit {:?}, not 3: {}", answer.code, answer.err));
@@ -106,11 +112,19 @@ fn refusal(case: &Case, program: &Program, smallest: u64) -> Vec<String> {
     wrong
 }
 
-fn check(cases: &[Case]) {
+/// A group pays only for pages that nobody holds already, so no two runs of the program may overlap. `None`: nothing can
+/// be measured here.
+fn turn() -> Option<MutexGuard<'static, ()>> {
+    static TURN: Mutex<()> = Mutex::new(());
     if !can_cap() {
         skip("budget", "no memory cgroup can be made here; run as root, or in a delegated cgroup");
-        return;
+        return None;
     }
+    Some(TURN.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn check(cases: &[Case]) {
+    let Some(_turn) = turn() else { return };
     let wrong: Vec<String> = cases.iter().flat_map(hold).collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
@@ -135,6 +149,64 @@ fn trained_models_stay_in_their_budgets() {
             None => skip(name, "PINTPOT_TEST_MODELS names no folder that holds it"),
         }
     }
+}
+
+/// Runs in the smallest budget with fewer rights than ours: what differs from a run with all of them.
+fn hold_with(rights: Rights, case: &Case, smallest: u64, digest: &serde_json::Value) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = Program::built().with_rights(rights, folder.path()) else {
+        skip("budget", &format!("{rights:?} cannot be had here; run as root"));
+        return Vec::new();
+    };
+    let case = Case {
+        path: published(&case.path, folder.path()),
+        prompt: case.prompt.clone(),
+        tokens: case.tokens,
+        budgets: Vec::new(),
+    };
+    let limits = [None, Some(smallest)].map(|memory| Limits { memory, ..Limits::default() });
+    let mut wrong = Vec::new();
+    for limits in limits {
+        let answer = case.run(&program, &smallest.to_string(), &limits);
+        let Answer { code, err, report, .. } = &answer;
+        let at = format!("{} in {smallest} of {:?} with {rights:?}", case.path.display(), limits.memory);
+        println!("{at}: peak {:?}, limit met {:?} times", report.peak, report.limit_hits);
+        if *code != Some(0) {
+            wrong.push(format!("{at}: exit {code:?}: {err}"));
+        } else if answer.json()["logits_digest"] != *digest {
+            wrong.push(format!("{at}: the logits differ"));
+        }
+        if report.peak.is_none_or(|peak| peak > smallest) || report.limit_hits != Some(0) {
+            wrong.push(format!("{at}: {report:?}"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn fewer_rights_change_neither_the_peak_nor_the_answer() {
+    let Some(_turn) = turn() else { return };
+    let names = ["gemma3-q8_0.gguf", "llama-q4.gguf", "qwen3-k.gguf"];
+    let mut cases: Vec<Case> = names.map(|name| Case::new(tiny(name).0, 12, "16", &[])).into();
+    match trained("smollm2") {
+        Some(run) => cases.push(Case::new(absolute(&run.model), 12, "16", &[])),
+        None => skip("smollm2", "PINTPOT_TEST_MODELS names no folder that holds it"),
+    }
+    let user = Rights { user: Some(USER), locked: Some(LOCKED), ..Rights::default() };
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let program = Program::built();
+        let smallest = case.smallest(&program);
+        let plain = case.run(&program, &smallest.to_string(), &Limits::default());
+        let digest = &plain.json()["logits_digest"];
+        assert!(digest.is_string(), "{}: {}", case.path.display(), plain.err);
+        for rights in
+            [user, Rights { io_uring: false, ..Rights::default() }, Rights { io_uring: false, ..user }]
+        {
+            wrong.append(&mut hold_with(rights, case, smallest, digest));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
 /// The file itself, not a link to it: its disk is measured and its pages are dropped.

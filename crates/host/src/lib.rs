@@ -19,6 +19,7 @@ mod memory;
 mod plain;
 mod process;
 mod region;
+mod rights;
 mod sys;
 mod threads;
 
@@ -36,6 +37,7 @@ pub use process::{
     Resident, drop_program_pages, kernel_overhead, major_faults, program_bytes, refuse_huge_pages, resident,
 };
 pub use region::Region;
+pub use rights::Rights;
 pub use threads::{Pool, default_threads};
 
 /// Bytes in a page of memory.

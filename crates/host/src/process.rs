@@ -5,6 +5,7 @@
 //! is started, so what was not needed is dropped and what is needed comes back page by page. `proc(5)`.
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use crate::sys;
@@ -60,15 +61,35 @@ pub fn program_bytes() -> u64 {
 /// touched. Pages that a disk is reading ahead at this moment stay, so call it twice: when the program starts,
 /// and when what it loads is loaded, which drops the code of loading too.
 pub fn drop_program_pages() {
-    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    for mapping in maps.lines().filter_map(Mapping::parse).filter(|mapping| mapping.is_program()) {
-        sys::drop_mapping(mapping.start, mapping.end, mapping.rights == "r-xp");
+    if let Ok(smaps) = File::open("/proc/self/smaps") {
+        for_each_mapping(BufReader::new(smaps), |mapping, own| {
+            if mapping.is_program() {
+                sys::drop_mapping(mapping.start, mapping.end, own == Some(0));
+            }
+        });
     }
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     for path in files(&maps) {
         if let Ok(file) = File::open(path) {
             sys::drop_cache(&file, 0, 0);
         }
     }
+}
+
+/// Calls `each` with every mapping in `smaps` and KiB of it that are copies of this process's own, if that is told.
+fn for_each_mapping(smaps: impl BufRead, mut each: impl FnMut(&Mapping<'_>, Option<u64>)) {
+    let (mut header, mut own) = (String::new(), None);
+    for line in smaps.lines().map_while(Result::ok) {
+        if Mapping::parse(&line).is_some() {
+            Mapping::parse(&header).inspect(|mapping| each(mapping, own));
+            (header, own) = (line, None);
+        } else if let Some(size) = ["Anonymous:", "Swap:"].iter().find_map(|name| line.strip_prefix(name)) {
+            // What cannot be read is something.
+            let kib = size.split_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap_or(1);
+            own = Some(own.unwrap_or(0) + kib);
+        }
+    }
+    Mapping::parse(&header).inspect(|mapping| each(mapping, own));
 }
 
 /// Keeps huge pages away from heap and stacks, where one written byte would be charged as two megabytes. A
@@ -149,6 +170,21 @@ mod tests {
         let program: Vec<bool> = found.iter().map(Mapping::is_program).collect();
         assert_eq!(program, [true, true, false, false, false]);
         assert_eq!(files(maps).collect::<Vec<_>>(), ["/a b/c"]);
+    }
+
+    #[test]
+    fn own_copies_are_counted() {
+        let smaps = "\
+            1000-3000 r--p 00000000 fe:00 7    /a\n\
+            Rss:    8 kB\nAnonymous:    0 kB\nSwap:    0 kB\nVmFlags: rd mr\n\
+            3000-4000 r--p 00002000 fe:00 7    /a\n\
+            Anonymous:    4 kB\nSwap:    8 kB\n\
+            5000-6000 r--p 00003000 fe:00 7    /a\n\
+            Anonymous:    all\n\
+            7000-8000 r--p 00003000 fe:00 7    /a\n";
+        let mut found = Vec::new();
+        for_each_mapping(smaps.as_bytes(), |mapping, own| found.push((mapping.start, own)));
+        assert_eq!(found, [(0x1000, Some(0)), (0x3000, Some(12)), (0x5000, Some(1)), (0x7000, None)]);
     }
 
     #[test]

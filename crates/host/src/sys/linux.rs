@@ -190,18 +190,67 @@ pub(crate) fn join_groups(command: &mut Command, groups: Vec<File>) {
     unsafe { command.pre_exec(join) };
 }
 
+/// Makes the child that `command` will start give up rights before it runs: those of other users than `user`, to lock
+/// more than `locked` bytes of memory, and io_uring.
+pub(crate) fn give_up(
+    command: &mut Command,
+    user: Option<u32>,
+    locked: Option<u64>,
+    without_uring: bool,
+) -> io::Result<()> {
+    if let Some(user) = user {
+        command.uid(user).gid(user);
+    }
+    let limit = move || match locked {
+        Some(bytes) => {
+            let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+            // SAFETY: setrlimit reads the limit and keeps no pointer.
+            succeeded(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) })
+        }
+        None => Ok(()),
+    };
+    let refuse = move || if without_uring { refuse_uring() } else { Ok(()) };
+    // SAFETY: between fork and exec the closure only calls setrlimit(2) and prctl(2), which take no lock.
+    unsafe { command.pre_exec(move || limit().and_then(|()| refuse())) };
+    Ok(())
+}
+
+/// Makes io_uring_setup(2) fail for this thread and whatever it becomes.
+fn refuse_uring() -> io::Result<()> {
+    let step = |code: u32, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf, k };
+    // The number of the call is the first word of what a filter sees.
+    let mut steps = [
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, libc::SYS_io_uring_setup as u32),
+        step(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        step(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let filter = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
+    let (on, none): (libc::c_ulong, libc::c_ulong) = (1, 0);
+    // SAFETY: this option takes integers only.
+    succeeded(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, on, none, none, none) })?;
+    let mode = libc::c_ulong::from(libc::SECCOMP_MODE_FILTER);
+    // SAFETY: the kernel copies the filter, which lives until the call returns.
+    succeeded(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const filter) })
+}
+
+fn succeeded(result: libc::c_int) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Unmaps the pages of mapped files that nobody needs now and stops reading around a fault, so that a page
 /// comes back when it is touched, alone.
 ///
-/// `start..end` is a whole mapping of this process as `/proc/self/maps` tells it, `text` whether it is
-/// executable and not writable.
-pub(crate) fn drop_mapping(start: usize, end: usize, text: bool) {
+/// `start..end` is a whole, unwritable mapping of this process as `/proc/self/smaps` tells it, `as_in_file` whether no
+/// page of it is a copy of this process's own.
+pub(crate) fn drop_mapping(start: usize, end: usize, as_in_file: bool) {
     let (at, len) = (ptr::with_exposed_provenance_mut(start), end.saturating_sub(start));
-    // SAFETY: neither advice changes what memory holds. DontNeed is given only for text, which nobody writes:
-    // it is read again from its file. PageOut spares what is not in the file.
+    // SAFETY: neither advice changes what memory holds. DontNeed is given only where every page is the file's and
+    // nobody may write: it is read again from there. PageOut spares what is not in the file, but works only for
+    // whoever may write the file.
     unsafe {
         let _ = rustix::mm::madvise(at, len, Advice::Random);
-        let out = if text { Advice::LinuxDontNeed } else { Advice::LinuxPageOut };
+        let out = if as_in_file { Advice::LinuxDontNeed } else { Advice::LinuxPageOut };
         let _ = rustix::mm::madvise(at, len, out);
     }
 }

@@ -113,8 +113,13 @@ pub(crate) fn refuse_huge_pages() {}
 /// Never called: there are no groups to join.
 pub(crate) fn join_groups(_command: &mut Command, _groups: Vec<File>) {}
 
+/// Nobody knows how here.
+pub(crate) fn give_up(_: &mut Command, _: Option<u32>, _: Option<u64>, _: bool) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Nothing is known about mappings.
-pub(crate) fn drop_mapping(_start: usize, _end: usize, _text: bool) {}
+pub(crate) fn drop_mapping(_start: usize, _end: usize, _as_in_file: bool) {}
 
 /// Unknown here.
 pub(crate) fn device_of(_path: &Path) -> io::Result<(u32, u32)> {
