@@ -14,14 +14,17 @@ use crate::quantize::Quantize;
 use crate::rope::{Rope, RopeStyle};
 use crate::set::KernelSet;
 use host::{Error, Ledger, Part, Pool, Region};
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tensor::DType;
 
 /// Elements below which a loop over rows is not worth waking a thread for.
 const SMALL: usize = 16 << 10;
 /// Bytes of weights below which a product is not worth it.
 const SMALL_WEIGHTS: usize = 32 << 10;
+/// Bytes of weights that a thread takes at a time, at least.
+const PIECE: usize = 16 << 10;
 
 /// A kernel set, threads, and scratch for each of them.
 ///
@@ -30,11 +33,28 @@ pub struct Cpu {
     set: &'static KernelSet,
     pool: Pool,
     scratch: UnsafeCell<Region>,
+    /// For each worker, the next piece of its share of a matrix.
+    shares: Box<[Share]>,
+    /// Products so far.
+    products: Cell<u64>,
 }
 
-/// What a worker works in; kernels of different kinds never run at once.
+/// A counter with a cache line of its own.
+#[derive(Default)]
+#[repr(align(64))]
+struct Share(AtomicUsize);
+
+/// What a worker works in.
 #[repr(C)]
-union Scratch {
+struct Scratch {
+    kernel: KernelScratch,
+    /// The product whose only column lies prepared in the scratch.
+    prepared: u64,
+}
+
+/// Kernels of different kinds never run at once.
+#[repr(C)]
+union KernelScratch {
     product: std::mem::ManuallyDrop<panels::Scratch>,
     attention: std::mem::ManuallyDrop<attention::Scratch>,
 }
@@ -59,7 +79,8 @@ impl Cpu {
     /// Uses `set` on the threads of `pool`, with scratch from `ledger`.
     pub fn new(set: &'static KernelSet, pool: Pool, ledger: &Ledger) -> Result<Cpu, Error> {
         let scratch = Region::new(ledger, Part::Activations, pool.threads() * Self::SCRATCH_BYTES)?;
-        Ok(Cpu { set, pool, scratch: UnsafeCell::new(scratch) })
+        let shares = (0..pool.threads()).map(|_| Share::default()).collect();
+        Ok(Cpu { set, pool, scratch: UnsafeCell::new(scratch), shares, products: Cell::new(0) })
     }
 
     /// The name of the instruction set in use.
@@ -100,10 +121,14 @@ impl Cpu {
         let row_bytes = weights.row_bytes();
         let n = x.count();
         let target = target(out, n, weights.rows, stride, first);
-        let scratch = Scratches(self.scratch());
+        let (set, scratch) = (self.set, Scratches(self.scratch()));
+        self.products.set(self.products.get() + 1);
+        let number = self.products.get();
         self.by_weights(weights, row_bytes, n, &|rows, worker| {
-            let scratch = scratch.worker(worker).cast();
-            self.set.product(&Slice { weights, rows, x: *x, target, scratch });
+            let scratch = scratch.worker(worker);
+            // SAFETY: only the address of a field.
+            let prepared = unsafe { &raw mut (*scratch).prepared };
+            set.product(&Slice { weights, rows, x: *x, target, scratch: scratch.cast(), number, prepared });
         });
     }
 
@@ -114,8 +139,9 @@ impl Cpu {
         let row_bytes = weights.row_bytes();
         let n = rows("x", x.len(), weights.columns);
         let target = target(out, n, weights.rows, stride, first);
+        let set = self.set;
         self.by_weights(weights, row_bytes, n, &|rows, _| {
-            (self.set.product_float)(FloatSlice { weights, rows, x, target });
+            (set.product_float)(FloatSlice { weights, rows, x, target });
         });
     }
 
@@ -263,6 +289,9 @@ impl Cpu {
     }
 
     /// Calls `task` with ranges of the rows of `weights` and the number of the worker.
+    ///
+    /// Every worker has a share of rows that follow each other, so that what it reads ahead is its own, and takes it
+    /// piece by piece; whoever has done its share takes pieces of others'.
     fn by_weights(
         &self,
         weights: Weights,
@@ -274,10 +303,26 @@ impl Cpu {
         if bytes * n < SMALL_WEIGHTS || threads == 1 {
             return task(0..weights.rows, 0);
         }
-        let fair = weights.rows.div_ceil(8 * threads).next_multiple_of(16);
-        let block = fair.min(panels::SLICE_ROWS);
-        self.pool.run_with_worker(weights.rows.div_ceil(block), &|i, worker| {
-            task(i * block..weights.rows.min((i + 1) * block), worker);
+        let fair = weights.rows.div_ceil(8 * threads).max(PIECE / n / row_bytes).next_multiple_of(16);
+        let block = if n == 1 { fair } else { fair.min(panels::SLICE_ROWS) };
+        let pieces = weights.rows.div_ceil(block);
+        let share = pieces.div_ceil(threads);
+        let shares = &*self.shares;
+        shares.iter().for_each(|next| next.0.store(0, Relaxed)); // the pool's hand-over orders this
+        self.pool.run_with_worker(pieces, &|_, worker| {
+            for of in (worker..threads).chain(0..worker) {
+                let first = of * share;
+                let len = pieces.saturating_sub(first).min(share);
+                let next = shares[of].0.load(Relaxed);
+                if next >= len {
+                    continue;
+                }
+                let next = shares[of].0.fetch_add(1, Relaxed);
+                if next < len {
+                    let row = (first + next) * block;
+                    return task(row..weights.rows.min(row + block), worker);
+                }
+            }
         });
     }
 }

@@ -142,6 +142,9 @@ pub(crate) struct Slice<'a> {
     pub target: Target,
     /// Memory of this thread alone.
     pub scratch: *mut panels::Scratch,
+    /// Which product this is, never the number of an earlier one, and the one for which the scratch was prepared.
+    pub number: u64,
+    pub prepared: *mut u64,
 }
 
 /// A product for one type of weights.

@@ -128,12 +128,8 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
             let chunk = if self.width == 1 { CHUNK * SLAB } else { CHUNK };
             for start in (0..self.slice.x.columns).step_by(chunk) {
                 let elements = start..self.slice.x.columns.min(start + chunk);
-                for side in self.sides() {
-                    match self.width {
-                        1 => self.prepare(&side, elements.clone(), 1),
-                        LANES => self.prepare_16(&side, elements.clone()),
-                        width => self.prepare(&side, elements.clone(), width),
-                    }
+                if self.width > 1 || elements.len() < self.slice.x.columns || !self.is_prepared() {
+                    self.prepare_all(elements.clone());
                 }
                 for (panel, row) in self.rows.clone().step_by(LANES).enumerate() {
                     if self.width == 1 {
@@ -169,6 +165,28 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
             skip: column - column.min(last),
             acc: column - columns.start,
         })
+    }
+
+    /// Whether this thread has prepared the only column of this product before, for other rows. From now on it has.
+    #[inline(always)]
+    fn is_prepared(&self) -> bool {
+        // SAFETY: the number belongs to this thread.
+        unsafe { std::mem::replace(&mut *self.slice.prepared, self.slice.number) == self.slice.number }
+    }
+
+    /// Brings a chunk of all columns into the order of the tiles.
+    #[inline(always)]
+    unsafe fn prepare_all(&self, elements: Range<usize>) {
+        for side in self.sides() {
+            // SAFETY: the elements lie within the columns; scratch has room for a chunk, and for 64 of one column.
+            unsafe {
+                match self.width {
+                    1 => self.prepare(&side, elements.clone(), 1),
+                    LANES => self.prepare_16(&side, elements.clone()),
+                    width => self.prepare(&side, elements.clone(), width),
+                }
+            }
+        }
     }
 
     /// Brings the activations of a chunk into the order of the tiles.
