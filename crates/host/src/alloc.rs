@@ -10,6 +10,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::bounded;
 use crate::sys;
 
 static IN_USE: AtomicU64 = AtomicU64::new(0);
@@ -80,6 +81,7 @@ fn gave(size: usize) {
 // allocate nothing.
 unsafe impl GlobalAlloc for CountingAlloc {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        bounded::admit(footprint(layout.size()));
         // SAFETY: the caller's promise is System's.
         let memory = unsafe { System.alloc(layout) };
         if !memory.is_null() {
@@ -89,6 +91,7 @@ unsafe impl GlobalAlloc for CountingAlloc {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        bounded::admit(footprint(layout.size()));
         // SAFETY: the caller's promise is System's.
         let memory = unsafe { System.alloc_zeroed(layout) };
         if !memory.is_null() {
@@ -100,13 +103,16 @@ unsafe impl GlobalAlloc for CountingAlloc {
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         // SAFETY: the caller's promise is System's, where the memory came from.
         unsafe { System.dealloc(memory, layout) };
+        bounded::restore(footprint(layout.size()));
         gave(layout.size());
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        bounded::admit(footprint(size)); // both blocks may exist for a moment
         // SAFETY: the caller's promise is System's, where the memory came from.
         let moved = unsafe { System.realloc(memory, layout, size) };
         if !moved.is_null() {
+            bounded::restore(footprint(layout.size()));
             gave(layout.size());
             took(size);
         }

@@ -22,6 +22,24 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// Work in `bounded` wanted more heap.
+    #[error("it takes more than {bytes} bytes of memory")]
+    OverHeap {
+        /// What it was allowed.
+        bytes: u64,
+    },
+    /// Work in `bounded` took longer.
+    #[error("it takes longer than {} s", time.as_secs_f64())]
+    OverTime {
+        /// What it was allowed.
+        time: std::time::Duration,
+    },
+    /// Work in `bounded` had no thread to be done on.
+    #[error("no thread could be started for it: {source}")]
+    Worker {
+        /// What the system said.
+        source: io::Error,
+    },
     /// A file could not be opened.
     #[error("cannot open {}: {source}", path.display())]
     Open {

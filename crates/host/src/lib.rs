@@ -7,6 +7,7 @@
 //! behind `sys`, Linux first, with plain fallbacks elsewhere.
 
 mod alloc;
+mod bounded;
 mod budget;
 pub mod cgroup;
 mod error;
@@ -24,6 +25,7 @@ mod sys;
 mod threads;
 
 pub use alloc::{CountingAlloc, allocations, heap_in_use, heap_peak, trim_heap, tune_malloc};
+pub use bounded::bounded;
 pub use budget::{Budget, Source};
 pub use error::Error;
 pub use fault::{Fault, fail_read_after};
