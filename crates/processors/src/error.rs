@@ -2,6 +2,24 @@
 //!
 //! Not a place for strings from elsewhere, save those that quote the model's own words.
 
+use std::io;
+
+/// What can be done about an [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The file contradicts itself, or was made to hurt: get another.
+    Damaged,
+    /// The machine could not read the file.
+    Io,
+    /// There is not enough memory.
+    Memory,
+    /// The text: shorten it.
+    Text,
+    /// Sound, perhaps, but not something pintpot knows.
+    Unsupported,
+}
+
 /// Why a vocabulary, a template or a text was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -39,11 +57,24 @@ pub enum Error {
         "splitting {bytes} bytes of text takes too many steps with this tokenizer's pattern; shorten the text"
     )]
     PatternTooCostly { bytes: usize },
-    #[error("the chat template fails: {reason}{}; give another with --chat-template", at_line(.line))]
+    #[error("the chat template fails: {reason}{}; use --raw, or a file with another template", at_line(.line))]
     Template { reason: String, line: Option<usize> },
+    #[error("the chat template was given up: {0}; use --raw, or a file with another template")]
+    TemplateBounds(#[from] host::Error),
+    #[error("the chat template takes more than {steps} steps; use --raw, or a file with another template")]
+    TemplateSteps { steps: u64 },
+    #[error("the chat template is none: {reason}{}; use --raw, or fetch the file again", at_line(.line))]
+    TemplateSyntax { reason: String, line: Option<usize> },
     #[error(
-        "the chat template wrote more than {limit} bytes; shorten the conversation or give another template"
+        "the chat template has {bytes} bytes, more than {limit}; use --raw, or a file with another template"
     )]
+    TemplateSource { bytes: usize, limit: usize },
+    #[error(
+        "the chat template has {tokens} words and signs in one tag, more than {limit}; use --raw, or a file with \
+         another template"
+    )]
+    TemplateTooDense { tokens: usize, limit: usize },
+    #[error("the chat template wrote more than {limit} bytes; shorten the conversation, or use --raw")]
     TemplateTooLong { limit: usize },
     #[error("the text has {bytes} bytes, more than the {limit} that can be encoded at once; split it")]
     TextTooLong { bytes: usize, limit: usize },
@@ -65,6 +96,47 @@ pub enum Error {
         "the tokenizer {model:?} is unknown; pintpot knows gpt2 (byte-level BPE) and llama (SentencePiece BPE)"
     )]
     UnknownTokenizer { model: String },
+}
+
+impl Error {
+    /// What can be done about it.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Error::Json(error)
+                if error.io_error_kind().is_some_and(|kind| kind != io::ErrorKind::InvalidData) =>
+            {
+                Kind::Io
+            }
+            Error::TemplateBounds(host::Error::Worker { .. }) => Kind::Io,
+            Error::CraftedVocabulary { .. }
+            | Error::FewerTokensThanCounted { .. }
+            | Error::Json(_)
+            | Error::JsonOutOfOrder { .. }
+            | Error::MergeWithoutToken { .. }
+            | Error::MissingKey { .. }
+            | Error::MoreMergesThanCounted { .. }
+            | Error::MoreTextThanCounted { .. }
+            | Error::MoreTokensThanCounted { .. }
+            | Error::TemplateBounds(_)
+            | Error::TemplateSource { .. }
+            | Error::TemplateSteps { .. }
+            | Error::TemplateSyntax { .. }
+            | Error::TemplateTooDense { .. }
+            | Error::TokenOutOfRange { .. }
+            | Error::TooManyTokens { .. } => Kind::Damaged,
+            Error::OutOfMemory { .. } => Kind::Memory,
+            Error::PatternTooCostly { .. } | Error::TemplateTooLong { .. } | Error::TextTooLong { .. } => {
+                Kind::Text
+            }
+            Error::JsonUnknownPart { .. }
+            | Error::Template { .. }
+            | Error::TokenTooLong { .. }
+            | Error::TooManyPatterns { .. }
+            | Error::UnknownPattern { .. }
+            | Error::UnknownPretokenizer { .. }
+            | Error::UnknownTokenizer { .. } => Kind::Unsupported,
+        }
+    }
 }
 
 fn at_line(line: &Option<usize>) -> String {

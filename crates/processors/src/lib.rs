@@ -10,4 +10,4 @@
 mod error;
 pub mod text;
 
-pub use error::Error;
+pub use error::{Error, Kind};

@@ -5,6 +5,10 @@ use pintpot_processors::text::{ChatTemplate, Message, RenderOptions};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+/// Bounds of memory hold here too, and are wide enough for every template.
+#[global_allocator]
+static HEAP: host::CountingAlloc = host::CountingAlloc;
+
 #[derive(Deserialize)]
 struct Template {
     name: String,

@@ -2,10 +2,13 @@
 //!
 //! What it is: Jinja as transformers runs it (minijinja with Python's methods, `raise_exception`, `strftime_now`,
 //! `tojson` like `json.dumps`). What it is not: a template of ours; a model without one gets plain prompts. The one
-//! design choice: templates come from strangers, so steps, depth and output are bounded, and nothing is kept
-//! between calls but the source.
+//! design choice: templates come from strangers, so steps, depth, output, memory and time are bounded, and nothing is
+//! kept between calls but the source. Steps alone would not do: one step may double a string, or walk a list that was
+//! doubled sixty times. So a template runs in [`host::bounded`], where memory ends for whatever wants it.
 
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Serde, Value};
@@ -20,6 +23,19 @@ use crate::Error;
 const FUEL: u64 = 5_000_000;
 /// Calls and blocks within each other.
 const DEPTH: usize = 64;
+/// How long a template may take; a long conversation takes some milliseconds.
+const TIME: Duration = Duration::from_secs(3);
+/// Heap that every template may take, bytes.
+const HEAP: u64 = 768 << 10;
+/// Heap for each byte of the source: what it compiles to.
+const HEAP_OF_SOURCE: u64 = 16;
+/// Heap for each byte of the conversation: the values, what the template makes of them, and the result.
+const HEAP_OF_TEXT: u64 = 12;
+/// The longest source, bytes. The longest in use have 20 KB.
+const SOURCE: usize = 128 << 10;
+/// The most words and signs in one tag, and the most `elif` tags: the parser descends with each. The densest in use
+/// have some hundred.
+const TOKENS: usize = 1000;
 
 /// One turn of a conversation.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -67,20 +83,35 @@ impl Default for RenderOptions {
 /// A template that compiles.
 #[derive(Clone, Debug)]
 pub struct ChatTemplate {
-    source: String,
+    source: Arc<str>,
     bos: String,
     eos: String,
 }
 
 impl ChatTemplate {
     /// Checks the syntax of a template. `bos` and `eos` are the texts of those tokens, empty if there are none.
+    ///
+    /// # Errors
+    /// [`Error::Template`] for what is no template; the other `Error::Template...` for one that goes beyond its bounds.
     pub fn new(source: &str, bos: &str, eos: &str) -> Result<ChatTemplate, Error> {
-        let source = without_generation_marks(source);
-        environment(None).template_from_str(&source).map_err(refused)?;
-        Ok(ChatTemplate { source, bos: bos.to_owned(), eos: eos.to_owned() })
+        if source.len() > SOURCE {
+            return Err(Error::TemplateSource { bytes: source.len(), limit: SOURCE });
+        }
+        let tokens = most_tokens(source);
+        if tokens > TOKENS {
+            return Err(Error::TemplateTooDense { tokens, limit: TOKENS });
+        }
+        let source: Arc<str> = without_generation_marks(source).into();
+        let template = ChatTemplate { source: Arc::clone(&source), bos: bos.to_owned(), eos: eos.to_owned() };
+        template
+            .fenced(0, move || environment(None).template_from_str(&source).map(drop).map_err(refused))?;
+        Ok(template)
     }
 
     /// The prompt for a conversation.
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::new`], and what the template itself refuses.
     pub fn render(&self, messages: &[Message], options: &RenderOptions) -> Result<String, Error> {
         let mut variables = Map::new();
         variables.insert("bos_token".into(), self.bos.as_str().into());
@@ -89,15 +120,40 @@ impl ChatTemplate {
         variables.extend(options.variables.clone());
         variables.insert("messages".into(), messages.iter().map(turn).collect());
 
-        let environment = environment(options.unix_seconds);
-        let template = environment.template_from_str(&self.source).map_err(refused)?;
-        let mut out = Bounded { text: Vec::new(), limit: options.limit, over: false };
-        let rendered = template.render_captured_to(Serde(&variables), &mut out).map(drop);
-        match rendered {
-            _ if out.over => Err(Error::TemplateTooLong { limit: options.limit }),
-            Err(error) => Err(refused(error)),
-            Ok(()) => Ok(String::from_utf8_lossy(&out.text).into_owned()),
-        }
+        let text = variables.values().map(text_bytes).sum();
+        let (source, limit, unix_seconds) = (Arc::clone(&self.source), options.limit, options.unix_seconds);
+        self.fenced(text, move || {
+            let environment = environment(unix_seconds);
+            let template = environment.template_from_str(&source).map_err(refused)?;
+            let mut out = Bounded { text: Vec::new(), limit, over: false };
+            let rendered = template.render_captured_to(Serde(&variables), &mut out).map(drop);
+            match rendered {
+                _ if out.over => Err(Error::TemplateTooLong { limit }),
+                Err(error) => Err(refused(error)),
+                Ok(()) => Ok(String::from_utf8_lossy(&out.text).into_owned()),
+            }
+        })
+    }
+
+    /// Does `work` with the template within the bounds for a conversation of `text` bytes.
+    fn fenced<T: Send + 'static>(
+        &self,
+        text: u64,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let heap = HEAP + HEAP_OF_SOURCE * self.source.len() as u64 + HEAP_OF_TEXT * text;
+        host::bounded(heap, TIME, work)?
+    }
+}
+
+/// Bytes of all strings in a value, and some for what holds them.
+fn text_bytes(value: &Json) -> u64 {
+    const ITEM: u64 = 32;
+    ITEM + match value {
+        Json::String(text) => text.len() as u64,
+        Json::Array(items) => items.iter().map(text_bytes).sum(),
+        Json::Object(map) => map.iter().map(|(key, value)| key.len() as u64 + text_bytes(value)).sum(),
+        Json::Null | Json::Bool(_) | Json::Number(_) => 0,
     }
 }
 
@@ -158,7 +214,11 @@ fn refused(error: minijinja::Error) -> Error {
         Some(detail) => detail.chars().take(500).collect(),
         None => error.kind().to_string(),
     };
-    Error::Template { reason, line: error.line() }
+    match error.kind() {
+        ErrorKind::OutOfFuel => Error::TemplateSteps { steps: FUEL },
+        ErrorKind::SyntaxError => Error::TemplateSyntax { reason, line: error.line() },
+        _ => Error::Template { reason, line: error.line() },
+    }
 }
 
 /// The template with the tags by which transformers finds an answer's tokens replaced by ones that do nothing.
@@ -178,6 +238,68 @@ fn without_generation_marks(source: &str) -> String {
         rest = &rest[at + length..];
     }
     out + rest
+}
+
+/// Words and signs of the longest tag of a template, or the number of its `elif` tags if that is more.
+fn most_tokens(source: &str) -> usize {
+    let (mut most, mut elifs) = (0, 0);
+    let mut rest = source;
+    while let Some(at) = rest.find('{') {
+        rest = &rest[at..];
+        rest = match rest.as_bytes().get(1) {
+            Some(b'#') => rest.find("#}").map_or("", |end| &rest[end..]),
+            Some(b'%' | b'{') => {
+                let tag = Tag::read(&rest[2..]);
+                most = most.max(tag.tokens);
+                elifs += usize::from(tag.name == "elif");
+                match tag.name {
+                    // What follows is text, in which quotes mean nothing.
+                    "raw" => tag.rest.find("endraw").map_or("", |end| &tag.rest[end..]),
+                    _ => tag.rest,
+                }
+            }
+            _ => &rest[1..],
+        };
+    }
+    most.max(elifs)
+}
+
+/// A tag's words and signs, counted.
+struct Tag<'s> {
+    name: &'s str,
+    tokens: usize,
+    /// What comes after it.
+    rest: &'s str,
+}
+
+impl Tag<'_> {
+    /// Reads a tag from behind its first two signs.
+    fn read(source: &str) -> Tag<'_> {
+        let word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_' || !b.is_ascii();
+        let bytes = source.as_bytes();
+        let (mut at, mut tokens, mut name) = (0, 0, "");
+        while let Some(&byte) = bytes.get(at) {
+            let from = at;
+            at += 1;
+            match byte {
+                b'%' | b'}' if bytes.get(at) == Some(&b'}') => break,
+                b'\'' | b'"' => {
+                    while bytes.get(at).is_some_and(|&b| b != byte) {
+                        at += 1 + usize::from(bytes[at] == b'\\');
+                    }
+                    at += 1;
+                }
+                _ if word(&byte) => {
+                    at += bytes[at..].iter().take_while(|b| word(b)).count();
+                    name = if name.is_empty() { &source[from..at] } else { name };
+                }
+                _ if byte.is_ascii_whitespace() => continue,
+                _ => {}
+            }
+            tokens += 1;
+        }
+        Tag { name, tokens, rest: source.get(at..).unwrap_or("") }
+    }
 }
 
 /// A writer that refuses to grow beyond its limit.
@@ -242,10 +364,26 @@ mod tests {
     }
 
     #[test]
+    fn tokens_are_counted_where_they_count() {
+        for (source, want) in [
+            ("text } {", 0),
+            ("{{ a.b }}{% if not x %}", 3),
+            ("{{ 'a b c' ~ \"d}}\\\"e\" }}", 3),
+            ("{# {{ ' #}{{ - - 1 }}", 3),
+            ("{%- raw -%}{{ ' {% endraw %}{{ a b c d e }}", 5),
+            ("{% if a %}{% elif b %}{% elif c %}{% elif d %}{% elif e %}", 4),
+            ("{{ '", 1),
+            ("{{ x['}}']['é'] }}", 7),
+        ] {
+            assert_eq!(most_tokens(source), want, "{source}");
+        }
+    }
+
+    #[test]
     fn faults_and_bombs_end() {
         for (source, want) in [
             ("{{ raise_exception('roles must alternate') }}", "roles must alternate"),
-            ("{% for x in range(99999) %}{% for y in range(99999) %}{% endfor %}{% endfor %}", "fuel"),
+            ("{% for x in range(99999) %}{% for y in range(99999) %}{% endfor %}{% endfor %}", "steps"),
             ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "recursion"),
             ("{% for x in range(2000) %}x{% endfor %}", "more than 1000 bytes"),
             ("{{ strftime_now('%Q') }}", "%Q"),

@@ -5,18 +5,21 @@
 //! the `tokenizers` library writes them, so that tokens arrive in the order in which they are kept.
 
 use std::fmt;
-use std::io::{BufReader, Read};
+use std::io::Read;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::builder::Builder;
+use super::json_guard::{Allowance, Guard};
 use super::json_parts::Parts;
 use super::spec::{Counts, Kind, Spec, TokenType};
 use super::tokenizer::Tokenizer;
 use crate::Error;
 
-/// Bytes read at a time.
-const WINDOW: usize = 32 << 10;
+/// The most bytes of the list of added tokens, of which some models have thousands.
+const ADDED: usize = 2 << 20;
+/// The most bytes of each of the parts that say how text is cut.
+const PART: usize = 64 << 10;
 
 /// A tokenizer.json that has been looked through once.
 pub struct JsonTokenizer {
@@ -181,8 +184,10 @@ impl Sink for Fill<'_> {
 /// Streams the file into a sink.
 fn walk(file: impl Read, sink: &mut dyn Sink) -> Result<(), Error> {
     let mut failure = None;
-    let mut json = serde_json::Deserializer::from_reader(BufReader::with_capacity(WINDOW, file));
-    let result = Walk { place: Place::File, sink, failure: &mut failure }.deserialize(&mut json);
+    let allowance = Allowance::free();
+    let mut json = serde_json::Deserializer::from_reader(Guard::new(file, &allowance));
+    let result = Walk { place: Place::File, sink, failure: &mut failure, allowance: &allowance }
+        .deserialize(&mut json);
     match failure {
         Some(error) => Err(error),
         None => Ok(result?),
@@ -206,11 +211,13 @@ struct Walk<'s> {
     sink: &'s mut dyn Sink,
     /// The sink's own error, which JSON's cannot carry.
     failure: &'s mut Option<Error>,
+    /// What may be held of the value at hand.
+    allowance: &'s Allowance,
 }
 
 impl Walk<'_> {
     fn at(&mut self, place: Place) -> Walk<'_> {
-        Walk { place, sink: self.sink, failure: self.failure }
+        Walk { place, sink: self.sink, failure: self.failure, allowance: self.allowance }
     }
 
     fn done<E: serde::de::Error>(&mut self, result: Result<(), Error>) -> Result<(), E> {
@@ -225,13 +232,24 @@ impl Walk<'_> {
         if key == "model" {
             return map.next_value_seed(self.at(Place::Model));
         }
-        match (key, self.sink.parts()) {
-            ("added_tokens", Some(parts)) => parts.added = map.next_value()?,
-            ("normalizer", Some(parts)) => parts.normalizer = map.next_value()?,
-            ("pre_tokenizer", Some(parts)) => parts.pre_tokenizer = map.next_value()?,
-            ("post_processor", Some(parts)) => parts.post_processor = map.next_value()?,
-            _ => drop(map.next_value::<IgnoredAny>()?),
-        }
+        let Some(parts) = self.sink.parts() else {
+            map.next_value::<IgnoredAny>()?;
+            return Ok(());
+        };
+        let part = match key {
+            "added_tokens" => {
+                parts.added = self.allowance.within(ADDED, || map.next_value())?;
+                return Ok(());
+            }
+            "normalizer" => &mut parts.normalizer,
+            "pre_tokenizer" => &mut parts.pre_tokenizer,
+            "post_processor" => &mut parts.post_processor,
+            _ => {
+                map.next_value::<IgnoredAny>()?;
+                return Ok(());
+            }
+        };
+        *part = self.allowance.within(PART, || map.next_value())?;
         Ok(())
     }
 

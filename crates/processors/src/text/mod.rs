@@ -13,6 +13,7 @@ mod clock;
 mod detokenizer;
 mod gguf;
 mod json;
+mod json_guard;
 mod json_parts;
 mod merges;
 mod pattern;
