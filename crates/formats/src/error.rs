@@ -85,7 +85,7 @@ pub enum Error {
     #[error("damaged file: tensors {tensor:?} and {other:?} overlap; {AGAIN}")]
     Overlap { tensor: Box<str>, other: Box<str> },
     #[error("{} says that it is part {number} of {count}, which its name must say too; {AGAIN}", path.display())]
-    PartName { path: PathBuf, number: u32, count: u32 },
+    PartName { path: PathBuf, number: u64, count: u32 },
     #[error("the parts of the model should hold {expected} tensors but hold {found}; {AGAIN}")]
     PartTensors { expected: u64, found: u64 },
     #[error("cannot read {bytes} bytes at {offset}: {source}")]

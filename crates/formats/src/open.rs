@@ -57,6 +57,9 @@ fn sniff(source: &dyn ReadAt) -> Result<Content, Error> {
     if magic == gguf::MAGIC {
         return Ok(Content::Gguf);
     }
+    if reader.remaining() < 5 {
+        return Err(Error::NotAModel { magic });
+    }
     let high: [u8; 4] = reader.array()?;
     let next: [u8; 1] = reader.array()?;
     // A safetensors header is far shorter than 4 GiB, so the upper half of its length is zero; text has no zeros.
@@ -74,13 +77,14 @@ mod tests {
 
     #[test]
     fn the_first_bytes_decide() {
-        let cases: [(&[u8], Option<Content>); 7] = [
+        let cases: [(&[u8], Option<Content>); 8] = [
             (b"GGUF", Some(Content::Gguf)),
             (b"{\"metadata\": {}}", Some(Content::Json)),
             (b"{\"abcd\":{}}", Some(Content::Json)),
             (b"{\x01\0\0\0\0\0\0{}", Some(Content::Safetensors)),
             (b"\x08\0\0\0\0\0\0\x80{}", Some(Content::Safetensors)),
             (b"PK\x03\x04 and so on", None),
+            (b"hello\n", None),
             (b"", None),
         ];
         for (bytes, want) in cases {

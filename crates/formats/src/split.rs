@@ -25,7 +25,7 @@ pub(crate) fn read(
         let files = vec![FilePart { path: name.into(), bytes: source.len() }];
         return naming(name, gguf::assemble(part, tensors, files, meter));
     }
-    let wrong = || Error::PartName { path: name.into(), number: number + 1, count };
+    let wrong = || Error::PartName { path: name.into(), number: u64::from(number) + 1, count };
     let stem = name.strip_suffix(&ending(number, count)).ok_or_else(wrong)?;
     drop((part, tensors));
     read_parts(folder, stem, count, meter)
@@ -41,7 +41,7 @@ fn read_parts(folder: &dyn Folder, stem: &str, count: u32, meter: &mut Meter) ->
         let source = folder::open(folder, &name)?;
         let part = naming(&name, gguf::read_part(&*source, number, &mut tensors, meter))?;
         if naming(&name, place(&part))? != (number, count) {
-            return Err(Error::PartName { path: name.into(), number: number + 1, count });
+            return Err(Error::PartName { path: name.into(), number: u64::from(number) + 1, count });
         }
         meter.make_room(&mut files)?;
         files.push(FilePart { path: name.into(), bytes: source.len() });
@@ -108,7 +108,7 @@ mod tests {
     fn refusals_name_the_part() {
         let names: Vec<String> = model().into_keys().collect();
         type Change<'a> = &'a dyn Fn(&mut Files);
-        let cases: [(Change<'_>, Kind, &str); 4] = [
+        let cases: [(Change<'_>, Kind, &str); 5] = [
             (&|files| drop(files.remove(&names[1])), Kind::Missing, "m-00002-of-00003.gguf is missing"),
             (
                 &|files| drop(files.insert(names[1].clone(), part(2, 3, 3))),
@@ -121,6 +121,11 @@ mod tests {
                 "should hold 4 tensors",
             ),
             (&|files| drop(files.insert(names[0].clone(), part(0, 9, 4))), Kind::Damaged, "part 1 of 9"),
+            (
+                &|files| drop(files.insert(names[0].clone(), part(u32::MAX, 9, 4))),
+                Kind::Damaged,
+                "part 4294967296 of 9",
+            ),
         ];
         for (change, kind, want) in cases {
             let mut files = model();
