@@ -130,6 +130,11 @@ pub(crate) fn build(spec: &DecoderSpec, file: &ModelFile) -> Result<Decoder, Err
         Some(weight) => b.checked(weight)?,
         None => embedding,
     };
+    let rows = |weight: WeightId| b.graph.weight_of(weight).shape.rows();
+    if rows(head) != rows(embedding) {
+        let name = b.graph.weight_of(head).name.clone();
+        return Err(Error::Vocabularies { name, rows: rows(head), expected: rows(embedding) });
+    }
     let mut logits = b.graph.push(Linear { weight: head, bias: None }, &[x])?;
     if let Some(cap) = spec.final_softcap {
         logits = b.graph.push(Softcap { cap }, &[logits])?;

@@ -38,6 +38,18 @@ pub enum Error {
         /// Its type.
         dtype: tensor::DType,
     },
+    /// The matrix at the end has not the rows of the one at the beginning.
+    #[error(
+        "damaged file: tensor '{name}' has {rows} rows, but the embedding has {expected}; download the file again"
+    )]
+    Vocabularies {
+        /// The matrix at the end.
+        name: String,
+        /// Its rows.
+        rows: u64,
+        /// Rows of the embedding.
+        expected: u64,
+    },
     /// The header cannot be read.
     #[error(transparent)]
     File(#[from] formats::Error),

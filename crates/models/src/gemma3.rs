@@ -22,15 +22,15 @@ impl Architecture for Gemma3 {
     fn spec(&self, settings: &Settings<'_>) -> Result<DecoderSpec, Error> {
         let plain = llama::plain(settings, RopeStyle::Halves, 1_000_000.0)?;
         let windows = windows(settings, settings.size(key::WINDOW)?)?;
-        let local_base = settings.find::<f64>(key::ROPE_BASE_LOCAL)?.unwrap_or(10_000.0);
-        let scalar = settings.find::<f64>(key::QUERY_SCALE)?.unwrap_or(f64::from(plain.head_dim));
+        let local_base = settings.positive(key::ROPE_BASE_LOCAL)?.unwrap_or(10_000.0);
+        let scalar = settings.positive(key::QUERY_SCALE)?.unwrap_or(f64::from(plain.head_dim));
         Ok(DecoderSpec {
             norm_offset: if settings.is_gguf() { 0.0 } else { 1.0 },
             activation: Activation::GeluTanh,
             embedding_scale: Some(f64::from(plain.width).sqrt() as f32),
             attention_scale: (1.0 / scalar.sqrt()) as f32,
-            score_softcap: settings.find::<f64>(key::SCORE_SOFTCAP)?.map(|cap| cap as f32),
-            final_softcap: settings.find::<f64>(key::FINAL_SOFTCAP)?.map(|cap| cap as f32),
+            score_softcap: settings.positive(key::SCORE_SOFTCAP)?.map(|cap| cap as f32),
+            final_softcap: settings.positive(key::FINAL_SOFTCAP)?.map(|cap| cap as f32),
             local_rope: Some(RopeSpec { base: local_base, scaling: RopeScaling::None, ..plain.rope }),
             windows,
             ..plain

@@ -10,6 +10,10 @@ use graph::op::{Activation, RopeScaling, RopeStyle};
 
 /// Heads are computed and cached in pieces of this many elements.
 const HEAD_DIM_UNIT: u32 = 16;
+/// The longest context that is believed; positions beyond are not reckoned with.
+const LONGEST_CONTEXT: u32 = 1 << 28;
+/// The most elements of all heads together, so that their number fits everywhere.
+const WIDEST: u32 = 1 << 24;
 
 pub(crate) struct Llama;
 
@@ -31,6 +35,7 @@ pub(crate) fn plain(settings: &Settings<'_>, style: RopeStyle, base: f64) -> Res
     settings.refuse_experts()?;
     let width = settings.size(key::WIDTH)?;
     let heads = settings.size(key::HEADS)?;
+    let layers = settings.size(key::LAYERS)?;
     let kv_heads = settings.find::<u32>(key::KV_HEADS)?.unwrap_or(heads);
     if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
         return Err(settings.nonsense(key::KV_HEADS, kv_heads, "a divisor of the number of heads"));
@@ -42,6 +47,9 @@ pub(crate) fn plain(settings: &Settings<'_>, style: RopeStyle, base: f64) -> Res
     if !head_dim.is_multiple_of(HEAD_DIM_UNIT) {
         return Err(settings.unsupported(key::HEAD_DIM, head_dim));
     }
+    if heads > WIDEST / head_dim {
+        return Err(settings.nonsense(key::HEADS, heads, "fewer heads"));
+    }
     if let Some(value_dim) = settings.find::<u32>(key::VALUE_DIM)?.filter(|&v| v != head_dim) {
         return Err(settings.unsupported(key::VALUE_DIM, value_dim));
     }
@@ -49,15 +57,19 @@ pub(crate) fn plain(settings: &Settings<'_>, style: RopeStyle, base: f64) -> Res
     if dims == 0 || dims > head_dim || !dims.is_multiple_of(2) {
         return Err(settings.nonsense(key::ROPE_DIMS, dims, "an even number up to the head's width"));
     }
-    let base = settings.find::<f64>(key::ROPE_BASE)?.unwrap_or(base);
+    let base = settings.positive(key::ROPE_BASE)?.unwrap_or(base);
+    let norm_eps: f64 = settings.get(key::NORM_EPS)?;
+    if !(0.0..1.0).contains(&norm_eps) {
+        return Err(settings.nonsense(key::NORM_EPS, norm_eps, "a small fraction, not negative"));
+    }
     Ok(DecoderSpec {
-        layers: settings.size(key::LAYERS)?,
+        layers,
         width,
         heads,
         kv_heads,
         head_dim,
-        context: settings.size(key::CONTEXT)?,
-        norm_eps: settings.get::<f64>(key::NORM_EPS)? as f32,
+        context: settings.size(key::CONTEXT)?.min(LONGEST_CONTEXT),
+        norm_eps: norm_eps as f32,
         norm_offset: 0.0,
         activation: Activation::Silu,
         embedding_scale: None,
@@ -77,14 +89,15 @@ fn scaling(settings: &Settings<'_>) -> Result<RopeScaling, Error> {
     const ORIGINAL: Key =
         Key("rope.scaling.original_context_length", "rope_scaling.original_max_position_embeddings");
     let kind = settings.find::<&str>(key::ROPE_TYPE)?.unwrap_or("none");
+    let positive = |key: Key| settings.positive(key)?.map_or_else(|| settings.get(key), Ok);
     match kind {
         "none" | "default" => Ok(RopeScaling::None),
-        "linear" => Ok(RopeScaling::Linear { factor: settings.get(key::ROPE_FACTOR)? }),
+        "linear" => Ok(RopeScaling::Linear { factor: positive(key::ROPE_FACTOR)? }),
         "llama3" => Ok(RopeScaling::Llama3 {
-            factor: settings.get(key::ROPE_FACTOR)?,
-            low: settings.get(LOW)?,
-            high: settings.get(HIGH)?,
-            original: settings.get(ORIGINAL)?,
+            factor: positive(key::ROPE_FACTOR)?,
+            low: positive(LOW)?,
+            high: positive(HIGH)?,
+            original: positive(ORIGINAL)?,
         }),
         other => Err(settings.unsupported(key::ROPE_TYPE, other)),
     }

@@ -68,6 +68,17 @@ impl<'a> Settings<'a> {
         Ok(value)
     }
 
+    /// A factor that may be absent but must be a finite number above zero, as a float of 32 bits too.
+    pub(crate) fn positive(&self, key: Key) -> Result<Option<f64>, Error> {
+        let value: Option<f64> = self.find(key)?;
+        match value {
+            Some(value) if !(value as f32).is_normal() || value < 0.0 => {
+                Err(self.nonsense(key, value, "a finite number above zero"))
+            }
+            other => Ok(other),
+        }
+    }
+
     /// An error for a setting whose value makes no sense.
     pub(crate) fn nonsense(&self, key: Key, value: impl ToString, expected: &'static str) -> Error {
         Error::Setting { key: self.spelled(key), value: value.to_string(), expected }
