@@ -5,6 +5,9 @@ use host::{Budget, Ledger, Memory, default_threads};
 use kernels::KernelSet;
 use planner::Profile;
 
+/// Heap that a header may take however small the budget: one that is refused should still say what it needs.
+const LEAST_HEADER: u64 = 2 << 20;
+
 /// A budget and the account of it. Models are opened, planned and loaded in it.
 pub struct Engine {
     pub(crate) ledger: Ledger,
@@ -106,7 +109,7 @@ impl Engine {
     /// # Errors
     /// A file that is damaged, unknown or unsupported.
     pub fn open(&self, path: &std::path::Path) -> Result<Opened, Error> {
-        Opened::from_path(path)
+        Opened::from_path(path, self.limits())
     }
 
     /// What is in a model that is not on this machine: enough to plan it, not to load it. `name` is a file in `folder`,
@@ -115,6 +118,12 @@ impl Engine {
     /// # Errors
     /// As [`Engine::open`].
     pub fn open_in(&self, folder: &dyn formats::Folder, name: &str) -> Result<Opened, Error> {
-        Opened::from_folder(folder, name)
+        Opened::from_folder(folder, name, self.limits())
+    }
+
+    /// What a header may take: a part of the budget, since it is read before anything is planned.
+    fn limits(&self) -> formats::Limits {
+        let most = formats::Limits::default().heap;
+        formats::Limits { heap: (self.budget.bytes / 4).clamp(LEAST_HEADER, most) }
     }
 }

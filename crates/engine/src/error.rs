@@ -12,6 +12,14 @@ pub enum Error {
     /// The file is damaged or not supported.
     #[error(transparent)]
     File(#[from] formats::Error),
+    /// What is wrong with the file of that name.
+    #[error("{}: {source}", path.display())]
+    In {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        source: Box<Error>,
+    },
     /// The architecture is not supported, or its settings make no sense.
     #[error(transparent)]
     Model(#[from] models::Error),
@@ -94,6 +102,16 @@ pub enum Error {
         /// What there is.
         available: String,
     },
+    /// A text to judge by that does not fill a window.
+    #[error(
+        "the text has {tokens} tokens, but a window has {window}; take a longer text or a smaller --window"
+    )]
+    TextTooShort {
+        /// Tokens of the text.
+        tokens: usize,
+        /// Tokens of a window.
+        window: usize,
+    },
     /// Reference logits that do not fit the model.
     #[error("the reference logits do not fit: {what}")]
     Reference {
@@ -111,7 +129,7 @@ pub enum Trouble {
     Usage,
     /// The budget.
     Budget,
-    /// The model is not supported.
+    /// The model, or a part of it, is not there or not supported.
     Unsupported,
     /// The file is damaged.
     Damaged,
@@ -121,14 +139,22 @@ impl Error {
     /// The class of this error.
     pub fn trouble(&self) -> Trouble {
         match self {
+            Error::In { source, .. } => source.trouble(),
             Error::Refused(_) => Trouble::Budget,
-            Error::File(e) => file_trouble(e),
-            Error::Model(models::Error::File(e)) => file_trouble(e),
+            Error::File(e) | Error::Model(models::Error::File(e)) => file_trouble(e),
             Error::Model(models::Error::UnknownArchitecture { .. } | models::Error::Unsupported { .. })
             | Error::Model(models::Error::UnsupportedType { .. })
+            | Error::Memory(::memory::Error::WideRow { .. })
             | Error::NotHere { .. }
             | Error::NoTokenizer { .. } => Trouble::Unsupported,
             Error::Model(_) | Error::VocabularySize { .. } => Trouble::Damaged,
+            Error::Text(e) => match e.kind() {
+                processors::Kind::Damaged => Trouble::Damaged,
+                processors::Kind::Unsupported => Trouble::Unsupported,
+                processors::Kind::Text => Trouble::Usage,
+                processors::Kind::Memory => Trouble::Budget,
+                _ => Trouble::Failure,
+            },
             Error::Host(host::Error::Refused(_))
             | Error::Memory(::memory::Error::Host(host::Error::Refused(_)))
             | Error::Run(runtime::Error::Memory(::memory::Error::Host(host::Error::Refused(_)))) => {
@@ -139,16 +165,23 @@ impl Error {
             | Error::PromptTooLong { .. }
             | Error::ContextTooLong { .. }
             | Error::Option { .. }
+            | Error::TextTooShort { .. }
             | Error::Isa { .. } => Trouble::Usage,
             _ => Trouble::Failure,
         }
+    }
+
+    /// Says in which file it was found.
+    pub(crate) fn in_file(self, path: &std::path::Path) -> Error {
+        Error::In { path: path.to_path_buf(), source: Box::new(self) }
     }
 }
 
 fn file_trouble(error: &formats::Error) -> Trouble {
     match error.kind() {
         formats::Kind::Damaged => Trouble::Damaged,
-        formats::Kind::Unsupported => Trouble::Unsupported,
+        formats::Kind::Missing | formats::Kind::Unsupported => Trouble::Unsupported,
+        formats::Kind::TooLarge => Trouble::Budget,
         _ => Trouble::Failure,
     }
 }

@@ -63,9 +63,7 @@ impl Model {
             return Err(Error::Option { option, value, expected: "at least 4 and at most the context (-c)" });
         }
         if ids.len() < window {
-            return Err(Error::Reference {
-                what: format!("the text has {} tokens, a window {window}", ids.len()),
-            });
+            return Err(Error::TextTooShort { tokens: ids.len(), window });
         }
         let bos = self.tokenizer.spec().bos.filter(|_| self.tokenizer.spec().add_bos);
         let mut sums = Sums::default();

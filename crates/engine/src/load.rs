@@ -47,8 +47,8 @@ pub struct Opened {
 }
 
 impl Opened {
-    pub(crate) fn from_path(path: &Path) -> Result<Opened, Error> {
-        let file = formats::open(path, Limits::default())?;
+    pub(crate) fn from_path(path: &Path, limits: Limits) -> Result<Opened, Error> {
+        let file = formats::open(path, limits)?;
         let files = file.files.iter().map(|part| Ok(Arc::new(FlashFile::open(&part.path)?)));
         let files = files.collect::<Result<Vec<_>, host::Error>>()?;
         let folder = files_folder(&file).map(Path::to_path_buf);
@@ -59,8 +59,8 @@ impl Opened {
         Opened::from_file(path, file, files, &beside)
     }
 
-    pub(crate) fn from_folder(folder: &dyn Folder, name: &str) -> Result<Opened, Error> {
-        let file = formats::read(folder, name, Limits::default())?;
+    pub(crate) fn from_folder(folder: &dyn Folder, name: &str, limits: Limits) -> Result<Opened, Error> {
+        let file = formats::read(folder, name, limits)?;
         Opened::from_file(Path::new(name), file, Vec::new(), &|name| folder.open(name).ok())
     }
 
@@ -70,11 +70,11 @@ impl Opened {
         files: Vec<Arc<FlashFile>>,
         beside: &Beside<'_>,
     ) -> Result<Opened, Error> {
-        let decoder = models::build(&file)?;
-        let vocabulary = Vocabulary::find(&file, beside)?;
+        let decoder = models::build(&file).map_err(|error| Error::from(error).in_file(path))?;
+        let vocabulary = Vocabulary::find(&file, beside).map_err(|error| error.in_file(path))?;
         let tokens = vocabulary.counts().tokens;
         if tokens > decoder.vocabulary as usize {
-            return Err(Error::VocabularySize { tokens, rows: decoder.vocabulary });
+            return Err(Error::VocabularySize { tokens, rows: decoder.vocabulary }.in_file(path));
         }
         Ok(Opened { path: path.to_path_buf(), file, decoder, files, vocabulary })
     }
@@ -207,9 +207,9 @@ impl Engine {
         host::drop_program_pages();
         let pool = Pool::new(&self.ledger, self.threads)?;
         let reserved = self.reserve_lines(&placement)?;
-        let Opened { file, decoder, files, vocabulary, .. } = opened;
-        let tokenizer = vocabulary.build(&file, &files)?;
-        let template = vocabulary::template(&file, &tokenizer)?;
+        let Opened { path, file, decoder, files, vocabulary } = opened;
+        let tokenizer = vocabulary.build(&file, &files).map_err(|error| error.in_file(&path))?;
+        let template = vocabulary::template(&file, &tokenizer).map_err(|error| error.in_file(&path))?;
         let graph = Arc::new(decoder.graph);
         let residency = Residency {
             tiling: placement.tiling.clone(),
