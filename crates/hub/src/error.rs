@@ -53,6 +53,12 @@ pub enum Error {
         /// Repository, package or address.
         what: String,
     },
+    /// The user's own path is a pipe or a device.
+    #[error("{} is neither a file nor a folder\n  a model is read again and again: save it to a file first", path.display())]
+    NotAFile {
+        /// The path as it was given.
+        path: PathBuf,
+    },
     /// The user's own file is not there.
     #[error("there is no file {}\n  check the path; a model that is not on this machine is hf:ORG/NAME", path.display())]
     NoSuchPath {
@@ -232,7 +238,8 @@ impl Error {
             Error::UnknownName { .. }
             | Error::NotFound { .. }
             | Error::NoSuchFile { .. }
-            | Error::NoSuchPath { .. } => Class::Missing,
+            | Error::NoSuchPath { .. }
+            | Error::NotAFile { .. } => Class::Missing,
             Error::Offline { .. }
             | Error::Network { .. }
             | Error::Unauthorized { .. }

@@ -241,7 +241,8 @@ fn find_path(path: &Path) -> Result<Option<Local>> {
         return Local::of(name, vec![path.to_path_buf()]).map(Some);
     }
     if !path.is_dir() {
-        return Ok(None);
+        // A pipe would be waited for, and a device has no end.
+        return if path.exists() { Err(Error::NotAFile { path: path.to_path_buf() }) } else { Ok(None) };
     }
     let entries = std::fs::read_dir(path).map_err(|error| Error::io("read", path, error))?;
     let mut files: Vec<_> =

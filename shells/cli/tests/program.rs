@@ -36,7 +36,10 @@ fn codes_and_words() {
     std::fs::write(&junk, "no model at all").unwrap();
     let cut = home.path().join("cut.gguf");
     std::fs::write(&cut, b"GGUF\x03\0\0\0\xff\xff\xff").unwrap();
-    let (junk, cut) = (junk.to_str().unwrap(), cut.to_str().unwrap());
+    let (note, empty) = (home.path().join("note.txt"), home.path().join("empty.gguf"));
+    std::fs::write(&note, "hello\n").unwrap();
+    std::fs::write(&empty, "").unwrap();
+    let [junk, cut, note, empty] = [&junk, &cut, &note, &empty].map(|path| path.to_str().unwrap());
     check(
         home.path(),
         &[
@@ -59,6 +62,14 @@ fn codes_and_words() {
             (&["plan", "hf:org/name"], 6, "HF_HUB_OFFLINE"),
             (&["run", junk, "hi"], 4, "not a model file"),
             (&["run", cut, "hi"], 5, "cut.gguf"),
+            (&["run", note, "hi"], 4, "note.txt: not a model file"),
+            (&["run", empty, "hi"], 5, "empty.gguf: damaged file"),
+            (&["run", "/dev/null", "hi"], 4, "neither a file nor a folder"),
+            (&["run", junk, "hi", "--memory", "0"], 2, "not an amount of memory"),
+            (&["run", junk, "hi", "-c", "-5"], 2, "it must be a number of tokens"),
+            (&["run", junk, "hi", "-t", "0"], 2, "from 1 to 1024"),
+            (&["run", junk, junk, "hi"], 2, "one word too many"),
+            (&["run", "--memory"], 2, "missing argument"),
             (&["ls"], 0, "no models yet"),
             (&["ls", "--json"], 0, "[]"),
             (&["rm", "smollm2"], 4, "is not on this machine"),
@@ -67,6 +78,54 @@ fn codes_and_words() {
             (&["rm", junk], 1, "remove the file yourself"),
         ],
     );
+}
+
+#[test]
+fn with_a_tiny_model() {
+    let home = tempfile::tempdir().unwrap();
+    let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/tiny/llama-q4.gguf");
+    let sound = std::fs::read(&tiny).unwrap();
+    let with = |name: &str, old: &[u8], new: &[u8]| {
+        let at = sound.windows(old.len()).position(|bytes| bytes == old).unwrap();
+        let path = home.path().join(name);
+        std::fs::write(&path, [&sound[..at], new, &sound[at + old.len()..]].concat()).unwrap();
+        path.to_str().unwrap().to_string()
+    };
+    let stranger = with("stranger.gguf", b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0lambs");
+    let layers = with("layers.gguf", b"block_count\x04\0\0\0\x02", b"block_count\x04\0\0\0\0");
+    let note = home.path().join("note.txt");
+    std::fs::write(&note, "hello\n").unwrap();
+    let (tiny, note) = (tiny.to_str().unwrap(), note.to_str().unwrap());
+    let long = "word ".repeat(600);
+    check(
+        home.path(),
+        &[
+            (&["run", tiny, "hi", "-n", "2"], 0, ""),
+            (&["run", tiny, "hi", "-n", "0"], 0, ""),
+            (&["run", tiny, "hi", "-n", "-1"], 2, "it must be a number of tokens"),
+            (&["run", tiny, "hi", "-c", "0"], 2, "at least 1"),
+            (&["run", tiny, "hi", "-c", "100000"], 2, "use -c 512 or less"),
+            (&["run", tiny, &long, "-c", "64"], 2, "but the context holds 64"),
+            (&["run", tiny, "hi", "--temp", "nan"], 2, "--temp is NaN"),
+            (&["run", tiny, "hi", "--top-p", "2"], 2, "at most 1"),
+            (&["run", tiny, "hi", "--isa", "abacus"], 2, "no kernels named 'abacus'"),
+            (&["run", tiny, "hi", "--memory", "1M"], 3, "smallest budget: --memory"),
+            (&["eval", tiny, "--text", note], 2, "take a longer text or a smaller --window"),
+            (&["run", &stranger, "hi"], 4, "architecture 'lambs' is not supported"),
+            (&["run", &layers, "hi"], 5, "layers.gguf: damaged file: 'llama.block_count' is 0"),
+        ],
+    );
+}
+
+#[test]
+fn nobody_answers() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pintpot"));
+    command.args(["pull", "hf:org/name"]).env_clear().env("HOME", home.path()).stdin(Stdio::null());
+    let output = command.env("HF_ENDPOINT", "http://127.0.0.1:9").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(6), "{text}");
+    assert!(text.contains("127.0.0.1"), "{text}");
 }
 
 #[test]
