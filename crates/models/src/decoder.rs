@@ -202,6 +202,13 @@ impl Builder<'_> {
 
     fn norm(&mut self, role: Role, layer: u32, x: ValueId) -> Result<ValueId, Error> {
         let weight = Weight { offset: self.spec.norm_offset, ..self.tensors.get(role, layer)? };
+        // Queries and keys may be normed a head at a time, all else as a whole.
+        let (found, whole) = (weight.shape.elements(), self.graph.value_of(x).dims.columns());
+        let head = matches!(role, Role::QueryNorm | Role::KeyNorm).then_some(self.spec.head_dim);
+        if found != u64::from(whole) && Some(found) != head.map(u64::from) {
+            let expected = head.unwrap_or(whole);
+            return Err(Error::NormWidth { name: weight.name, found, expected });
+        }
         let weight = self.checked(weight)?;
         Ok(self.graph.push(Norm { weight, eps: self.spec.norm_eps }, &[x])?)
     }

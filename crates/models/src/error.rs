@@ -20,6 +20,18 @@ pub enum Error {
         /// Its value.
         value: String,
     },
+    /// A norm has not as many elements as what it is applied to.
+    #[error(
+        "damaged file: tensor '{name}' has {found} elements, expected {expected}; download the file again"
+    )]
+    NormWidth {
+        /// The tensor.
+        name: String,
+        /// Its elements.
+        found: u64,
+        /// What they should be.
+        expected: u32,
+    },
     /// A setting makes no sense.
     #[error("damaged file: '{key}' is {value}, expected {expected}; download the file again")]
     Setting {
