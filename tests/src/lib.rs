@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod corpus;
 mod golden;
 mod program;
 mod source;
