@@ -112,7 +112,7 @@ impl WeightStore {
                 }
             }
         }
-        let region = Region::new(ledger, Part::Weights, end.max(1))?;
+        let region = Region::new(ledger, Part::Weights, end.max(1))?.huge();
         let rows = row_sources(graph, file, &tiling);
         let order: Vec<u32> =
             (0..places.len() as u32).filter(|&r| places[r as usize] == Place::Streamed).collect();

@@ -170,9 +170,13 @@ pub(crate) fn trim_heap() {
     };
 }
 
-/// Keeps huge pages away from this process's memory, but for regions that ask for them where the kernel can
-/// tell the two apart.
+/// Keeps huge pages away from this process's memory, but for regions that ask for them. Where the system gives huge
+/// pages unasked and the kernel cannot tell the two apart, nobody gets any.
 pub(crate) fn refuse_huge_pages() {
+    let enabled = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled");
+    if enabled.is_ok_and(|modes| !modes.contains("[always]")) {
+        return; // only who asks gets any
+    }
     /// `PR_THP_DISABLE_EXCEPT_ADVISED`, since Linux 6.18.
     const EXCEPT_ADVISED: libc::c_ulong = 1 << 1;
     let set = |flags: libc::c_ulong| {
