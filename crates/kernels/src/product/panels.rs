@@ -301,7 +301,7 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
                     min: (&raw mut (*scratch).min).cast::<P::F>().add(done / D::GROUP),
                 };
                 D::unpack(self.isa, self.block(row, at), self.row_bytes(), out);
-                self.ahead(row + self.rows.len(), at);
+                self.ahead(row + self.rows.len(), at, (0, 1));
             }
         }
     }
@@ -335,12 +335,14 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
                     min: row_min.as_mut_ptr().cast(),
                 };
                 D::unpack(isa, self.block(self.panel_start(row), at), self.row_bytes(), out);
-                for g in 0..Self::ELEMENTS / D::GROUP {
+                let groups = Self::ELEMENTS / D::GROUP;
+                for g in 0..groups {
+                    self.ahead(row + LANES, at, (g, groups));
                     let done = at - elements.start + g * D::GROUP;
                     let activations = self.activations(&side).add(done / 4 * Self::STEPS);
                     let codes = codes.as_ptr().add(g * D::GROUP / 4 * Self::STEPS).cast();
                     let at = done / D::GROUP;
-                    let mut isum = self.dot::<1>(codes, activations)[0];
+                    let mut isum = self.dot::<1>(codes, activations, 1)[0];
                     if Self::OFFSET != 0 {
                         isum = isa.sub32(isum, isa.lanes(*correction.add(at)));
                     }
@@ -350,7 +352,6 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
                         accm = isa.fma(row_min[g].assume_init(), isa.splat(*sum.add(at)), accm);
                     }
                 }
-                self.ahead(row + LANES, at);
             }
             acc_at.write(acc);
             accm_at.write(accm);
@@ -364,20 +365,27 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
     }
 
     /// Asks memory for as much of the sixteen rows from `row` as one block of them has, in the order in which they lie
-    /// there; they may be outside of the weights.
+    /// there; they may be outside of the weights. Of that, part `part` of `parts`: memory takes only so many requests
+    /// at once.
     #[inline(always)]
-    fn ahead(&self, row: usize, at: usize) {
+    fn ahead(&self, row: usize, at: usize, (part, parts): (usize, usize)) {
         let bytes = LANES * D::DTYPE.block_bytes();
         let first = self.block(row, 0).wrapping_add(at / Self::ELEMENTS * bytes);
-        for line in (0..bytes).step_by(LINE) {
-            self.isa.prefetch(first.wrapping_add(line));
+        let lines = bytes.div_ceil(LINE);
+        for line in lines * part / parts..lines * (part + 1) / parts {
+            self.isa.prefetch(first.wrapping_add(line * LINE));
         }
     }
 
     /// Sums of a group for `C` columns.
     #[inline(always)]
-    unsafe fn dot<const C: usize>(&self, codes: *const P::V, activations: *const u32) -> [P::V; C] {
-        let (isa, width) = (self.isa, self.width);
+    unsafe fn dot<const C: usize>(
+        &self,
+        codes: *const P::V,
+        activations: *const u32,
+        width: usize,
+    ) -> [P::V; C] {
+        let isa = self.isa;
         // SAFETY: the caller's: a group of codes and activations.
         unsafe {
             match (D::BITS, D::GROUP) {
@@ -427,7 +435,7 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
             for g in 0..tile.groups {
                 let step = g * D::GROUP / 4 * Self::STEPS;
                 let (codes, activations) = (codes.add(step), activations.add(step * width));
-                let isum = self.dot::<C>(codes, activations);
+                let isum = self.dot::<C>(codes, activations, width);
                 for c in 0..C {
                     let at = g * width + c;
                     let mut isum = isum[c];
