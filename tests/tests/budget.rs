@@ -17,7 +17,7 @@ const READ_BEFORE_REFUSAL: u64 = 16 << 20;
 /// Pages that may come from the disk at their first touch: the program's own, and few of them again.
 const MAJOR_FAULTS: u64 = 200;
 /// How far the predicted peak may lie above the measured one: 5 % or this.
-const PREDICTION: u64 = 3 << 20;
+const PREDICTION: u64 = 2 << 20;
 
 /// An ordinary user, and what distributions let one lock.
 const USER: u32 = 65_534;

@@ -249,13 +249,16 @@ fn succeeded(result: libc::c_int) -> io::Result<()> {
 /// page of it is a copy of this process's own.
 pub(crate) fn drop_mapping(start: usize, end: usize, as_in_file: bool) {
     let (at, len) = (ptr::with_exposed_provenance_mut(start), end.saturating_sub(start));
-    // SAFETY: neither advice changes what memory holds. DontNeed is given only where every page is the file's and
-    // nobody may write: it is read again from there. PageOut spares what is not in the file, but works only for
-    // whoever may write the file.
+    // SAFETY: no advice here changes what memory holds. PageOut frees the pages at once, this function's too, and
+    // spares what is not in the file, but works only for whoever may write the file. For others DontNeed unmaps them,
+    // where every page is the file's and nobody may write; freeing is then up to `drop_cache`, which spares what was
+    // touched meanwhile.
     unsafe {
         let _ = rustix::mm::madvise(at, len, Advice::Random);
-        let out = if as_in_file { Advice::LinuxDontNeed } else { Advice::LinuxPageOut };
-        let _ = rustix::mm::madvise(at, len, out);
+        let _ = rustix::mm::madvise(at, len, Advice::LinuxPageOut);
+        if as_in_file {
+            let _ = rustix::mm::madvise(at, len, Advice::LinuxDontNeed);
+        }
     }
 }
 
