@@ -45,6 +45,7 @@ LLAMA3 = {
     "original_max_position_embeddings": 64,
 }
 LINEAR = {"rope_type": "linear", "factor": 4.0}
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
 GEMMA = {
     "model_type": "gemma3_text",
     "hidden_activation": "gelu_pytorch_tanh",
@@ -162,6 +163,10 @@ def write_gguf(tiny: Tiny, weights: dict[str, np.ndarray], path: str, rng: np.ra
     if c.get("rope_scaling") == LINEAR:
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(LINEAR["factor"])
+    if c.get("rope_scaling") == YARN:
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(YARN["factor"])
+        writer.add_rope_scaling_orig_ctx_len(YARN["original_max_position_embeddings"])
     tiny.vocabulary.to_gguf(writer)
     if (factors := spelling.llama3_factors(c)) is not None:
         writer.add_tensor("rope_freqs.weight", factors)
@@ -301,6 +306,20 @@ def all_of_them() -> list[Tiny]:
             shards=2,
         ),
         Tiny("qwen3-k.gguf", qwen, BASE | wide | {"model_type": "qwen3", "tie_word_embeddings": True}, kinds),
+        Tiny(
+            "qwen2-yarn",
+            qwen,
+            BASE | {"model_type": "qwen2", "tie_word_embeddings": True, "intermediate_size": 32, "rope_theta": None},
+            torch.float16,
+            biases=qkv,
+            extra={"rope_parameters": YARN | {"rope_theta": 1000.0, "beta_fast": 4.0, "attention_factor": 1.2}},
+        ),
+        Tiny(
+            "qwen3-yarn.gguf",
+            qwen,
+            BASE | {"model_type": "qwen3", "tie_word_embeddings": True, "rope_scaling": YARN},
+            [("", Q.Q8_0)],
+        ),
     ]
 
 

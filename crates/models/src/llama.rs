@@ -82,12 +82,14 @@ pub(crate) fn plain(settings: &Settings<'_>, style: RopeStyle, base: f64) -> Res
     })
 }
 
+/// Context of the training, where that is not the context.
+const ORIGINAL: Key =
+    Key("rope.scaling.original_context_length", "rope_scaling.original_max_position_embeddings");
+
 /// What the settings say about long contexts.
 fn scaling(settings: &Settings<'_>) -> Result<RopeScaling, Error> {
     const LOW: Key = Key("rope.scaling.low_freq_factor", "rope_scaling.low_freq_factor");
     const HIGH: Key = Key("rope.scaling.high_freq_factor", "rope_scaling.high_freq_factor");
-    const ORIGINAL: Key =
-        Key("rope.scaling.original_context_length", "rope_scaling.original_max_position_embeddings");
     let kind = settings.find::<&str>(key::ROPE_TYPE)?.unwrap_or("none");
     let positive = |key: Key| settings.positive(key)?.map_or_else(|| settings.get(key), Ok);
     match kind {
@@ -99,6 +101,39 @@ fn scaling(settings: &Settings<'_>) -> Result<RopeScaling, Error> {
             high: positive(HIGH)?,
             original: positive(ORIGINAL)?,
         }),
+        "yarn" => yarn(settings, positive(key::ROPE_FACTOR)?),
         other => Err(settings.unsupported(key::ROPE_TYPE, other)),
     }
+}
+
+/// What the settings say about YaRN.
+fn yarn(settings: &Settings<'_>, factor: f64) -> Result<RopeScaling, Error> {
+    const FAST: Key = Key("rope.scaling.yarn_beta_fast", "rope_scaling.beta_fast");
+    const SLOW: Key = Key("rope.scaling.yarn_beta_slow", "rope_scaling.beta_slow");
+    const MAGNITUDE: Key = Key("rope.scaling.attn_factor", "rope_scaling.attention_factor");
+    const SHARPNESS: Key = Key("rope.scaling.yarn_log_multiplier", "rope_scaling.mscale_all_dim");
+    const WHOLE: Key = Key("", "rope_scaling.truncate");
+    if let Some(sharpness) = settings.positive(SHARPNESS)? {
+        return Err(settings.unsupported(SHARPNESS, sharpness));
+    }
+    if !settings.is_gguf() && settings.find::<bool>(WHOLE)? == Some(false) {
+        return Err(settings.unsupported(WHOLE, false));
+    }
+    let usual = RopeScaling::usual_magnitude(factor);
+    let magnitude = match settings.positive(MAGNITUDE)? {
+        Some(given) if settings.is_gguf() => given * usual,
+        Some(given) => given,
+        None => usual,
+    };
+    let original = match settings.positive(ORIGINAL)? {
+        Some(original) => original,
+        None => settings.get(key::CONTEXT)?,
+    };
+    Ok(RopeScaling::Yarn {
+        factor,
+        fast: settings.positive(FAST)?.unwrap_or(32.0),
+        slow: settings.positive(SLOW)?.unwrap_or(1.0),
+        original,
+        magnitude,
+    })
 }

@@ -46,7 +46,11 @@ impl<'a> Settings<'a> {
 
     /// The key as this file spells it.
     pub(crate) fn spelled(&self, key: Key) -> String {
-        if self.is_gguf() { format!("{}.{}", self.prefix, key.0) } else { key.1.to_string() }
+        if self.is_gguf() {
+            return format!("{}.{}", self.prefix, key.0);
+        }
+        let is_there = |spelling: &String| self.file.metadata.value(spelling).is_some();
+        spellings(key.1).into_iter().find(is_there).unwrap_or_else(|| key.1.to_string())
     }
 
     /// A setting that must be there.
@@ -96,4 +100,20 @@ impl<'a> Settings<'a> {
             _ => Ok(()),
         }
     }
+}
+
+/// Ways in which configurations of different years say `key`, the plainest first.
+fn spellings(key: &str) -> Vec<String> {
+    let mut all = vec![key.to_string()];
+    if let Some(part) = key.strip_prefix("rope_scaling.") {
+        if part == "rope_type" {
+            all.push("rope_scaling.type".to_string());
+        }
+        all.extend([format!("rope_parameters.{part}"), format!("rope_parameters.full_attention.{part}")]);
+    } else if key == ROPE_BASE.1 {
+        all.extend(["", "full_attention."].map(|of| format!("rope_parameters.{of}rope_theta")));
+    } else if key == ROPE_BASE_LOCAL.1 {
+        all.push("rope_parameters.sliding_attention.rope_theta".to_string());
+    }
+    all
 }

@@ -5,7 +5,7 @@ use crate::executor::Extra;
 use crate::stats::StepStats;
 use crate::{Error, Sequence, Span};
 use ::memory::{KvFormat, WeightStore};
-use graph::op::{self, Attention, Linear, Op, RopeTable};
+use graph::op::{self, Attention, Linear, Op};
 use graph::{Bounds, Elem, Graph, Node, StateKind, ValueId};
 use kernels::{Cpu, Quantized, QuantizedMut, Weights};
 
@@ -60,13 +60,13 @@ pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(),
             let dim = rope.head_dim as usize;
             step.cpu.rope(x, width / dim, dim, cos, sin, rot, style(rope.style));
         }
-        Op::RopeTable(_) => {
+        Op::RopeTable(rope) => {
             let [positions, table] = step.arena.split([node.inputs[0], out], &step.now)?;
             let (cos, sin) = floats_of(table).split_at_mut(positions.len() / 4 * extra.frequencies.len());
             let half = extra.frequencies.len();
             let rows = cos.chunks_exact_mut(half).zip(sin.chunks_exact_mut(half));
             for (&position, (cos, sin)) in indices_of(positions).iter().zip(rows) {
-                RopeTable::fill(position, &extra.frequencies, cos, sin);
+                rope.fill(position, &extra.frequencies, cos, sin);
             }
         }
         Op::Scale(scale) => {

@@ -28,6 +28,27 @@ pub enum RopeScaling {
         /// Context of the training.
         original: f64,
     },
+    /// YaRN (Peng et al., arXiv 2309.00071): pairs that turn often within the training's context are kept, those that
+    /// turn seldom divided by a factor, a ramp between; cosines and sines are scaled.
+    Yarn {
+        /// The divisor of the slow pairs.
+        factor: f64,
+        /// Turns from which a pair is kept.
+        fast: f64,
+        /// Turns up to which a pair is divided in full.
+        slow: f64,
+        /// Context of the training.
+        original: f64,
+        /// What cosines and sines are multiplied by.
+        magnitude: f64,
+    },
+}
+
+impl RopeScaling {
+    /// The magnitude that YaRN's authors found for a divisor.
+    pub fn usual_magnitude(factor: f64) -> f64 {
+        1.0 + 0.1 * libm::log(factor.max(1.0))
+    }
 }
 
 /// Input: positions (rows). Output: (rows, `dims`): the cosines of `dims / 2` angles, then their sines.
@@ -67,14 +88,36 @@ impl RopeTable {
                     (1.0 - smooth) * plain / factor + smooth * plain
                 }
             }
+            RopeScaling::Yarn { factor, fast, slow, original, .. } => {
+                let first = self.pair_that_turns(fast, original).floor().max(0.0);
+                let last = self.pair_that_turns(slow, original).ceil().min(f64::from(self.dims) - 1.0);
+                let divided = ((f64::from(i) - first) / (last - first).max(0.001)).clamp(0.0, 1.0);
+                plain / factor * divided + plain * (1.0 - divided)
+            }
+        }
+    }
+
+    /// Which pair, as a real number, turns so often within `context` positions.
+    fn pair_that_turns(&self, turns: f64, context: f64) -> f64 {
+        let wavelength = context / turns;
+        let pairs = f64::from(self.dims) / 2.0;
+        pairs * libm::log(wavelength / (2.0 * std::f64::consts::PI)) / libm::log(self.base)
+    }
+
+    /// What cosines and sines are multiplied by.
+    fn magnitude(&self) -> f64 {
+        match self.scaling {
+            RopeScaling::Yarn { magnitude, .. } => magnitude,
+            _ => 1.0,
         }
     }
 
     /// Writes the cosines and sines of one position. `frequencies` are [`RopeTable::frequencies`].
-    pub fn fill(position: u32, frequencies: &[f64], cosines: &mut [f32], sines: &mut [f32]) {
+    pub fn fill(&self, position: u32, frequencies: &[f64], cosines: &mut [f32], sines: &mut [f32]) {
+        let magnitude = self.magnitude();
         for ((c, s), f) in cosines.iter_mut().zip(sines).zip(frequencies) {
             let (sine, cosine) = libm::sincos(f64::from(position) * f);
-            (*c, *s) = (cosine as f32, sine as f32);
+            (*c, *s) = ((cosine * magnitude) as f32, (sine * magnitude) as f32);
         }
     }
 }
@@ -100,7 +143,7 @@ impl Operator for RopeTable {
         let mut out = vec![0.0; inputs[0].data.len() * width];
         for (row, &position) in out.chunks_mut(width).zip(&inputs[0].data) {
             let (cosines, sines) = row.split_at_mut(frequencies.len());
-            RopeTable::fill(position as u32, &frequencies, cosines, sines);
+            self.fill(position as u32, &frequencies, cosines, sines);
         }
         Tensor::new(inputs[0].data.len(), width, out)
     }
@@ -129,5 +172,21 @@ mod tests {
         assert_eq!(scaled.frequency(63), plain.frequency(63) / 8.0);
         let middle = scaled.frequency(32) / plain.frequency(32);
         assert!(middle > 0.125 && middle < 1.0, "{middle}");
+    }
+
+    #[test]
+    fn yarn_keeps_fast_pairs_divides_slow_ones_and_scales() {
+        let plain = RopeTable { dims: 128, base: 1e6, scaling: RopeScaling::None, factors: None };
+        let scaling =
+            RopeScaling::Yarn { factor: 4.0, fast: 32.0, slow: 1.0, original: 32768.0, magnitude: 1.25 };
+        let scaled = RopeTable { scaling, ..plain.clone() };
+        // 32768 positions are 32 turns of pair 23.6 and one of pair 39.6.
+        assert_eq!(scaled.frequency(23), plain.frequency(23));
+        assert_eq!(scaled.frequency(40), plain.frequency(40) / 4.0);
+        let middle = scaled.frequency(30) / plain.frequency(30);
+        assert!(middle > 0.25 && middle < 1.0, "{middle}");
+        let (mut cosines, mut sines) = ([0.0], [1.0]);
+        scaled.fill(0, &[1.0], &mut cosines, &mut sines);
+        assert_eq!((cosines, sines), ([1.25], [0.0]));
     }
 }
