@@ -28,12 +28,12 @@ pub struct Profile {
 pub struct ProductRate {
     /// With one column: a token of an answer.
     pub one: f64,
-    /// With 64 columns: a prompt.
+    /// With 64 columns: a prompt. Weights are unpacked once for them.
     pub many: f64,
 }
 
-/// Rows of a step from which a product runs at the rate of many.
-const MANY: u32 = 5;
+/// Columns that share one unpacking of the weights, at most.
+const SHARED: u32 = 64;
 
 impl Profile {
     /// A cautious guess for a machine of `threads` threads that nobody has measured.
@@ -55,11 +55,29 @@ impl Profile {
         !self.isa.is_empty()
     }
 
-    /// Multiply-adds a second of a product with weights of `dtype` and `rows` columns of activations.
+    /// Multiply-adds a second of a product with weights of `dtype` and `rows` columns of activations: weights are
+    /// unpacked once for 64 columns and multiplied by each.
     pub fn product(&self, dtype: DType, rows: u32) -> f64 {
         let threads = f64::from(self.threads.max(1));
         let guess = ProductRate { one: 15e9 * threads, many: 80e9 * threads };
         let rate = self.products.get(dtype.name()).copied().unwrap_or(guess);
-        if rows < MANY { rate.one } else { rate.many }
+        let (shared, rows) = (f64::from(SHARED), f64::from(rows.max(1)));
+        let multiply = ((shared / rate.many - 1.0 / rate.one) / (shared - 1.0)).max(0.0);
+        let unpack = (1.0 / rate.one - multiply).max(0.0);
+        rows / (unpack * (rows / shared).ceil() + rows * multiply)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_runs_at_the_rates_that_were_measured_and_between_them() {
+        let profile = Profile::guess(1);
+        let rate = |rows| profile.product(DType::Q8_0, rows) / 1e9;
+        assert!((rate(1) - 15.0).abs() < 1e-6 && (rate(64) - 80.0).abs() < 1e-6);
+        assert!((rate(512) - 80.0).abs() < 1e-6);
+        assert!(rate(16) > 40.0 && rate(16) < 75.0, "{}", rate(16));
     }
 }
