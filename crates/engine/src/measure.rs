@@ -16,8 +16,8 @@ use tensor::{BLOCK_FORMATS, DType};
 const MEMORY_BYTES: usize = 128 << 20;
 /// Rows and columns of the matrix whose product is timed; it stays in the cache.
 const MATRIX: (usize, usize) = (512, 1024);
-/// Rows and columns of a product that is over before it began.
-const SMALL: (usize, usize) = (64, 256);
+/// Columns of the one row on which an operator that is not a product is timed.
+const ROW: usize = 1024;
 /// Columns of the products that stand for a prompt.
 const MANY: usize = 64;
 /// Runs of each figure.
@@ -72,13 +72,11 @@ fn rates(engine: &Engine, ledger: &Ledger, types: &[DType]) -> Result<Profile, E
         let rate = ProductRate { one: macs(&cpu, dtype, MATRIX, 1), many: macs(&cpu, dtype, MATRIX, MANY) };
         (dtype.name().to_string(), rate)
     };
-    let small = (SMALL.0 * SMALL.1) as f64;
-    let node = small / macs(&cpu, DType::Q8_0, SMALL, 1) - small / macs(&cpu, DType::Q8_0, MATRIX, 1);
     Ok(Profile {
         memory_bytes,
         products: types.iter().map(rate).collect(),
         float_ops: attention(&cpu),
-        node_seconds: node.max(0.0),
+        node_seconds: node(&cpu),
         isa: engine.isa().to_string(),
         ..Profile::guess(threads as u32)
     })
@@ -162,6 +160,23 @@ fn macs(cpu: &Cpu, dtype: DType, (rows, k): (usize, usize), n: usize) -> f64 {
         (repeats * n * rows * k) as f64 / start.elapsed().as_secs_f64()
     });
     median(rates.collect())
+}
+
+/// Seconds that an operator takes which is neither a product nor attention: one norm and one quantisation, halved.
+fn node(cpu: &Cpu) -> f64 {
+    const REPEATS: usize = 200;
+    let (mut x, weight) = (vec![0.5f32; ROW], vec![1.0f32; ROW]);
+    let (mut q, mut scale, mut sums) = (vec![0i8; ROW], vec![0f32; ROW / 32], vec![0i16; ROW / 16]);
+    let seconds = (0..RUNS).map(|_| {
+        let start = Instant::now();
+        for _ in 0..REPEATS {
+            cpu.rms_norm_in_place(&mut x, &weight, 1e-5);
+            cpu.quantize(&x, ROW, QuantizedMut { q: &mut q, scale: &mut scale, sums: &mut sums });
+        }
+        black_box(&mut q);
+        start.elapsed().as_secs_f64() / (2 * REPEATS) as f64
+    });
+    median(seconds.collect())
 }
 
 /// Floating-point operations a second of one token's attention over a few hundred.

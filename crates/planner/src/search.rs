@@ -225,7 +225,8 @@ pub fn forecast(request: &Request<'_>, profile: &Profile, placement: &Placement)
     let rows = placement.bounds.rows;
     let chunks = prompt.div_ceil(rows);
     let tail = prompt - (chunks - 1) * rows;
-    let body = f64::from(chunks - 1) * step(rows, 0, prompt / 2).0;
+    // The chunks before the last begin, on average, in the middle of what they begin at.
+    let body = f64::from(chunks - 1) * step(rows, 0, chunks.saturating_sub(2) * rows / 2).0;
     let (token, bound) = step(1, 1, request.context.min(prompt + TYPICAL.1));
     Forecast {
         tokens_per_second: 1.0 / token,
