@@ -213,7 +213,7 @@ impl Engine {
         let template = vocabulary::template(&file, &tokenizer).map_err(|error| error.in_file(&path))?;
         let graph = Arc::new(decoder.graph);
         let residency = Residency {
-            tiling: placement.tiling.clone(),
+            tiling: Arc::clone(&placement.tiling),
             resident: &placement.resident,
             window_bytes: placement.window_bytes,
             options: placement.stream,

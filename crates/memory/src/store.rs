@@ -33,7 +33,7 @@ pub struct StoreStats {
 /// What stays and how the rest is streamed: a planner's decision.
 pub struct Residency<'a> {
     /// The order of reading.
-    pub tiling: Tiling,
+    pub tiling: Arc<Tiling>,
     /// For each run, whether it stays.
     pub resident: &'a [bool],
     /// Bytes of the window for the others; used for loading too.
@@ -44,7 +44,7 @@ pub struct Residency<'a> {
 
 /// The weights of one model.
 pub struct WeightStore {
-    tiling: Tiling,
+    tiling: Arc<Tiling>,
     places: Vec<Place>,
     resident: Region,
     /// Offset of each tile in the region, for tiles of resident runs.
@@ -192,6 +192,12 @@ impl WeightStore {
             ahead.queue.push_back((run, id));
             ahead.next += 1;
         }
+    }
+
+    /// Bytes of heap that a store of `tiling` takes besides it.
+    pub fn heap_bytes(tiling: &Tiling) -> u64 {
+        let of_run = size_of::<Place>() + size_of::<u32>();
+        (tiling.runs.len() * of_run + tiling.tiles.len() * size_of::<usize>()) as u64
     }
 
     /// Waits until a tile's bytes are in memory. Tiles are to be asked for in the order of the tiling.

@@ -4,6 +4,7 @@ use crate::cost::Forecast;
 use ::memory::{KvFormat, Tiling};
 use graph::{Bounds, Plan};
 use host::{Part, StreamOptions};
+use std::sync::Arc;
 
 /// One line of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct Placement {
     /// Where values live.
     pub plan: Plan,
     /// The order in which weights are read.
-    pub tiling: Tiling,
+    pub tiling: Arc<Tiling>,
     /// For each run of the tiling, whether it stays in memory.
     pub resident: Vec<bool>,
     /// Bytes of the window; all of it is given back after loading if everything stays.

@@ -6,9 +6,10 @@
 use crate::cost::{Forecast, step_seconds};
 use crate::placement::{Line, Placement};
 use crate::{Profile, Request};
-use ::memory::{Error, KvCache, Run, Tiling, TilingOptions, Vectors};
+use ::memory::{Error, KvCache, Run, Tiling, TilingOptions, Vectors, WeightStore};
 use graph::{Bounds, Plan};
 use host::{Part, Stream, StreamOptions, format_bytes, kernel_overhead};
+use std::sync::Arc;
 
 /// Rows of a step that are tried. The first is the least that a prompt is fed in.
 const CHUNKS: [u32; 6] = [16, 32, 64, 128, 256, 512];
@@ -43,7 +44,7 @@ pub fn place(request: &Request<'_>, profile: &Profile) -> Result<Result<Placemen
     let least = smallest(request)?;
     let mut best: Option<(f64, Placement)> = None;
     for run_bytes in RUN_BYTES {
-        let tiling = tile(request, run_bytes)?;
+        let tiling = Arc::new(tile(request, run_bytes)?);
         for rows in CHUNKS {
             if rows > CHUNKS[0] && rows >= request.context.saturating_mul(2) {
                 continue;
@@ -95,7 +96,7 @@ fn account(
     // A window that is only for loading comes and goes, its ring with it, before the caches and the arena are touched.
     let window_line =
         if streams { window } else { (window + stream.memory()).saturating_sub(kv + activations) };
-    let heap = request.fixed.heap + tiling.heap_bytes();
+    let heap = request.fixed.heap + tiling.heap_bytes() + WeightStore::heap_bytes(tiling);
     let mapped = weights + window + kv + activations + heap + request.fixed.tokenizer;
     let kernel = kernel_overhead(request.fixed.threads as usize, mapped);
     let line = |part, bytes| Line { part, bytes };
@@ -118,7 +119,7 @@ fn account(
 }
 
 /// The placement with this tiling and chunk that keeps as many runs as fit; `None` if even none fits.
-fn fit(request: &Request<'_>, profile: &Profile, tiling: &Tiling, rows: u32) -> Option<Placement> {
+fn fit(request: &Request<'_>, profile: &Profile, tiling: &Arc<Tiling>, rows: u32) -> Option<Placement> {
     let all = tiling.runs.iter().map(|r| held_bytes(tiling, r)).sum();
     let sum = |lines: &[Line]| lines.iter().map(|l| l.bytes).sum::<u64>();
     let (plan, window_bytes, lines) = account(request, tiling, rows, all, false);
@@ -141,7 +142,7 @@ fn fit(request: &Request<'_>, profile: &Profile, tiling: &Tiling, rows: u32) -> 
     let mut placement = Placement {
         bounds: plan.bounds,
         plan,
-        tiling: tiling.clone(),
+        tiling: Arc::clone(tiling),
         resident,
         window_bytes,
         stream: stream_options(tiling),
