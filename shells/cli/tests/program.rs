@@ -30,6 +30,21 @@ fn check(home: &Path, cases: &[(&[&str], i32, &str)]) {
 }
 
 #[test]
+fn a_cache_that_cannot_be_written_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pintpot"));
+    command.args(["pull", "smollm2"]).env_remove("HF_HUB_OFFLINE").env("XDG_CACHE_HOME", &file);
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    for said in [file.to_str().unwrap(), "check the path and its permissions"] {
+        assert!(text.contains(said), "{text}");
+    }
+}
+
+#[test]
 fn codes_and_words() {
     let home = tempfile::tempdir().unwrap();
     let junk = home.path().join("junk.gguf");
