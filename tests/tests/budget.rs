@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use host::Rights;
 use host::cgroup::Limits;
-use pintpot_tests::{Answer, Program, can_cap, published, root, skip, tiny, trained};
+use pintpot_tests::{Answer, Program, can_cap, published, skip, tiny, trained};
 
 const CONTEXT: &str = "512";
 /// Bytes that may be read before a refusal.
@@ -18,8 +18,6 @@ const READ_BEFORE_REFUSAL: u64 = 16 << 20;
 const MAJOR_FAULTS: u64 = 200;
 /// How far the predicted peak may lie above the measured one: 5 % or this.
 const PREDICTION: u64 = 2 << 20;
-/// The same for a tiny model, which is nearly all program: what its pages cost depends on who else has them.
-const PREDICTION_OF_TINY: u64 = 3 << 20;
 
 /// An ordinary user, and what distributions let one lock.
 const USER: u32 = 65_534;
@@ -33,15 +31,12 @@ struct Case {
     tokens: &'static str,
     /// Budgets besides the smallest, as typed.
     budgets: Vec<String>,
-    /// Bytes by which the prediction may be too high, or 5 %.
-    near: u64,
 }
 
 impl Case {
     fn new(path: PathBuf, sentences: usize, tokens: &'static str, budgets: &[&str]) -> Case {
         let prompt = "The river rose in the night. ".repeat(sentences);
-        let near = if path.starts_with(root()) { PREDICTION_OF_TINY } else { PREDICTION };
-        Case { path, prompt, tokens, budgets: budgets.iter().map(ToString::to_string).collect(), near }
+        Case { path, prompt, tokens, budgets: budgets.iter().map(ToString::to_string).collect() }
     }
 
     fn run(&self, program: &Program, budget: &str, limits: &Limits) -> Answer {
@@ -85,7 +80,7 @@ fn hold(case: &Case) -> Vec<String> {
         };
         claim(peak <= bytes, format!("the peak is {peak}, the budget {bytes}"));
         claim(peak <= predicted, format!("the peak is {peak}, the prediction {predicted}"));
-        let near = (predicted / 20).max(case.near);
+        let near = (predicted / 20).max(PREDICTION);
         claim(predicted <= peak + near, format!("the prediction is {predicted}, the peak only {peak}"));
         let same = digest.get_or_insert_with(|| json["logits_digest"].clone());
         claim(*same == json["logits_digest"], "the logits differ from those at another budget".to_string());
@@ -168,7 +163,6 @@ fn hold_with(rights: Rights, case: &Case, smallest: u64, digest: &serde_json::Va
         prompt: case.prompt.clone(),
         tokens: case.tokens,
         budgets: Vec::new(),
-        near: case.near,
     };
     let limits = [None, Some(smallest)].map(|memory| Limits { memory, ..Limits::default() });
     let mut wrong = Vec::new();

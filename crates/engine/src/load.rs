@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Contexts that are tried if the user names none, largest first.
 const CONTEXTS: [u32; 4] = [4096, 2048, 1024, 512];
 /// Small allocations that do not grow with the model: the program of the executor, tile lists, options, text.
-const HEAP: u64 = 512 << 10;
+const HEAP: u64 = 256 << 10;
 /// Pages of the program that a run has: its code, which the kernel reads back in large pieces whatever it is told, and
 /// what is touched of constants and libraries. The start has all of them for a moment, and then drops them.
 const PROGRAM: u64 = 17 << 18;

@@ -64,9 +64,18 @@ pub fn place(request: &Request<'_>, profile: &Profile) -> Result<Result<Placemen
 
 /// The smallest budget that works, as the refusal of a budget of nothing.
 pub fn smallest(request: &Request<'_>) -> Result<Refusal, Error> {
-    let tiling = tile(request, RUN_BYTES[0])?;
-    let (_, _, lines) = account(request, &tiling, CHUNKS[0], 0, true);
-    let needed = lines.iter().map(|l| l.bytes).sum();
+    let sum = |lines: &[Line]| lines.iter().map(|l| l.bytes).sum::<u64>();
+    let (_, _, mut lines) = account(request, &tile(request, RUN_BYTES[0])?, CHUNKS[0], 0, true);
+    // A model smaller than what streaming takes is better kept.
+    for run_bytes in RUN_BYTES {
+        let tiling = tile(request, run_bytes)?;
+        let all = tiling.runs.iter().map(|r| held_bytes(&tiling, r)).sum();
+        let (_, _, whole) = account(request, &tiling, CHUNKS[0], all, false);
+        if sum(&whole) < sum(&lines) {
+            lines = whole;
+        }
+    }
+    let needed = sum(&lines);
     Ok(Refusal { needed, budget: request.budget, lines, context: request.context })
 }
 
