@@ -58,6 +58,13 @@ GEMMA = {
 }
 
 
+# A chat template of the vocabularies' own marks.
+CHAT = (
+    "{{ bos_token }}{% for m in messages %}<|user|>{{ m.content | trim }}{{ eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %}<|user|>{% endif %}"
+)
+
+
 @dataclass
 class Tiny:
     """A model to write. `types`: GGUF's tensor types by part of the hub's name, the first that fits; or one dtype."""
@@ -69,6 +76,7 @@ class Tiny:
     shards: int = 1
     biases: tuple[str, ...] = ()
     extra: dict = field(default_factory=dict)
+    chat: str = ""
 
 
 def shapes(tiny: Tiny) -> dict[str, tuple[int, ...]]:
@@ -187,7 +195,7 @@ def write_gguf(tiny: Tiny, weights: dict[str, np.ndarray], path: str, rng: np.ra
 
 
 def write_folder(tiny: Tiny, weights: dict[str, np.ndarray], path: str) -> None:
-    """Writes config.json, generation_config.json, tokenizer.json and the weights, in shards if asked to."""
+    """Writes config.json and its kin, tokenizer.json and the weights, in shards if asked to."""
     os.makedirs(path)
     kind = str(tiny.types).removeprefix("torch.")
     ids = {"bos_token_id": tiny.vocabulary.begin, "eos_token_id": tiny.vocabulary.end}
@@ -200,7 +208,10 @@ def write_folder(tiny: Tiny, weights: dict[str, np.ndarray], path: str) -> None:
         "torch_dtype": kind,
     }
     config = {key: value for key, value in config.items() if value is not None}
-    for name, facts in [("config.json", config), ("generation_config.json", ids)]:
+    settings = {"config.json": config, "generation_config.json": ids}
+    if tiny.chat:
+        settings["tokenizer_config.json"] = {"chat_template": tiny.chat, "tokenizer_class": "PreTrainedTokenizerFast"}
+    for name, facts in settings.items():
         with open(os.path.join(path, name), "w") as f:
             json.dump(facts, f, indent=2)
             f.write("\n")
@@ -276,6 +287,7 @@ def all_of_them() -> list[Tiny]:
             BASE
             | {"model_type": "llama", "rope_scaling": LLAMA3, "tie_word_embeddings": True, "intermediate_size": 48},
             torch.bfloat16,
+            chat=CHAT,
         ),
         Tiny(
             "llama-f32.gguf",

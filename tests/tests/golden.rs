@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use pintpot::{Engine, Error, Flow, GenerateOptions, LoadOptions, Model};
-use pintpot_tests::{Logits, skip, texts_of_tiny, tiny, tiny_names, trained};
+use pintpot::{Engine, Error, Flow, GenerateOptions, LoadOptions, Message, Model};
+use pintpot_tests::{Logits, published, skip, texts_of_tiny, tiny, tiny_names, trained};
 
 /// A leading token must be found where it leads by more than this.
 const SURE: f32 = 0.5;
@@ -37,15 +37,6 @@ fn agreement(model: &mut Model, columns: usize, reference: &Logits) -> f64 {
     model.compare(&reference.ids, sure).unwrap().same_top.unwrap()
 }
 
-/// Whether the engine can load this at all; a folder's tokenizer.json it cannot read yet.
-fn loads(path: &Path) -> bool {
-    let missing = matches!(load(path, 64), Err(Error::NoTokenizer { .. }));
-    if missing {
-        skip(&path.display().to_string(), "the engine does not read tokenizer.json yet");
-    }
-    !missing
-}
-
 /// Fails with everything that is wrong, a model a line.
 fn verdict(results: impl IntoIterator<Item = (String, Result<(), String>)>) {
     let wrong: Vec<String> =
@@ -56,8 +47,8 @@ fn verdict(results: impl IntoIterator<Item = (String, Result<(), String>)>) {
 #[test]
 fn tiny_models_compute_what_transformers_compute() {
     let names = tiny_names();
-    assert!(names.len() >= 9, "tests/golden/tiny lacks models: {names:?}");
-    verdict(names.into_iter().filter(|name| loads(&tiny(name).0)).map(|name| {
+    assert!(names.len() >= 11, "tests/golden/tiny lacks models: {names:?}");
+    verdict(names.into_iter().map(|name| {
         let result = computes_alike(&name);
         (name, result)
     }));
@@ -76,15 +67,14 @@ fn computes_alike(name: &str) -> Result<(), String> {
     let divergence = result.mean_kld.unwrap_or(f64::INFINITY);
     let agreement = agreement(&mut model, columns, &reference);
     println!("{name}: divergence {divergence:.1e}, agreement {agreement:.3}");
-    let float = ["bf16", "f16", "f32"].iter().any(|kind| name.contains(kind));
-    let bound = if float { FLOAT } else { QUANTISED };
+    let bound = if name.ends_with(".gguf") && name != "llama-f32.gguf" { QUANTISED } else { FLOAT };
     let right = divergence < bound && agreement > 0.97;
     right.then_some(()).ok_or(format!("divergence {divergence:.1e} of {bound:.0e}, agreement {agreement:.3}"))
 }
 
 #[test]
 fn tiny_models_read_text_as_others_do() {
-    verdict(texts_of_tiny().into_iter().filter(|(name, _)| loads(&tiny(name).0)).map(|(name, texts)| {
+    verdict(texts_of_tiny().into_iter().map(|(name, texts)| {
         let result = reads_alike(&tiny(&name).0, &texts);
         (name, result)
     }));
@@ -100,6 +90,22 @@ fn reads_alike(path: &Path, texts: &[(String, Vec<u32>)]) -> Result<(), String> 
         }
     }
     Ok(())
+}
+
+#[test]
+fn a_template_beside_the_weights_is_the_one_that_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(tiny("llama-bf16").0).unwrap().flatten() {
+        published(&entry.path(), folder.path());
+    }
+    let prompt = || {
+        let (model, _) = load(folder.path(), 64).unwrap();
+        let ids = model.encode_chat(&[Message::new("user", " Hi ")]).unwrap();
+        String::from_utf8(ids.iter().flat_map(|&id| model.tokenizer().bytes(id).to_vec()).collect()).unwrap()
+    };
+    assert_eq!(prompt(), "<|begin|><|user|>Hi<|end|><|user|>");
+    std::fs::write(folder.path().join("chat_template.jinja"), "<|user|>{{ messages[0].content }}").unwrap();
+    assert_eq!(prompt(), "<|user|> Hi ");
 }
 
 #[test]

@@ -61,10 +61,6 @@ fn run(path: &Path, ids: &[u32], way: &Way) -> Result<(String, String, Vec<u32>)
 fn differences(path: &Path, ids: &[u32], ways: &[Way]) -> Vec<String> {
     let plain = match run(path, ids, &PLAIN) {
         Ok(plain) => plain,
-        Err(Error::NoTokenizer { .. }) => {
-            skip(&path.display().to_string(), "the engine does not read tokenizer.json yet");
-            return Vec::new();
-        }
         Err(error) => return vec![format!("{}: {error}", path.display())],
     };
     let differs = |way: &Way| match run(path, ids, way) {

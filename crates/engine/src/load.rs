@@ -45,6 +45,8 @@ pub struct Opened {
     pub decoder: Decoder,
     pub(crate) files: Vec<Arc<FlashFile>>,
     vocabulary: Vocabulary,
+    /// The source of the chat template.
+    template: Option<String>,
 }
 
 impl Opened {
@@ -77,12 +79,18 @@ impl Opened {
         if tokens > decoder.vocabulary as usize {
             return Err(Error::VocabularySize { tokens, rows: decoder.vocabulary }.in_file(path));
         }
-        Ok(Opened { path: path.to_path_buf(), file, decoder, files, vocabulary })
+        let template = vocabulary::template_source(&file, beside).map_err(|error| error.in_file(path))?;
+        Ok(Opened { path: path.to_path_buf(), file, decoder, files, vocabulary, template })
     }
 
     /// Whether its files are on this machine; if not it can be planned, not loaded.
     pub fn is_here(&self) -> bool {
         !self.files.is_empty()
+    }
+
+    /// Whether the model was made for conversations.
+    pub fn has_template(&self) -> bool {
+        self.template.is_some()
     }
 
     /// Bytes that the tokenizer will take.
@@ -93,6 +101,12 @@ impl Opened {
     /// Bytes of all tensors.
     pub fn weight_bytes(&self) -> u64 {
         self.file.tensor_bytes()
+    }
+
+    /// Heap bytes of what was read.
+    fn heap_bytes(&self) -> u64 {
+        let template = self.template.as_ref().map_or(0, String::len) as u64;
+        self.file.heap_bytes() + self.vocabulary.heap_bytes() + template
     }
 
     fn align(&self) -> usize {
@@ -172,7 +186,7 @@ impl Engine {
             // Most of a library's pages belong to whoever mapped it first.
             start: host::program_bytes() / 16 * 15,
             threads: self.threads as u32,
-            heap: HEAP + opened.file.heap_bytes() + 2 * graph.heap_bytes(),
+            heap: HEAP + opened.heap_bytes() + 2 * graph.heap_bytes(),
             tokenizer: opened.tokenizer_bytes(),
             scratch: (Cpu::SCRATCH_BYTES * self.threads) as u64,
         };
@@ -208,9 +222,9 @@ impl Engine {
         host::drop_program_pages();
         let pool = Pool::new(&self.ledger, self.threads)?;
         let reserved = self.reserve_lines(&placement)?;
-        let Opened { path, file, decoder, files, vocabulary } = opened;
+        let Opened { path, file, decoder, files, vocabulary, template } = opened;
         let tokenizer = vocabulary.build(&file, &files).map_err(|error| error.in_file(&path))?;
-        let template = vocabulary::template(&file, &tokenizer).map_err(|error| error.in_file(&path))?;
+        let template = template.map(|source| vocabulary::template(&source, &tokenizer));
         let graph = Arc::new(decoder.graph);
         let residency = Residency {
             tiling: Arc::clone(&placement.tiling),

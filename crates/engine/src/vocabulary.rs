@@ -5,7 +5,7 @@ use crate::Error;
 use formats::{ArrayRef, Format, Metadata, ModelFile};
 use host::{FlashFile, ReadAt};
 use processors::text::{
-    Builder, ChatTemplate, Counts, GgufKeys, JsonTokenizer, Kind, Spec, TokenType, Tokenizer,
+    Builder, ChatTemplate, Counts, GgufKeys, JsonTokenizer, Kind, Spec, TemplateFile, TokenType, Tokenizer,
 };
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -55,10 +55,10 @@ impl Vocabulary {
         let json = beside(TOKENIZER_JSON).ok_or(Error::NoTokenizer { key: TOKENIZER_JSON })?;
         let mut tokenizer = JsonTokenizer::survey(Bytes { file: &*json, at: 0 })?;
         let spec = tokenizer.spec_mut();
-        let [bos, eos] = ["bos_token_id", "eos_token_id"].map(|key| ids(&file.metadata, key));
+        let [bos, mut ends] = ["bos_token_id", "eos_token_id"].map(|key| ids(&file.metadata, key));
         spec.bos = bos.first().copied().or(spec.bos);
-        spec.eos = eos.first().copied().or(spec.eos);
-        spec.eot = eos.get(1).copied().or(spec.eot);
+        spec.eos = ends.first().copied().or(spec.eos);
+        spec.ends.append(&mut ends);
         Ok(Vocabulary::Json(Box::new(tokenizer), json))
     }
 
@@ -75,6 +75,14 @@ impl Vocabulary {
         match self {
             Vocabulary::Gguf(_, kind) => *kind,
             Vocabulary::Json(json, _) => json.spec().kind,
+        }
+    }
+
+    /// Heap bytes that it holds until the tokenizer is built.
+    pub fn heap_bytes(&self) -> u64 {
+        match self {
+            Vocabulary::Gguf(..) => 0,
+            Vocabulary::Json(json, _) => json.heap_bytes(),
         }
     }
 
@@ -140,14 +148,23 @@ fn tokenizer(file: &ModelFile, files: &[Arc<FlashFile>], counts: Counts) -> Resu
     Ok(builder.finish()?)
 }
 
-/// The chat template, if the file has one.
-pub(crate) fn template(file: &ModelFile, tokenizer: &Tokenizer) -> Result<Option<ChatTemplate>, Error> {
-    let Some(source) = file.metadata.find::<&str>(TEMPLATE)? else { return Ok(None) };
+/// The source of the chat template: what GGUF has within, other formats beside the weights.
+pub(crate) fn template_source(file: &ModelFile, beside: &Beside<'_>) -> Result<Option<String>, Error> {
+    if matches!(file.format, Format::Gguf { .. }) {
+        return Ok(file.metadata.find::<&str>(TEMPLATE)?.map(str::to_owned));
+    }
+    let mut there = TemplateFile::ALL.into_iter().filter_map(|kind| Some((kind, beside(kind.name())?)));
+    let read = there.next().map(|(kind, file)| kind.read(Bytes { file: &*file, at: 0 }));
+    Ok(read.transpose()?.flatten())
+}
+
+/// The chat template with the texts that it may name.
+pub(crate) fn template(source: &str, tokenizer: &Tokenizer) -> ChatTemplate {
     let text = |id: Option<u32>| {
         id.map(|id| String::from_utf8_lossy(tokenizer.bytes(id)).into_owned()).unwrap_or_default()
     };
     let spec = tokenizer.spec();
-    Ok(Some(ChatTemplate::new(source, &text(spec.bos), &text(spec.eos))?))
+    ChatTemplate::new(source, &text(spec.bos), &text(spec.eos))
 }
 
 fn array<'a>(file: &'a ModelFile, key: &str) -> Result<Option<&'a ArrayRef>, Error> {

@@ -87,7 +87,8 @@ impl KvCache {
         Ok(KvCache { region: Region::new(ledger, Part::State, end.max(1))?, format, layers })
     }
 
-    /// Touches every page, so that the peak is reached now and not in the middle of a conversation.
+    /// Touches every page of a cache that holds nothing yet, so that the peak is reached now and not in the middle of a
+    /// conversation. What it held would be damaged.
     pub fn commit(&mut self) {
         let page = host::page_size();
         self.region.as_mut_bytes().chunks_mut(page).for_each(|bytes| bytes[0] = 0);

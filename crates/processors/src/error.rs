@@ -59,6 +59,8 @@ pub enum Error {
     PatternTooCostly { bytes: usize },
     #[error("the chat template fails: {reason}{}; use --raw, or a file with another template", at_line(.line))]
     Template { reason: String, line: Option<usize> },
+    #[error("cannot read the chat template in {file}: {source}; fetch the file again, or remove it")]
+    TemplateFile { file: &'static str, source: io::Error },
     #[error("the chat template was given up: {0}; use --raw, or a file with another template")]
     TemplateBounds(#[from] host::Error),
     #[error("the chat template takes more than {steps} steps; use --raw, or a file with another template")]
@@ -107,6 +109,11 @@ impl Error {
             {
                 Kind::Io
             }
+            Error::TemplateFile { source, .. }
+                if !matches!(source.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
+            {
+                Kind::Io
+            }
             Error::TemplateBounds(host::Error::Worker { .. }) => Kind::Io,
             Error::CraftedVocabulary { .. }
             | Error::FewerTokensThanCounted { .. }
@@ -118,6 +125,7 @@ impl Error {
             | Error::MoreTextThanCounted { .. }
             | Error::MoreTokensThanCounted { .. }
             | Error::TemplateBounds(_)
+            | Error::TemplateFile { .. }
             | Error::TemplateSource { .. }
             | Error::TemplateSteps { .. }
             | Error::TemplateSyntax { .. }

@@ -171,12 +171,15 @@ impl Builder {
         if tokens < self.counts.tokens {
             return Err(Error::FewerTokensThanCounted { counted: self.counts.tokens, got: tokens });
         }
-        let Spec { bos, eos, eot, unknown, .. } = self.spec;
-        for (what, id) in [("bos", bos), ("eos", eos), ("eot", eot), ("unknown", unknown)] {
-            if let Some(id) = id.filter(|&id| id as usize >= tokens) {
+        let Spec { bos, eos, unknown, ref ends, .. } = self.spec;
+        let named = [("bos", bos), ("eos", eos), ("unknown", unknown)].into_iter();
+        let named = named.filter_map(|(what, id)| Some((what, id?)));
+        for (what, id) in named.chain(ends.iter().map(|&id| ("an end", id))) {
+            if id as usize >= tokens {
                 return Err(Error::TokenOutOfRange { what, id, tokens });
             }
         }
+        let mut ends: Vec<u32> = eos.iter().chain(ends).copied().collect();
         self.vocab.shrink();
         if let Order::Merges(merges) = &mut self.order {
             merges.seal();
@@ -191,7 +194,7 @@ impl Builder {
         let marks = ENDS.iter().filter_map(|text| added.id(&self.vocab, text.as_bytes()));
         // Gemma has `</s>` as a piece of HTML.
         let marks = marks.filter(|&id| type_of(&types, id) == TokenType::Control as u8);
-        let mut ends: Vec<u32> = eos.into_iter().chain(eot).chain(marks).collect();
+        ends.extend(marks);
         ends.sort_unstable();
         ends.dedup();
         let Builder { spec, vocab, order, byte_ids, before_space, .. } = self;

@@ -31,8 +31,6 @@ const HEAP: u64 = 768 << 10;
 const HEAP_OF_SOURCE: u64 = 16;
 /// Heap for each byte of the conversation: the values, what the template makes of them, and the result.
 const HEAP_OF_TEXT: u64 = 12;
-/// The longest source, bytes. The longest in use have 20 KB.
-const SOURCE: usize = 128 << 10;
 /// The most words and signs in one tag, and the most `elif` tags: the parser descends with each. The densest in use
 /// have some hundred.
 const TOKENS: usize = 1000;
@@ -80,39 +78,41 @@ impl Default for RenderOptions {
     }
 }
 
-/// A template that compiles.
+/// A template, not yet looked at: whoever gives prompts as they are need not care that it is none.
 #[derive(Clone, Debug)]
 pub struct ChatTemplate {
+    /// Empty if it is too long.
     source: Arc<str>,
+    /// How long it is.
+    bytes: usize,
     bos: String,
     eos: String,
 }
 
 impl ChatTemplate {
-    /// Checks the syntax of a template. `bos` and `eos` are the texts of those tokens, empty if there are none.
-    ///
-    /// # Errors
-    /// [`Error::Template`] for what is no template; the other `Error::Template...` for one that goes beyond its bounds.
-    pub fn new(source: &str, bos: &str, eos: &str) -> Result<ChatTemplate, Error> {
-        if source.len() > SOURCE {
-            return Err(Error::TemplateSource { bytes: source.len(), limit: SOURCE });
-        }
-        let tokens = most_tokens(source);
-        if tokens > TOKENS {
-            return Err(Error::TemplateTooDense { tokens, limit: TOKENS });
-        }
-        let source: Arc<str> = without_generation_marks(source).into();
-        let template = ChatTemplate { source: Arc::clone(&source), bos: bos.to_owned(), eos: eos.to_owned() };
-        template
-            .fenced(0, move || environment(None).template_from_str(&source).map(drop).map_err(refused))?;
-        Ok(template)
+    /// The longest source, bytes. The longest in use have 20 KB.
+    pub const LONGEST: usize = 128 << 10;
+
+    /// Keeps a template of at most [`ChatTemplate::LONGEST`] bytes. `bos` and `eos` are the texts of those tokens,
+    /// empty if there are none.
+    pub fn new(source: &str, bos: &str, eos: &str) -> ChatTemplate {
+        let kept = if source.len() <= ChatTemplate::LONGEST { source } else { "" };
+        ChatTemplate { source: kept.into(), bytes: source.len(), bos: bos.to_owned(), eos: eos.to_owned() }
     }
 
     /// The prompt for a conversation.
     ///
     /// # Errors
-    /// As [`ChatTemplate::new`], and what the template itself refuses.
+    /// [`Error::TemplateSyntax`] for what is no template, [`Error::Template`] for what it refuses; the other
+    /// `Error::Template...` for one that goes beyond its bounds.
     pub fn render(&self, messages: &[Message], options: &RenderOptions) -> Result<String, Error> {
+        if self.bytes > ChatTemplate::LONGEST {
+            return Err(Error::TemplateSource { bytes: self.bytes, limit: ChatTemplate::LONGEST });
+        }
+        let tokens = most_tokens(&self.source);
+        if tokens > TOKENS {
+            return Err(Error::TemplateTooDense { tokens, limit: TOKENS });
+        }
         let mut variables = Map::new();
         variables.insert("bos_token".into(), self.bos.as_str().into());
         variables.insert("eos_token".into(), self.eos.as_str().into());
@@ -123,6 +123,7 @@ impl ChatTemplate {
         let text = variables.values().map(text_bytes).sum();
         let (source, limit, unix_seconds) = (Arc::clone(&self.source), options.limit, options.unix_seconds);
         self.fenced(text, move || {
+            let source = without_generation_marks(&source);
             let environment = environment(unix_seconds);
             let template = environment.template_from_str(&source).map_err(refused)?;
             let mut out = Bounded { text: Vec::new(), limit, over: false };
@@ -330,7 +331,7 @@ mod tests {
 
     fn render(source: &str) -> Result<String, Error> {
         let options = RenderOptions { unix_seconds: Some(1_721_995_509), limit: 1000, ..Default::default() };
-        ChatTemplate::new(source, "<s>", "</s>")?
+        ChatTemplate::new(source, "<s>", "</s>")
             .render(&[Message::new("user", " Hi <&> "), Message::new("assistant", "")], &options)
     }
 

@@ -44,7 +44,8 @@ impl Spec {
         };
         spec.add_bos = flag("add_bos_token", spec.add_bos);
         spec.add_eos = flag("add_eos_token", spec.add_eos);
-        (spec.bos, spec.eos, spec.eot) = (id("bos"), id("eos"), id("eot"));
+        (spec.bos, spec.eos) = (id("bos"), id("eos"));
+        spec.ends = ["eot", "eom"].into_iter().filter_map(id).collect();
         Ok(spec)
     }
 }

@@ -18,6 +18,8 @@ use crate::Error;
 
 /// The most bytes of the list of added tokens, of which some models have thousands.
 const ADDED: usize = 2 << 20;
+/// The longest token or other string, bytes.
+const LONGEST: usize = 64 << 10;
 /// The most bytes of each of the parts that say how text is cut.
 const PART: usize = 64 << 10;
 
@@ -34,6 +36,7 @@ impl JsonTokenizer {
         let mut survey = Survey::default();
         walk(file, &mut survey)?;
         let Survey { mut parts, mut counts, next, named, .. } = survey;
+        parts.added.shrink_to_fit();
         parts.added.sort_by_key(|a| a.id);
         let found = |text: &str| {
             let added = parts.added.iter().find(|a| a.content == text).map(|a| a.id);
@@ -59,6 +62,11 @@ impl JsonTokenizer {
     /// How much it holds; [`Tokenizer::estimate`] turns that into bytes.
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Heap bytes that it holds until it is built.
+    pub fn heap_bytes(&self) -> u64 {
+        self.parts.heap_bytes()
     }
 
     /// Reads the same file again and builds.
@@ -185,7 +193,7 @@ impl Sink for Fill<'_> {
 fn walk(file: impl Read, sink: &mut dyn Sink) -> Result<(), Error> {
     let mut failure = None;
     let allowance = Allowance::free();
-    let mut json = serde_json::Deserializer::from_reader(Guard::new(file, &allowance));
+    let mut json = serde_json::Deserializer::from_reader(Guard::new(file, LONGEST, &allowance));
     let result = Walk { place: Place::File, sink, failure: &mut failure, allowance: &allowance }
         .deserialize(&mut json);
     match failure {

@@ -1,4 +1,4 @@
-//! A fence around the parser of tokenizer.json: what it would gather in memory is bounded before it does.
+//! A fence around the parser of tokenizer.json and its like: what it would gather in memory is bounded before it does.
 //!
 //! What it is: a reader that counts. What it is not: a parser; it knows strings and brackets, nothing else. The one
 //! design choice: the vocabulary may be as long as it likes, since it streams by; a single string, the nesting, and the
@@ -9,8 +9,6 @@ use std::io::{self, BufRead, BufReader, Read};
 
 /// Bytes read at a time.
 const WINDOW: usize = 32 << 10;
-/// The longest string or number, bytes.
-const RUN: usize = 64 << 10;
 /// How deep objects and lists may nest.
 const DEPTH: usize = 64;
 
@@ -36,6 +34,8 @@ impl Allowance {
 pub(crate) struct Guard<'a, R> {
     file: BufReader<R>,
     allowance: &'a Allowance,
+    /// The longest string or number, bytes.
+    longest: usize,
     /// Bytes since the latest quote or separator.
     run: usize,
     depth: usize,
@@ -44,9 +44,10 @@ pub(crate) struct Guard<'a, R> {
 }
 
 impl<'a, R: Read> Guard<'a, R> {
-    pub fn new(file: R, allowance: &'a Allowance) -> Guard<'a, R> {
+    /// No string or number may have more than `longest` bytes.
+    pub fn new(file: R, longest: usize, allowance: &'a Allowance) -> Guard<'a, R> {
         let file = BufReader::with_capacity(WINDOW, file);
-        Guard { file, allowance, run: 0, depth: 0, inside: false, escaped: false }
+        Guard { file, allowance, longest, run: 0, depth: 0, inside: false, escaped: false }
     }
 
     fn watch(&mut self, byte: u8) -> Result<(), &'static str> {
@@ -63,7 +64,7 @@ impl<'a, R: Read> Guard<'a, R> {
         let left = self.allowance.0.get();
         self.allowance.0.set(if left == usize::MAX { left } else { left.saturating_sub(1) });
         match () {
-            () if self.run > RUN => Err("a string or number longer than 64 KiB"),
+            () if self.run > self.longest => Err("a string or number that is too long"),
             () if self.depth > DEPTH => Err("lists or objects nested deeper than 64 levels"),
             () if left == 0 => Err("a part other than vocabulary and merges that is too long"),
             () => Ok(()),
@@ -86,9 +87,11 @@ impl<R: Read> Read for Guard<'_, R> {
 mod tests {
     use super::*;
 
+    const RUN: usize = 1 << 16;
+
     fn read(text: &str, allowed: Option<usize>) -> io::Result<usize> {
         let allowance = Allowance::free();
-        let mut guard = Guard::new(text.as_bytes(), &allowance);
+        let mut guard = Guard::new(text.as_bytes(), RUN, &allowance);
         let mut all = || io::copy(&mut guard, &mut io::sink());
         let read = match allowed {
             Some(bytes) => allowance.within(bytes, &mut all),
@@ -105,8 +108,8 @@ mod tests {
             ("\"[[[[{{{{\"".repeat(50_000), None, None),
             (long.clone(), None, None),
             (long.replace("\"\"", "x"), None, None),
-            (format!("\"{}\"", "x".repeat(RUN + 1)), None, Some("64 KiB")),
-            ("9".repeat(RUN + 1), None, Some("64 KiB")),
+            (format!("\"{}\"", "x".repeat(RUN + 1)), None, Some("or number that")),
+            ("9".repeat(RUN + 1), None, Some("or number that")),
             ("[".repeat(DEPTH + 1), None, Some("64 levels")),
             ("[1, 2, 3]".into(), Some(9), None),
             ("[1, 2, 3]".into(), Some(8), Some("too long")),

@@ -52,6 +52,14 @@ pub(crate) struct Model {
 }
 
 impl Parts {
+    /// Heap bytes that it holds, an allocator's own among them.
+    pub fn heap_bytes(&self) -> u64 {
+        const BLOCK: u64 = 32;
+        let added = self.added.iter().map(|a| size_of::<AddedToken>() as u64 + a.content.len() as u64 + BLOCK);
+        let values = [&self.normalizer, &self.pre_tokenizer, &self.post_processor];
+        added.chain(values.map(heap_of)).sum()
+    }
+
     /// The specification; ids of tokens that are named by their text are found with `id`.
     pub fn spec(&self, id: impl Fn(&str) -> Option<u32>) -> Result<Spec, Error> {
         let mut draft = Draft { spec: Spec::of(Kind::CharBpe), bytes: false, spaces: false };
@@ -77,6 +85,18 @@ impl Parts {
         template(&self.post_processor, &mut spec, &id);
         Ok(spec)
     }
+}
+
+/// About the heap bytes of a value: each key and value has a place in a table or a tree, which is half empty at worst.
+fn heap_of(value: &Value) -> u64 {
+    const PLACE: u64 = 160;
+    PLACE
+        + match value {
+            Value::String(text) => text.len() as u64,
+            Value::Array(items) => items.iter().map(heap_of).sum(),
+            Value::Object(map) => map.iter().map(|(key, value)| PLACE + key.len() as u64 + heap_of(value)).sum(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        }
 }
 
 struct Draft {

@@ -55,8 +55,8 @@ pub struct Spec {
     pub bos: Option<u32>,
     /// End of a sequence.
     pub eos: Option<u32>,
-    /// End of a turn, where it differs from `eos`.
-    pub eot: Option<u32>,
+    /// What else ends an answer, such as the end of a turn.
+    pub ends: Vec<u32>,
     /// Stands for what no token covers; `None` leaves that out.
     pub unknown: Option<u32>,
     /// Whether it stands once for a whole run.
@@ -87,7 +87,7 @@ impl Spec {
             add_eos: false,
             bos: None,
             eos: None,
-            eot: None,
+            ends: Vec::new(),
             unknown: None,
             fuse_unknown: true,
         }

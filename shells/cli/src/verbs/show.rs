@@ -52,7 +52,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         "longest_context": spec.context,
         "vocabulary": opened.decoder.vocabulary,
         "tokenizer": text("tokenizer.ggml.model"),
-        "chat_template": text("tokenizer.chat_template").is_some(),
+        "chat_template": opened.has_template(),
         "file_bytes": file.files.iter().map(|part| part.bytes).sum::<u64>(),
         "weight_bytes": opened.weight_bytes(),
         "tokenizer_bytes": opened.tokenizer_bytes(),
