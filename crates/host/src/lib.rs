@@ -39,7 +39,7 @@ pub use process::{
     Resident, drop_program_pages, kernel_overhead, major_faults, program_bytes, refuse_huge_pages, resident,
 };
 pub use region::Region;
-pub use rights::Rights;
+pub use rights::{Rights, end_with_parent};
 pub use threads::{Pool, default_threads};
 
 /// Bytes in a page of memory.

@@ -42,6 +42,11 @@ impl Rights {
     }
 }
 
+/// Makes the child that `command` will start end when the thread that starts it does, where the system can.
+pub fn end_with_parent(command: &mut Command) {
+    sys::end_with_parent(command);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

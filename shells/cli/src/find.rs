@@ -58,12 +58,10 @@ pub(crate) fn local(reference: &Reference, args: &Args) -> Result<Local, Failure
 /// Runs `pintpot pull`.
 fn pull_apart(reference: &Reference) -> Result<(), Failure> {
     let program = std::env::current_exe().map_err(|error| Failure::io("find this program", error))?;
-    let status = Command::new(program)
-        .args(["pull", "--", &reference.to_string()])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .status()
-        .map_err(|error| Failure::io("run pintpot pull", error))?;
+    let mut pull = Command::new(program);
+    pull.args(["pull", "--", &reference.to_string()]).stdin(Stdio::null()).stdout(Stdio::null());
+    host::end_with_parent(&mut pull);
+    let status = pull.status().map_err(|error| Failure::io("run pintpot pull", error))?;
     let code = match status.code() {
         Some(0) => return Ok(()),
         Some(2) => Code::Usage,

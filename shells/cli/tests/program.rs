@@ -4,8 +4,12 @@
 //! `smollm2.gguf`, also those that need a model. What it is not: a test of answers. The one design choice: folders of
 //! its own, so that nothing of the user's is seen or touched.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// Runs the program with an empty home.
 fn pintpot(home: &Path, line: &[&str]) -> Output {
@@ -143,6 +147,75 @@ fn nobody_answers() {
     assert!(text.contains("127.0.0.1"), "{text}");
 }
 
+/// Answers a request for `body`, or for a range of it; if `stuck`, half of that and then nothing, until the other side
+/// is gone. Gives the range as it was asked for.
+fn answer(mut stream: TcpStream, body: &[u8], stuck: bool) -> std::io::Result<String> {
+    let lines = BufReader::new(stream.try_clone()?).lines();
+    let head: Vec<String> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+    let asked =
+        head.iter().find_map(|line| line.to_lowercase().strip_prefix("range: bytes=").map(str::to_string));
+    let (from, to) = asked.as_deref().and_then(|range| range.split_once('-')).unwrap_or(("0", ""));
+    let (from, to) = (from.parse().unwrap(), to.parse().map_or(body.len(), |last: usize| last + 1));
+    let status = match &asked {
+        Some(_) => format!("206 Part\r\nContent-Range: bytes {from}-{}/{}", to - 1, body.len()),
+        None => "200 OK".to_string(),
+    };
+    let head = format!(
+        "HTTP/1.1 {status}\r\nETag: \"v1\"\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        to - from
+    );
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(&body[from..if stuck { from + (to - from) / 2 } else { to }])?;
+    if stuck {
+        stream.read_to_end(&mut Vec::new())?;
+    }
+    Ok(asked.unwrap_or_default())
+}
+
+#[test]
+fn a_download_that_was_killed_goes_on_where_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/tiny/llama-q4.gguf");
+    let body = std::fs::read(tiny).unwrap();
+    let (half, listener) = (body.len() as u64 / 2, TcpListener::bind("127.0.0.1:0").unwrap());
+    let url = format!("http://{}/tiny.gguf", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let record = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().flatten().enumerate() {
+            // The first asks how long it is; the second is killed.
+            let range = answer(stream, &body, number == 1).unwrap_or_default();
+            record.lock().unwrap().push(range);
+        }
+    });
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pintpot"));
+    command.args(["run", &url, "hi", "-n", "2"]).env_clear().env("HOME", home.path()).stdin(Stdio::null());
+    let mut first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begin = Instant::now();
+    while largest(home.path()) < half {
+        assert!(begin.elapsed() < Duration::from_secs(30), "nothing was fetched");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let ranges = asked.lock().unwrap().clone();
+    assert_eq!(ranges.last().unwrap(), &format!("{half}-"), "{ranges:?}");
+}
+
+/// Bytes of the largest file below a folder.
+fn largest(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => largest(&entry.path()),
+            _ => entry.metadata().map_or(0, |data| data.len()),
+        })
+        .max()
+        .unwrap_or(0)
+}
+
 #[test]
 fn typed_wins_over_environment_wins_over_file() {
     let home = tempfile::tempdir().unwrap();
@@ -164,12 +237,14 @@ fn typed_wins_over_environment_wins_over_file() {
 
 #[test]
 fn with_a_model() {
-    let Some(models) = std::env::var_os("PINTPOT_TEST_MODELS") else {
-        eprintln!("skipped: PINTPOT_TEST_MODELS is not set");
-        return;
-    };
-    let home = tempfile::tempdir().unwrap();
+    let models = std::env::var_os("PINTPOT_TEST_MODELS").unwrap_or_default();
     let model = Path::new(&models).join("smollm2.gguf");
+    if !model.exists() {
+        assert!(std::env::var_os("PINTPOT_TEST_STRICT").is_none(), "there is no {}", model.display());
+        eprintln!("skipped: PINTPOT_TEST_MODELS names no folder with smollm2.gguf");
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
     let model = model.to_str().unwrap();
     // The program of a test build is large itself.
     let limits = ["-c", "300", "--memory", "96MiB"];

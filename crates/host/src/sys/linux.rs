@@ -219,6 +219,22 @@ pub(crate) fn give_up(
     Ok(())
 }
 
+/// Makes the child that `command` will start end when the thread that starts it does.
+pub(crate) fn end_with_parent(command: &mut Command) {
+    let parent = std::process::id();
+    let tie = move || {
+        let (on, none): (libc::c_ulong, libc::c_ulong) = (libc::SIGTERM as libc::c_ulong, 0);
+        // SAFETY: this option takes integers only.
+        succeeded(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, on, none, none, none) })?;
+        match std::os::unix::process::parent_id() == parent {
+            true => Ok(()),
+            false => Err(io::ErrorKind::Interrupted.into()), // too late to be told
+        }
+    };
+    // SAFETY: between fork and exec the closure only calls prctl(2) and getppid(2), which take no lock.
+    unsafe { command.pre_exec(tie) };
+}
+
 /// Makes io_uring_setup(2) fail for this thread and whatever it becomes.
 fn refuse_uring() -> io::Result<()> {
     let step = |code: u32, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf, k };
