@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use pintpot::{Engine, Error, Flow, GenerateOptions, LoadOptions, Memory};
-use pintpot_tests::{skip, tiny, tiny_names, trained};
+use pintpot_tests::{skip, tall, tiny, tiny_names, trained};
 
 /// How a model is run.
 #[derive(Clone, Debug)]
@@ -34,7 +34,10 @@ fn ways() -> Vec<Way> {
 }
 
 /// Digests of all logits of a text, and of an answer to it with its tokens.
-fn run(path: &Path, ids: &[u32], way: &Way) -> Result<(String, String, Vec<u32>), Error> {
+type Outcome = (String, String, Vec<u32>);
+
+/// What comes out, and how many bytes of weights every step reads.
+fn run(path: &Path, ids: &[u32], way: &Way) -> Result<(Outcome, u64), Error> {
     let memory: Memory = ROOMY.to_string().parse()?;
     let builder = Engine::builder().threads(Some(way.threads)).isa(Some(way.isa.to_string()));
     let engine = builder.clone().memory(memory).build()?;
@@ -54,18 +57,19 @@ fn run(path: &Path, ids: &[u32], way: &Way) -> Result<(String, String, Vec<u32>)
     let generate = GenerateOptions { max_tokens: Some(12), ignore_end: true, ..GenerateOptions::default() };
     model.clear();
     let answer = model.generate(&ids[..ids.len() / 2], &generate, &mut |_| Flow::Continue)?;
-    Ok((text, answer.digest.to_string(), answer.ids))
+    Ok(((text, answer.digest.to_string(), answer.ids), model.placement().streamed_bytes()))
 }
 
-/// What differs from the plain run.
-fn differences(path: &Path, ids: &[u32], ways: &[Way]) -> Vec<String> {
+/// What differs from the plain run. A model that is `large` has to be streamed in the smallest budget.
+fn differences(path: &Path, ids: &[u32], ways: &[Way], large: bool) -> Vec<String> {
     let plain = match run(path, ids, &PLAIN) {
-        Ok(plain) => plain,
+        Ok((plain, _)) => plain,
         Err(error) => return vec![format!("{}: {error}", path.display())],
     };
     let differs = |way: &Way| match run(path, ids, way) {
-        Ok(result) if result == plain => None,
-        Ok(result) => Some(format!("{}: {way:?}: {result:?}, plain is {plain:?}", path.display())),
+        Ok((_, 0)) if large && way.budget == 0 => Some(format!("{}: {way:?}: not streamed", path.display())),
+        Ok((result, _)) if result == plain => None,
+        Ok((result, _)) => Some(format!("{}: {way:?}: {result:?}, plain is {plain:?}", path.display())),
         Err(error) => Some(format!("{}: {way:?}: {error}", path.display())),
     };
     ways.iter().filter_map(differs).collect()
@@ -75,7 +79,20 @@ fn differences(path: &Path, ids: &[u32], ways: &[Way]) -> Vec<String> {
 fn tiny_models_give_the_same_bits_in_every_way() {
     let models = tiny_names().into_iter().map(|name| tiny(&name));
     let wrong: Vec<String> =
-        models.flat_map(|(path, reference)| differences(&path, &reference.ids, &ways())).collect();
+        models.flat_map(|(path, reference)| differences(&path, &reference.ids, &ways(), false)).collect();
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn tall_models_give_the_same_bits_streamed() {
+    let folder = tempfile::tempdir().unwrap();
+    let ways: Vec<Way> = ways().into_iter().filter(|way| way.budget < 100).collect();
+    let mut wrong = Vec::new();
+    for (name, layers) in [("gemma3-q8_0.gguf", 192), ("llama-q4.gguf", 256), ("qwen3-k.gguf", 48)] {
+        let ((short, reference), path) = (tiny(name), folder.path().join(name));
+        tall(&short, layers, &path);
+        wrong.extend(differences(&path, &reference.ids[..16], &ways, true));
+    }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
@@ -86,6 +103,6 @@ fn a_trained_model_gives_the_same_bits_in_every_way() {
         return;
     };
     let ways: Vec<Way> = ways().into_iter().filter(|way| way.budget == 0 || way.threads == 2).collect();
-    let wrong = differences(&run.model, &run.text.ids[..20], &ways);
+    let wrong = differences(&run.model, &run.text.ids[..20], &ways, true);
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
