@@ -17,6 +17,10 @@ pub use source::{Source, root, sources, texts};
 pub use tall::tall;
 
 /// Says on standard error that a test, or a part of it, did not run, and why.
+///
+/// # Panics
+/// If `PINTPOT_TEST_STRICT` is set: then nothing may be left out.
 pub fn skip(what: &str, why: &str) {
+    assert!(std::env::var_os("PINTPOT_TEST_STRICT").is_none(), "{what}: {why}");
     eprintln!("skipped: {what}: {why}");
 }

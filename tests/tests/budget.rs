@@ -14,8 +14,9 @@ use pintpot_tests::{Answer, Program, can_cap, published, skip, tiny, trained};
 const CONTEXT: &str = "512";
 /// Bytes that may be read before a refusal.
 const READ_BEFORE_REFUSAL: u64 = 16 << 20;
-/// Pages that may come from the disk at their first touch: the program's own, and few of them again.
+/// Pages that may come from the disk, the program's own: at their first touch, and after the first token.
 const MAJOR_FAULTS: u64 = 200;
+const ANSWER_FAULTS: u64 = 50;
 /// How far the predicted peak may lie above the measured one: 5 % or this.
 const PREDICTION: u64 = 2 << 20;
 
@@ -92,6 +93,8 @@ fn hold(case: &Case) -> Vec<String> {
         claim(limited.code == Some(0), format!("under a limit: exit {:?}: {}", limited.code, limited.err));
         claim(hits == Some(0), format!("the limit was met {hits:?} times"));
         claim(faults <= MAJOR_FAULTS, format!("{faults} pages were read again and again"));
+        let again = limited.json()["answer_major_faults"].as_u64().unwrap_or(u64::MAX);
+        claim(again <= ANSWER_FAULTS, format!("{again} pages were read again after the first token"));
         claim(*same == limited.json()["logits_digest"], "the logits differ under a limit".to_string());
     }
     wrong

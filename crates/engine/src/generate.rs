@@ -69,6 +69,8 @@ pub struct Timing {
     pub prompt_flash_bytes: u64,
     /// Bytes read from flash for the tokens after the first.
     pub answer_flash_bytes: u64,
+    /// Pages that the tokens after the first waited for, of this process: its code and data read back from the disk.
+    pub answer_major_faults: u64,
     /// Seconds of the steps by phase, in the order of [`runtime::Phase::ALL`].
     pub phase_seconds: [f64; 3],
     /// Seconds that products waited for flash.
@@ -131,7 +133,7 @@ impl Model {
         let (phases, wait) = (self.executor.stats().seconds, self.executor.store().stats().wait_seconds);
         let cached = self.keep_common(prompt);
         let mut next = self.feed(&prompt[cached..], most > 1, &mut sampler, &mut answer.digest)?;
-        let (first, flash_first) = (Instant::now(), self.flash_bytes());
+        let (first, flash_first, faults_first) = (Instant::now(), self.flash_bytes(), host::major_faults());
         let finish = loop {
             if answer.ids.len() >= most {
                 break Finish::Length;
@@ -157,6 +159,7 @@ impl Model {
             answer_seconds: first.elapsed().as_secs_f64(),
             prompt_flash_bytes: flash_first - flash,
             answer_flash_bytes: self.flash_bytes() - flash_first,
+            answer_major_faults: host::major_faults() - faults_first,
             phase_seconds: std::array::from_fn(|n| self.executor.stats().seconds[n] - phases[n]),
             wait_seconds: self.executor.store().stats().wait_seconds - wait,
         };

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tensor::{BLOCK_FORMATS, DType};
 
-/// Bytes of memory that are walked to measure its bandwidth: far more than caches hold.
-const MEMORY_BYTES: usize = 128 << 20;
+/// Bytes of memory that are walked to measure its bandwidth: far more than caches hold; less where there is little.
+const MEMORY_BYTES: u64 = 128 << 20;
 /// Rows and columns of the matrix whose product is timed; it stays in the cache.
 const MATRIX: (usize, usize) = (512, 1024);
 /// Columns of the one row on which an operator that is not a product is timed.
@@ -91,7 +91,10 @@ fn median(mut rates: Vec<f64>) -> f64 {
 fn memory(ledger: &Ledger, threads: usize) -> Result<f64, Error> {
     const PIECE: usize = 64 << 10; // u64s
     let pool = Pool::new(ledger, threads)?;
-    let mut region = Region::new(ledger, Part::Activations, MEMORY_BYTES)?.huge();
+    const PIECE_BYTES: u64 = 8 * PIECE as u64;
+    let spare = host::Memory::Auto.resolve()?.bytes / 8;
+    let bytes = (spare.min(MEMORY_BYTES) / PIECE_BYTES).max(1) * PIECE_BYTES;
+    let mut region = Region::new(ledger, Part::Activations, bytes as usize)?.huge();
     region.as_mut_slice::<u64>().fill(1);
     let words = region.as_slice::<u64>();
     let rates = (0..RUNS).map(|_| {
@@ -104,7 +107,7 @@ fn memory(ledger: &Ledger, threads: usize) -> Result<f64, Error> {
             }
             black_box(sums);
         });
-        MEMORY_BYTES as f64 / start.elapsed().as_secs_f64()
+        bytes as f64 / start.elapsed().as_secs_f64()
     });
     Ok(median(rates.collect()))
 }

@@ -5,7 +5,7 @@
 //! in place takes over its input's storage when nobody reads that input later.
 
 use crate::op::WeightUse;
-use crate::{Bounds, Cost, Graph, Symbol, Value, ValueId};
+use crate::{Bounds, Graph, Symbol, Value, ValueId};
 
 /// Storage is handed out in multiples of this many bytes, so that vectors load aligned.
 pub const ALIGNMENT: u64 = 64;
@@ -73,16 +73,6 @@ pub fn weight_uses(graph: &Graph) -> impl Iterator<Item = (WeightUse, Option<Sym
         let rows = graph.value_of(node.output).dims.rows();
         node.op.weights().into_iter().map(move |use_| (use_, rows))
     })
-}
-
-/// The work of one step with `context` positions already in the states.
-pub fn cost(graph: &Graph, bounds: &Bounds, context: u32) -> Cost {
-    let mut total = Cost::default();
-    for node in &graph.nodes {
-        let inputs: Vec<Value> = node.inputs.iter().map(|&id| *graph.value_of(id)).collect();
-        total += node.op.cost(graph, &inputs, bounds, context);
-    }
-    total
 }
 
 /// First and last node at which a value exists. Node `i` is time `i + 1`; time 0 is before the first node.

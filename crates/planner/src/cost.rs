@@ -66,15 +66,10 @@ pub(crate) fn step_seconds(
             WeightUse::Whole(id) => Some(graph.weight_of(id)),
             _ => None,
         });
-        let (operations, bytes) = match whole {
-            Some(weight) => {
-                let elements = weight.shape.elements();
-                let bytes = weight.dtype.bytes_of(elements).unwrap_or(0);
-                ((u64::from(rows) * elements) as f64 / profile.product(weight.dtype, rows), bytes)
-            }
-            None => (cost.float_ops as f64 / profile.float_ops, cost.state_bytes),
-        };
-        let moving = bytes as f64 / profile.memory_bytes;
+        let product = whole.map_or(0.0, |w| cost.macs as f64 / profile.product(w.dtype, rows));
+        let operations = product + cost.float_ops as f64 / profile.float_ops;
+        let weight_bytes = whole.and_then(|w| w.dtype.bytes_of(w.shape.elements())).unwrap_or(0);
+        let moving = (weight_bytes + cost.state_bytes) as f64 / profile.memory_bytes;
         arithmetic += operations;
         memory += moving;
         compute += operations.max(moving) + profile.node_seconds;

@@ -84,6 +84,7 @@ pub(crate) fn answer(name: &str, engine: &Engine, model: &Model, answer: &Comple
         "peak_charge_bytes": host::cgroup::charge().map(|charge| charge.peak),
         "heap_peak_bytes": host::heap_peak(),
         "major_faults": host::major_faults(),
+        "answer_major_faults": timing.answer_major_faults,
         "ledger": ledger(&placement.lines),
         "chunk": placement.bounds.rows,
         "context": placement.context,

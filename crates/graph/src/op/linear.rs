@@ -59,11 +59,7 @@ impl Operator for Linear {
     fn cost(&self, graph: &Graph, inputs: &[Value], bounds: &Bounds, _context: u32) -> Cost {
         let weight = graph.weight_of(self.weight);
         let rows = inputs[0].dims.rows().map_or(1, |s| u64::from(bounds.of(s)));
-        let macs = rows * weight.shape.elements();
-        match inputs[0].elem {
-            Elem::Int8 => Cost { int8_macs: macs, ..Cost::default() },
-            _ => Cost { float_ops: 2 * macs, ..Cost::default() },
-        }
+        Cost { macs: rows * weight.shape.elements(), ..Cost::default() }
     }
 
     fn weights(&self) -> Vec<WeightUse> {

@@ -65,20 +65,12 @@ ops!(Add, Attention, Embed, Glu, Linear, Norm, Quantize, Rope, RopeTable, Scale,
 /// What an operator costs in one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
-    /// Multiply-adds of int8 products.
-    pub int8_macs: u64,
-    /// Multiply-adds and other floating-point operations.
+    /// Multiply-adds of a product with a whole weight.
+    pub macs: u64,
+    /// Other operations, each of one number.
     pub float_ops: u64,
     /// Bytes of state read.
     pub state_bytes: u64,
-}
-
-impl std::ops::AddAssign for Cost {
-    fn add_assign(&mut self, other: Cost) {
-        self.int8_macs += other.int8_macs;
-        self.float_ops += other.float_ops;
-        self.state_bytes += other.state_bytes;
-    }
 }
 
 /// What every operator says of itself.

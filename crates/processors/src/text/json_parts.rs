@@ -55,7 +55,8 @@ impl Parts {
     /// Heap bytes that it holds, an allocator's own among them.
     pub fn heap_bytes(&self) -> u64 {
         const BLOCK: u64 = 32;
-        let added = self.added.iter().map(|a| size_of::<AddedToken>() as u64 + a.content.len() as u64 + BLOCK);
+        let added =
+            self.added.iter().map(|a| size_of::<AddedToken>() as u64 + a.content.len() as u64 + BLOCK);
         let values = [&self.normalizer, &self.pre_tokenizer, &self.post_processor];
         added.chain(values.map(heap_of)).sum()
     }
@@ -94,7 +95,9 @@ fn heap_of(value: &Value) -> u64 {
         + match value {
             Value::String(text) => text.len() as u64,
             Value::Array(items) => items.iter().map(heap_of).sum(),
-            Value::Object(map) => map.iter().map(|(key, value)| PLACE + key.len() as u64 + heap_of(value)).sum(),
+            Value::Object(map) => {
+                map.iter().map(|(key, value)| PLACE + key.len() as u64 + heap_of(value)).sum()
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) => 0,
         }
 }

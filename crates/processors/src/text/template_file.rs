@@ -157,6 +157,9 @@ mod tests {
         let read = |bytes: &[u8]| TemplateFile::Jinja.read(bytes);
         assert_eq!(read(b"{{ a }}\n").unwrap().unwrap(), "{{ a }}\n");
         assert!(read(b"\xff").unwrap_err().to_string().contains("chat_template.jinja"));
-        assert_eq!(read(&[b'x'; 2 * ChatTemplate::LONGEST]).unwrap().unwrap().len(), ChatTemplate::LONGEST + 1);
+        assert_eq!(
+            read(&[b'x'; 2 * ChatTemplate::LONGEST]).unwrap().unwrap().len(),
+            ChatTemplate::LONGEST + 1
+        );
     }
 }
