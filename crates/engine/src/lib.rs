@@ -20,6 +20,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bench;
 mod digest;
 mod engine;
 mod error;

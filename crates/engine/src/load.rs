@@ -12,6 +12,7 @@ use processors::text::Tokenizer;
 use runtime::{Executor, Parts, Sequence};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tensor::DType;
 
 /// Contexts that are tried if the user names none, largest first.
 const CONTEXTS: [u32; 4] = [4096, 2048, 1024, 512];
@@ -101,6 +102,20 @@ impl Opened {
     /// Bytes of all tensors.
     pub fn weight_bytes(&self) -> u64 {
         self.file.tensor_bytes()
+    }
+
+    /// Elements of all tensors.
+    pub fn parameters(&self) -> u64 {
+        self.file.tensors.iter().map(|tensor| tensor.shape.elements()).sum()
+    }
+
+    /// What most bytes of its weights are.
+    pub fn main_type(&self) -> Option<DType> {
+        let bytes = |dtype: DType| -> u64 {
+            let of_type = self.file.tensors.iter().filter(|tensor| tensor.dtype == dtype);
+            of_type.map(|tensor| tensor.range.end - tensor.range.start).sum()
+        };
+        DType::all().max_by_key(|dtype| bytes(*dtype)).filter(|dtype| bytes(*dtype) > 0)
     }
 
     /// Heap bytes of what was read.

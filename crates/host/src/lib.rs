@@ -9,6 +9,7 @@
 mod alloc;
 mod bounded;
 mod budget;
+mod cached;
 pub mod cgroup;
 mod error;
 mod fault;
@@ -27,6 +28,7 @@ mod threads;
 pub use alloc::{CountingAlloc, allocations, heap_in_use, heap_peak, trim_heap, tune_malloc};
 pub use bounded::bounded;
 pub use budget::{Budget, Source};
+pub use cached::cached_share;
 pub use error::Error;
 pub use fault::{Fault, fail_read_after};
 pub use file::{FlashFile, Mode, ReadAt};

@@ -43,18 +43,20 @@ pub struct Forecast {
     pub flash_bytes_per_token: u64,
 }
 
-/// Seconds of one step, and what bounds it.
-///
-/// Operators follow each other, so their times add up; within a product the weights arrive from memory while the
-/// arithmetic goes on. Reading flash overlaps with all of it.
-pub(crate) fn step_seconds(
-    graph: &Graph,
-    profile: &Profile,
-    bounds: &Bounds,
-    context: u32,
-    flash_bytes: u64,
-) -> (f64, Bound) {
-    let (mut arithmetic, mut memory, mut compute) = (0.0, 0.0, 0.0);
+/// The least seconds that a step can take by each of what its operators need, flash aside.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StepBounds {
+    /// If arithmetic ran from cache and nothing else took time.
+    pub arithmetic: f64,
+    /// If memory were read at its full rate and nothing else took time.
+    pub memory: f64,
+    /// The larger of both, operator by operator, and what an operator costs for being one.
+    pub both: f64,
+}
+
+/// Bounds of one step of `graph` with `bounds` rows, `context` positions before it, on the machine of `profile`.
+pub fn step_bounds(graph: &Graph, profile: &Profile, bounds: &Bounds, context: u32) -> StepBounds {
+    let (mut arithmetic, mut memory, mut both) = (0.0, 0.0, 0.0);
     for node in &graph.nodes {
         let rows = graph.value_of(node.output).dims.rows().map_or(1, |symbol| bounds.of(symbol));
         if rows == 0 {
@@ -72,8 +74,23 @@ pub(crate) fn step_seconds(
         let moving = (weight_bytes + cost.state_bytes) as f64 / profile.memory_bytes;
         arithmetic += operations;
         memory += moving;
-        compute += operations.max(moving) + profile.node_seconds;
+        both += operations.max(moving) + profile.node_seconds;
     }
+    StepBounds { arithmetic, memory, both }
+}
+
+/// Seconds of one step, and what bounds it.
+///
+/// Operators follow each other, so their times add up; within a product the weights arrive from memory while the
+/// arithmetic goes on. Reading flash overlaps with all of it.
+pub(crate) fn step_seconds(
+    graph: &Graph,
+    profile: &Profile,
+    bounds: &Bounds,
+    context: u32,
+    flash_bytes: u64,
+) -> (f64, Bound) {
+    let StepBounds { arithmetic, memory, both: compute } = step_bounds(graph, profile, bounds, context);
     let flash = flash_bytes as f64 / profile.flash_bytes;
     match flash > compute {
         true => (flash, Bound::Flash),

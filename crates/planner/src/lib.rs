@@ -12,7 +12,7 @@ mod profile;
 mod request;
 mod search;
 
-pub use cost::{Bound, Forecast};
+pub use cost::{Bound, Forecast, StepBounds, step_bounds};
 pub use placement::{Line, Placement};
 pub use profile::{ProductRate, Profile};
 pub use request::{Fixed, Request};

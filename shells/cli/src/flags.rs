@@ -33,6 +33,9 @@ macro_rules! flags {
     };
 }
 
+/// Numbers of a list at most.
+const MOST: usize = 256;
+
 /// What a conversation opens with if the user and the template leave it to us.
 pub(crate) const DEFAULT_SYSTEM: &str = "You are a helpful AI assistant.";
 
@@ -47,19 +50,24 @@ flags! {
     MEMORY = "memory", None, "SIZE", "the budget of the whole process: 64MiB, 1.5G, 50% or auto";
     MIN_P = "min-p", None, "P", "only tokens at least this fraction as likely as the likeliest";
     MODEL = "model", Some('m'), "MODEL", "the model, instead of the first word";
+    N_DEPTH = "n-depth", Some('d'), "LIST", "tokens in the cache before the clock starts: 0, or 0,4096";
+    N_GEN = "n-gen", Some('n'), "LIST", "tokens of answers to time: 128, or 32,128; 0 for none; may be repeated";
+    N_PROMPT = "n-prompt", Some('p'), "LIST", "tokens of prompts to time: 512, or 128-512*2; 0 for none; may be repeated";
+    OUTPUT = "output", Some('o'), "FORMAT", "md, json or csv";
     OVERFLOW = "overflow", None, "HOW", "a chat that outgrows the context: refuse or drop-oldest";
     PRESENCE_PENALTY = "presence-penalty", None, "X", "taken from the logit of every recent token";
     PROMPT = "prompt", Some('p'), "TEXT", "the prompt, instead of the words after the model; - reads standard input";
     RAW = "raw", None, "", "give the prompt to the model as it is, without the chat template";
     REFERENCE = "reference", None, "FILE", "logits to compare with";
     REPEAT_PENALTY = "repeat-penalty", None, "X", "divides the logits of recent tokens";
+    REPETITIONS = "repetitions", Some('r'), "N", "timed runs, or rounds, after one that does not count";
     SEED = "seed", None, "N", "start of the draws";
     STATS = "stats", None, "", "say where bytes and seconds went";
     STOP = "stop", None, "TEXT", "a text that ends the answer; may be repeated";
     SYSTEM = "system", None, "TEXT", "the system message; \"\" for the template's own";
     TEMP = "temp", None, "X", "0 takes the likeliest token; larger is more varied";
     TEXT = "text", None, "FILE", "the text to judge by";
-    THREADS = "threads", Some('t'), "N", "threads that compute; all physical cores if not said";
+    THREADS = "threads", Some('t'), "N", "threads that compute; all physical cores if not said; bench takes a list";
     TOKENS = "tokens", Some('n'), "N", "tokens of the answer at most";
     TOP_K = "top-k", None, "N", "only so many of the likeliest tokens; 0 is all";
     TOP_P = "top-p", None, "P", "only the likeliest tokens that together have this probability";
@@ -111,7 +119,8 @@ impl Args {
         }
         // A model that is named by its flag leaves the first place to what comes after it.
         let places = verb.operands.len() - usize::from(args.typed(&MODEL).is_some());
-        if let Some(extra) = args.operands.get(places) {
+        let many = verb.operands.iter().any(|operand| operand.contains("..."));
+        if let Some(extra) = args.operands.get(places).filter(|_| !many) {
             return Err(usage(format!("{extra:?} is one word too many")));
         }
         let settings = config::load()?;
@@ -150,11 +159,46 @@ impl Args {
         self.get(flag).is_some_and(|value| !matches!(value, "0" | "false" | "no" | "off"))
     }
 
+    /// All numbers of a flag that takes lists and may be repeated; empty if it was not given.
+    pub fn list(&self, flag: &Flag, expected: &str) -> Result<Vec<u32>, Failure> {
+        let mut all = Vec::new();
+        for value in self.all(flag) {
+            all.extend(numbers(value).ok_or_else(|| wrong(flag, value, expected))?);
+        }
+        Ok(all)
+    }
+
     /// The value of a flag, read; `expected` says in words what it must be.
     pub fn read<T: FromStr>(&self, flag: &Flag, expected: &str) -> Result<Option<T>, Failure> {
         let read = |value: &str| value.parse().map_err(|_| wrong(flag, value, expected));
         self.get(flag).map(read).transpose()
     }
+}
+
+/// Reads numbers as llama-bench takes them: `1,2`, `1-4`, `0-4096+1024`, `128-512*2`, at most [`MOST`] in all.
+fn numbers(text: &str) -> Option<Vec<u32>> {
+    let number = |text: &str| text.trim().parse::<u32>().ok();
+    let mut all = Vec::new();
+    for part in text.split(',') {
+        let Some((first, rest)) = part.split_once('-') else {
+            all.push(number(part)?);
+            continue;
+        };
+        let by = |mark| rest.split_once(mark).and_then(|(last, by)| Some((number(last)?, number(by)?)));
+        let (last, add, times) = match (by('+'), by('*')) {
+            (Some((last, add)), _) => (last, add, 1),
+            (None, Some((last, times))) => (last, 0, times),
+            (None, None) => (number(rest)?, 1, 1),
+        };
+        let next = |at: u32| at.checked_mul(times)?.checked_add(add).filter(|next| *next > at);
+        let mut at = number(first).filter(|first| *first <= last);
+        at?;
+        while let Some(number) = at.filter(|at| *at <= last && all.len() <= MOST) {
+            all.push(number);
+            at = next(number);
+        }
+    }
+    (all.len() <= MOST).then_some(all)
 }
 
 /// Why a flag is not taken.
@@ -202,6 +246,32 @@ mod tests {
             assert!(parse(bad).is_err(), "{bad}");
         }
         assert!(parse("m -c x").unwrap().unwrap().read::<u32>(&CONTEXT, "a number").is_err());
+    }
+
+    #[test]
+    fn lists_are_read_as_llama_bench_reads_them() {
+        for (text, expected) in [
+            ("512", Some(vec![512])),
+            ("1,2, 4", Some(vec![1, 2, 4])),
+            ("1-3,8", Some(vec![1, 2, 3, 8])),
+            ("0-4096+2048", Some(vec![0, 2048, 4096])),
+            ("128-600*2", Some(vec![128, 256, 512])),
+            ("0-9*2", Some(vec![0])),
+            ("3-1", None),
+            ("1-4294967295", None),
+            ("", None),
+            ("1,,2", None),
+            ("-1", None),
+            ("x", None),
+        ] {
+            assert_eq!(numbers(text), expected, "{text}");
+        }
+        let verb = VERBS.iter().find(|verb| verb.name == "bench").unwrap();
+        let words = ["m", "-p", "1,2", "-p", "4", "-n", "x"].map(OsString::from);
+        let args = Args::parse(verb, words).unwrap().unwrap();
+        assert_eq!(args.list(&N_PROMPT, "numbers").unwrap(), [1, 2, 4]);
+        assert!(args.list(&N_DEPTH, "numbers").unwrap().is_empty());
+        assert!(args.list(&N_GEN, "numbers").is_err());
     }
 
     #[test]

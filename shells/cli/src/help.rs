@@ -14,7 +14,7 @@ pub(crate) fn overview() -> String {
         "pintpot runs neural networks in the memory you give it.\n\nusage: pintpot VERB ...\n\n",
     );
     for verb in VERBS {
-        let _ = writeln!(text, "  {:<8}{}", verb.name, verb.summary);
+        let _ = writeln!(text, "  {:<15}{}", verb.name, verb.summary);
     }
     text += "\npintpot VERB --help tells more. Example: pintpot run smollm2 \"What is the capital of France?\" --memory 64MiB\n";
     text +=

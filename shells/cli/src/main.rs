@@ -35,14 +35,20 @@ fn main() -> std::process::ExitCode {
 }
 
 fn run() -> Result<(), Failure> {
-    let mut words = std::env::args_os().skip(1);
+    let mut words = std::env::args_os().skip(1).peekable();
     let word = words.next().unwrap_or_default();
     let word = word.to_string_lossy();
     match word.as_ref() {
         "" | "--help" | "-h" | "help" => print(&help::overview()),
         "--version" | "-V" => print(concat!("pintpot ", env!("CARGO_PKG_VERSION"), "\n")),
         name => {
-            let Some(verb) = verbs::VERBS.iter().find(|verb| verb.name == name) else {
+            let two = words.peek().map(|next| format!("{name} {}", next.to_string_lossy()));
+            let named = |name: &str| verbs::VERBS.iter().find(|verb| verb.name == name);
+            let longer = two.and_then(|two| named(&two));
+            if longer.is_some() {
+                words.next();
+            }
+            let Some(verb) = longer.or_else(|| named(name)) else {
                 return Err(Failure::usage(format!(
                     "there is no verb {name:?}\n  pintpot --help lists them"
                 )));

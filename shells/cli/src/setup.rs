@@ -3,6 +3,7 @@
 //! What it is: one function for each kind of value. What it is not: defaults, which are the library's. The one design
 //! choice: a flag that is not given leaves the library's value alone.
 
+use host::Memory;
 use pintpot::{Builder, Engine, GenerateOptions, KvFormat, LoadOptions, Sampling};
 
 use crate::exit::Failure;
@@ -25,11 +26,25 @@ pub(crate) const SAMPLING: &[&Flag] = &[
 
 /// The engine that the flags describe, with the stored profile if there is one.
 pub(crate) fn engine(args: &Args) -> Result<Engine, Failure> {
-    let memory = match args.get(&flags::MEMORY) {
-        Some(text) => text.parse().map_err(|error| Failure::usage(format!("--memory: {error}")))?,
-        None => host::Memory::Auto,
-    };
-    let threads = args.read(&flags::THREADS, "a number of threads")?;
+    engine_with(args, memory(args)?, args.read(&flags::THREADS, "a number of threads")?)
+}
+
+/// As [`engine`], one for each number of threads in the list that the flag is.
+pub(crate) fn engines(args: &Args, memory: Memory) -> Result<Vec<Engine>, Failure> {
+    let threads = args.list(&flags::THREADS, "numbers of threads, such as 1,2")?;
+    if threads.is_empty() {
+        return Ok(vec![engine_with(args, memory, None)?]);
+    }
+    threads.into_iter().map(|threads| engine_with(args, memory, Some(threads as usize))).collect()
+}
+
+/// The budget that the flags name.
+pub(crate) fn memory(args: &Args) -> Result<Memory, Failure> {
+    let read = |text: &str| text.parse().map_err(|error| Failure::usage(format!("--memory: {error}")));
+    args.get(&flags::MEMORY).map_or(Ok(Memory::Auto), read)
+}
+
+fn engine_with(args: &Args, memory: Memory, threads: Option<usize>) -> Result<Engine, Failure> {
     let builder: Builder = Engine::builder().memory(memory).threads(threads);
     let mut engine = builder.isa(args.get(&flags::ISA).map(str::to_string)).build()?;
     if let Some(profile) = profile::load(engine.threads(), engine.isa()) {

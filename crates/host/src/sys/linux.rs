@@ -130,6 +130,32 @@ pub(crate) fn drop_cache(file: &File, offset: u64, len: u64) {
     let _ = rustix::fs::fadvise(file, offset, len, rustix::fs::Advice::DontNeed);
 }
 
+/// Pages of a file that are in the page cache, and how many it has; `None` if the system does not tell.
+pub(crate) fn cached_pages(file: &File) -> Option<(u64, u64)> {
+    const WINDOW: u64 = 256 << 20; // bytes mapped at a time
+    let (len, page) = (file.metadata().ok()?.len(), page_size() as u64);
+    let (mut cached, mut flags) = (0, vec![0u8; (WINDOW / page) as usize]);
+    for offset in (0..len).step_by(WINDOW as usize) {
+        let part = (len - offset).min(WINDOW) as usize;
+        let flags = &mut flags[..part.div_ceil(page as usize)];
+        // SAFETY: a new mapping at an address of the kernel's choice, whose memory nobody reads; the kernel writes a byte
+        // for each of its pages into `flags`, which has as many; then it is unmapped.
+        let told = unsafe {
+            let start =
+                rustix::mm::mmap(ptr::null_mut(), part, ProtFlags::READ, MapFlags::SHARED, file, offset)
+                    .ok()?;
+            let told = libc::mincore(start, part, flags.as_mut_ptr());
+            let _ = rustix::mm::munmap(start, part);
+            told
+        };
+        if told != 0 {
+            return None;
+        }
+        cached += flags.iter().filter(|flag| **flag & 1 == 1).count() as u64;
+    }
+    Some((cached, len.div_ceil(page)))
+}
+
 /// Physical cores that this thread may run on; `None` if the system does not tell.
 pub(crate) fn physical_cores() -> Option<usize> {
     let allowed = rustix::thread::sched_getaffinity(None).ok()?;

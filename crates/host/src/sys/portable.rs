@@ -97,6 +97,11 @@ pub(crate) fn read_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<us
 pub(crate) fn drop_cache(_file: &File, _offset: u64, _len: u64) {}
 
 /// Unknown here.
+pub(crate) fn cached_pages(_file: &File) -> Option<(u64, u64)> {
+    None
+}
+
+/// Unknown here.
 pub(crate) fn physical_cores() -> Option<usize> {
     None
 }

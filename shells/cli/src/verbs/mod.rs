@@ -3,6 +3,7 @@
 //! What it is: the list. What it is not: their work. The one design choice: a verb is data and one function, so the
 //! dispatcher and the help need to know none of them.
 
+mod bench;
 mod doctor;
 mod eval;
 mod ls;
@@ -17,8 +18,9 @@ use crate::flags::{Args, Flag};
 
 /// Something that the program does.
 pub(crate) struct Verb {
+    /// One word, or two where the first is a verb by itself.
     pub name: &'static str,
-    /// What stands after the verb, in order; brackets mean that it may be left out.
+    /// What stands after the verb, in order; brackets mean that it may be left out, dots that more may follow.
     pub operands: &'static [&'static str],
     /// One line.
     pub summary: &'static str,
@@ -35,8 +37,17 @@ impl Verb {
 }
 
 /// All verbs, by name.
-pub(crate) static VERBS: &[Verb] =
-    &[doctor::VERB, eval::VERB, ls::VERB, plan::VERB, pull::VERB, rm::VERB, run::VERB, show::VERB];
+pub(crate) static VERBS: &[Verb] = &[
+    bench::VERB,
+    doctor::VERB,
+    eval::VERB,
+    ls::VERB,
+    plan::VERB,
+    pull::VERB,
+    rm::VERB,
+    run::VERB,
+    show::VERB,
+];
 
 #[cfg(test)]
 mod tests {

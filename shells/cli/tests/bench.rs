@@ -1,0 +1,88 @@
+//! `pintpot bench` as a user meets it, on a model so small that its figures mean nothing.
+//!
+//! What it is: a test of what is printed. What it is not: a test of speed; no second is compared with another. The one
+//! design choice: JSON is read by its keys, which are llama-bench's, as readers of that program do.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+fn tiny() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/tiny/llama-q4.gguf");
+    path.to_str().unwrap().to_string()
+}
+
+/// Runs `pintpot` with an empty home and `path` to search for programs; gives its code, and what it printed.
+fn pintpot(line: &[&str], path: &str) -> (Option<i32>, String, String) {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pintpot"));
+    command.args(line).env_clear().env("HOME", home.path()).env("PATH", path).stdin(Stdio::null());
+    let output = command.current_dir(home.path()).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn printed(line: &[&str]) -> String {
+    let (code, out, err) = pintpot(line, "");
+    assert_eq!(code, Some(0), "{line:?}: {err}");
+    out
+}
+
+#[test]
+fn a_model_is_timed_in_three_formats() {
+    let tiny = tiny();
+    let tests =
+        ["bench", &tiny, "-p", "32", "-n", "2", "-d", "0,8", "-r", "2", "-t", "1,2", "--memory", "1G"];
+    let json: Value = serde_json::from_str(&printed(&[&tests[..], &["-o", "json"]].concat())).unwrap();
+    let rows = json.as_array().unwrap();
+    let of = |key: &str| rows.iter().map(|row| row[key].clone()).collect::<Vec<_>>();
+    let names = ["pp32", "tg2", "pp32 @ d8", "tg2 @ d8"];
+    assert_eq!(of("test"), [names, names].concat());
+    assert_eq!(of("n_threads"), [1, 1, 1, 1, 2, 2, 2, 2]);
+    for row in rows {
+        assert_eq!(row["model_filename"], tiny.as_str());
+        assert_eq!(row["samples_ts"].as_array().unwrap().len(), 2);
+        assert_eq!(row["budget_bytes"], 1 << 30);
+        let positive = [
+            "model_size",
+            "model_n_params",
+            "avg_ts",
+            "avg_ns",
+            "touched_bytes_per_token",
+            "bandwidth_share",
+        ];
+        assert!(positive.iter().all(|key| row[key].as_f64() > Some(0.0)), "{row}");
+    }
+
+    let csv = printed(&[&tests[..], &["-o", "csv"]].concat());
+    let lines: Vec<_> = csv.lines().collect();
+    assert!(lines[0].starts_with("model_filename,model_type,model_size,"), "{csv}");
+    assert!(lines.len() == 9 && lines[1..].iter().all(|line| line.starts_with('"')), "{csv}");
+
+    let md = printed(&["bench", &tiny, "-p", "16", "-n", "0", "-r", "1", "-t", "1"]);
+    let lines: Vec<_> = md.lines().collect();
+    let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_string()).collect::<Vec<_>>();
+    assert_eq!(cells(lines[0])[1..8], ["model", "size", "params", "backend", "threads", "test", "t/s"]);
+    assert_eq!((lines.len(), cells(lines[2])[6].as_str()), (3, "pp16"));
+    assert!(lines.iter().all(|line| line.chars().count() == lines[0].chars().count()), "{md}");
+}
+
+#[test]
+fn what_cannot_be_timed_is_said() {
+    let tiny = tiny();
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["bench", &tiny, "-p", "x"], 2, "--n-prompt is \"x\""),
+        (&["bench", &tiny, "-p", "0", "-n", "0"], 2, "at least one of them more than 0"),
+        (&["bench", &tiny, "-r", "0"], 2, "at least 1"),
+        (&["bench", &tiny, "-d", "100000"], 2, "-d is 100000"),
+        (&["bench", &tiny, "-o", "xml"], 2, "md, json or csv"),
+        (&["bench", &tiny, "--memory", "1M"], 3, "needs at least"),
+        (&["bench"], 2, "no model is named"),
+        (&["bench", "--help"], 0, "--n-depth"),
+    ];
+    for (line, code, said) in cases {
+        let (got, out, err) = pintpot(line, "");
+        assert!(got == Some(*code) && format!("{out}{err}").contains(said), "{line:?}: {got:?} {out}{err}");
+    }
+}
