@@ -19,7 +19,8 @@ from gguf.quants import dequantize, quantize
 
 OUT = Path(__file__).parent / "blocks"
 
-# Byte offsets of the f16 numbers in a block of each type.
+# Byte offsets of the f16 numbers in a block of each type, in the order in which the types came: random numbers are drawn
+# one after the other. IQ1_M has its number in the highest nibbles of its last four words.
 F16_AT = {
     "BF16": [],
     "F16": [0],
@@ -38,6 +39,13 @@ F16_AT = {
     "Q8_0": [0],
     "TQ1_0": [52],
     "TQ2_0": [64],
+    "IQ1_M": [],
+    "IQ1_S": [0],
+    "IQ2_S": [0],
+    "IQ2_XS": [0],
+    "IQ2_XXS": [0],
+    "IQ3_S": [0],
+    "IQ3_XXS": [0],
 }
 
 
@@ -48,9 +56,15 @@ def blocks_of(name: str, rng: np.random.Generator) -> np.ndarray:
     blocks = rng.integers(0, 256, (count, size), dtype=np.uint8)
     blocks[0] = 0
     blocks[1] = 255
-    for at in F16_AT[name]:
+    for at in F16_AT[name] or ["nibbles"] * (name == "IQ1_M"):
         scales = rng.normal(0, 0.05, count).astype(np.float16)
         scales[1:4] = [65504, 5e-7, -0.01]
+        if at == "nibbles":
+            scales[0] = 0
+            nibbles = scales.view(np.uint16)[:, None] >> np.array([0, 4, 8, 12], np.uint16) & np.uint16(15)
+            words = blocks[:, 48:].copy().view(np.uint16) & np.uint16(0x0FFF) | nibbles << np.uint16(12)
+            blocks[:, 48:] = words.view(np.uint8)
+            continue
         blocks[:, at : at + 2] = scales.view(np.uint8).reshape(count, 2)
         blocks[0, at : at + 2] = 0
     if name == "BF16":  # leave out infinities and NaN, whose signs and payloads nobody promises

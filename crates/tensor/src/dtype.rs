@@ -26,6 +26,13 @@ pub enum DType {
     Q4_K,
     Q5_K,
     Q6_K,
+    IQ1_M,
+    IQ1_S,
+    IQ2_S,
+    IQ2_XS,
+    IQ2_XXS,
+    IQ3_S,
+    IQ3_XXS,
     IQ4_NL,
     IQ4_XS,
     TQ1_0,
@@ -37,7 +44,7 @@ pub enum DType {
 type Row = (DType, &'static str, u32, usize, usize);
 
 /// Every type, in the order of [`DType`]. Ids and sizes are ggml's.
-const TABLE: [Row; 23] = [
+const TABLE: [Row; 30] = [
     (DType::F32, "F32", 0, 1, 4),
     (DType::F16, "F16", 1, 1, 2),
     (DType::BF16, "BF16", 30, 1, 2),
@@ -56,6 +63,13 @@ const TABLE: [Row; 23] = [
     (DType::Q4_K, "Q4_K", 12, 256, 144),
     (DType::Q5_K, "Q5_K", 13, 256, 176),
     (DType::Q6_K, "Q6_K", 14, 256, 210),
+    (DType::IQ1_M, "IQ1_M", 29, 256, 56),
+    (DType::IQ1_S, "IQ1_S", 19, 256, 50),
+    (DType::IQ2_S, "IQ2_S", 22, 256, 82),
+    (DType::IQ2_XS, "IQ2_XS", 17, 256, 74),
+    (DType::IQ2_XXS, "IQ2_XXS", 16, 256, 66),
+    (DType::IQ3_S, "IQ3_S", 21, 256, 110),
+    (DType::IQ3_XXS, "IQ3_XXS", 18, 256, 98),
     (DType::IQ4_NL, "IQ4_NL", 20, 32, 18),
     (DType::IQ4_XS, "IQ4_XS", 23, 256, 136),
     (DType::TQ1_0, "TQ1_0", 34, 256, 54),

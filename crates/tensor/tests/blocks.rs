@@ -18,6 +18,13 @@ const ERROR_BOUNDS: &[(DType, Range<usize>, f64)] = &[
     (DType::BF16, PLAIN, 0.0018),
     (DType::F16, PLAIN, 0.00023),
     (DType::F32, PLAIN, 0.0),
+    (DType::IQ1_M, PLAIN, 0.421),
+    (DType::IQ1_S, PLAIN, 0.539),
+    (DType::IQ2_S, PLAIN, 0.378),
+    (DType::IQ2_XS, PLAIN, 0.388),
+    (DType::IQ2_XXS, PLAIN, 0.477),
+    (DType::IQ3_S, PLAIN, 0.178),
+    (DType::IQ3_XXS, PLAIN, 0.224),
     (DType::IQ4_NL, PLAIN, 0.118),
     (DType::IQ4_XS, PLAIN, 0.119),
     (DType::MXFP4, PLAIN, 0.149),
@@ -184,8 +191,10 @@ proptest! {
         let peak = values.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
         for format in BLOCK_FORMATS {
             let got = dequantize(*format, &quantize(*format, &values));
+            // A codebook has only some of the combinations, and in some not every sign.
+            let far = if matches!(format.dtype().name().get(..3), Some("IQ1" | "IQ2" | "IQ3")) { 2.0 } else { 0.55 };
             for (got, want) in got.iter().zip(&values) {
-                prop_assert!((got - want).abs() <= 0.55 * peak, "{}: {got} for {want}", format.dtype());
+                prop_assert!((got - want).abs() <= far * peak, "{}: {got} for {want}", format.dtype());
             }
         }
     }

@@ -6,8 +6,17 @@
 //! gives the groups; it is the definition of a product with int8 activations as well as of dequantisation.
 
 mod bits;
+mod codebook;
 mod fit;
 mod float;
+pub mod grid;
+mod iq1_m;
+mod iq1_s;
+mod iq2_s;
+mod iq2_xs;
+mod iq2_xxs;
+mod iq3_s;
+mod iq3_xxs;
 mod iq4_nl;
 mod iq4_xs;
 mod k_scales;
@@ -32,6 +41,13 @@ pub static BLOCK_FORMATS: &[&dyn BlockFormat] = &[
     &float::BF16,
     &float::F16,
     &float::F32,
+    &iq1_m::IQ1M,
+    &iq1_s::IQ1S,
+    &iq2_s::IQ2S,
+    &iq2_xs::IQ2XS,
+    &iq2_xxs::IQ2XXS,
+    &iq3_s::IQ3S,
+    &iq3_xxs::IQ3XXS,
     &iq4_nl::IQ4NL,
     &iq4_xs::IQ4XS,
     &mxfp4::MXFP4,
