@@ -88,7 +88,7 @@ fn median(mut rates: Vec<f64>) -> f64 {
 }
 
 /// Bytes a second of reading memory.
-fn memory(ledger: &Ledger, threads: usize) -> Result<f64, Error> {
+pub(crate) fn memory(ledger: &Ledger, threads: usize) -> Result<f64, Error> {
     const PIECE: usize = 64 << 10; // u64s
     let pool = Pool::new(ledger, threads)?;
     const PIECE_BYTES: u64 = 8 * PIECE as u64;

@@ -71,6 +71,7 @@ flags! {
     TOKENS = "tokens", Some('n'), "N", "tokens of the answer at most";
     TOP_K = "top-k", None, "N", "only so many of the likeliest tokens; 0 is all";
     TOP_P = "top-p", None, "P", "only the likeliest tokens that together have this probability";
+    TYPE = "type", None, "LIST", "types of weights such as q4_0,q8_0, or all; may be repeated";
     WINDOW = "window", None, "TOKENS", "tokens of a window";
     WINDOWS = "windows", None, "N", "windows at most";
 }

@@ -69,6 +69,21 @@ fn a_model_is_timed_in_three_formats() {
 }
 
 #[test]
+fn kernels_are_timed_and_one_is_marked() {
+    let line =
+        ["bench", "kernels", "32,256", "--type", "q4_0,f16", "--type", "q6_k", "-t", "1", "--isa", "scalar"];
+    let rows: Value = serde_json::from_str(&printed(&[&line[..], &["-o", "json"]].concat())).unwrap();
+    let rows = rows.as_array().unwrap();
+    let taken: Vec<_> = rows.iter().filter(|row| row["is_chosen"] == true).collect();
+    let types: Vec<_> = taken.iter().map(|row| row["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["Q4_0", "F16", "Q6_K"]);
+    assert!(taken.iter().all(|row| row["isa"] == "scalar" && row["shape"] == "32,256,1"));
+    assert!(rows.iter().all(|row| row["macs_per_second"].as_f64() > Some(0.0)));
+    let md = printed(&["bench", "kernels", "16,64,2", "-t", "1"]);
+    assert_eq!(md.lines().filter(|line| line.contains("<- taken")).count(), 1, "{md}");
+}
+
+#[test]
 fn what_cannot_be_timed_is_said() {
     let tiny = tiny();
     let cases: &[(&[&str], i32, &str)] = &[
@@ -79,6 +94,11 @@ fn what_cannot_be_timed_is_said() {
         (&["bench", &tiny, "-o", "xml"], 2, "md, json or csv"),
         (&["bench", &tiny, "--memory", "1M"], 3, "needs at least"),
         (&["bench"], 2, "no model is named"),
+        (&["bench", "kernels"], 2, "\"\" is no shape"),
+        (&["bench", "kernels", "1,2,3,4"], 2, "is no shape"),
+        (&["bench", "kernels", "16,33"], 2, "whole blocks"),
+        (&["bench", "kernels", "16,32", "--type", "q9"], 2, "--type is q9"),
+        (&["bench", "kernels", "--help"], 0, "--type"),
         (&["bench", "--help"], 0, "--n-depth"),
     ];
     for (line, code, said) in cases {

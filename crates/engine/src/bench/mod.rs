@@ -4,6 +4,10 @@
 //! design choice: models are timed first and the machine's rates after them, since measuring those takes memory that
 //! no budget knows of.
 
+mod products;
+
+pub use products::{CallTime, ProductBench, ProductTime};
+
 use crate::{Engine, Error, LoadOptions, Model, Opened, Placement, Profile};
 use graph::{Bounds, StateKind};
 use runtime::Wanted;

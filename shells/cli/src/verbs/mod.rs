@@ -39,6 +39,7 @@ impl Verb {
 /// All verbs, by name.
 pub(crate) static VERBS: &[Verb] = &[
     bench::VERB,
+    bench::KERNELS,
     doctor::VERB,
     eval::VERB,
     ls::VERB,

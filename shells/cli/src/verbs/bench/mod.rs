@@ -3,6 +3,7 @@
 //! What it is: flags into the library's [`Bench`], and its outcomes into a table. What it is not: the measuring. The one
 //! design choice: flags and columns are llama-bench's, so that its scripts and its readers find what they know.
 
+mod kernels;
 mod table;
 
 use std::io::IsTerminal;
@@ -14,6 +15,8 @@ use crate::exit::Failure;
 use crate::flags::{self, Args, Flag, wrong};
 use crate::{find, setup};
 use table::Format;
+
+pub(super) use kernels::VERB as KERNELS;
 
 pub(super) const VERB: Verb = Verb {
     name: "bench",

@@ -36,10 +36,15 @@ impl Format {
 /// All outcomes of the model at `path`.
 pub(super) fn text(format: Format, path: &Path, measured: &Measured) -> String {
     let rows: Vec<Value> = measured.outcomes.iter().map(|outcome| row(path, measured, outcome)).collect();
+    print(format, COLUMNS, &rows)
+}
+
+/// Objects with the same keys; `columns` are what a table shows of them.
+pub(super) fn print(format: Format, columns: &[Column], rows: &[Value]) -> String {
     match format {
-        Format::Csv => csv(&rows),
-        Format::Json => format!("{:#}\n", Value::Array(rows)),
-        Format::Markdown => markdown(&rows),
+        Format::Csv => csv(rows),
+        Format::Json => format!("{:#}\n", Value::from(rows)),
+        Format::Markdown => markdown(columns, rows),
     }
 }
 
@@ -98,7 +103,7 @@ fn phases(outcome: &Outcome) -> Value {
 }
 
 /// The columns of the table: title, whether it goes to the right, and what stands in it.
-type Column = (&'static str, bool, fn(&Value) -> String);
+pub(super) type Column = (&'static str, bool, fn(&Value) -> String);
 
 const COLUMNS: &[Column] = &[
     ("model", false, |row| word(&row["model_type"])),
@@ -118,14 +123,14 @@ const COLUMNS: &[Column] = &[
     ("in page cache", true, |row| percent(&row["page_cache_share"])),
 ];
 
-fn markdown(rows: &[Value]) -> String {
+fn markdown(columns: &[Column], rows: &[Value]) -> String {
     let columns =
-        COLUMNS.iter().map(|(title, right, cell)| (*title, *right, rows.iter().map(cell).collect()));
+        columns.iter().map(|(title, right, cell)| (*title, *right, rows.iter().map(cell).collect()));
     lined_up(&columns.collect::<Vec<_>>())
 }
 
 /// A table whose columns, each with a title, a side and its cells, stand under each other.
-pub(super) fn lined_up(columns: &[(&str, bool, Vec<String>)]) -> String {
+fn lined_up(columns: &[(&str, bool, Vec<String>)]) -> String {
     let width = |text: &str| text.chars().count();
     let widest =
         |title: &str, cells: &[String]| cells.iter().map(|cell| width(cell)).fold(width(title), usize::max);
@@ -169,7 +174,7 @@ fn csv(rows: &[Value]) -> String {
     text
 }
 
-fn word(value: &Value) -> String {
+pub(super) fn word(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
@@ -177,15 +182,15 @@ fn word(value: &Value) -> String {
     }
 }
 
-fn number(value: &Value) -> f64 {
+pub(super) fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or(0.0)
 }
 
-fn bytes(value: &Value) -> String {
+pub(super) fn bytes(value: &Value) -> String {
     value.as_f64().map_or("-".to_string(), |bytes| format_bytes(bytes as u64))
 }
 
-fn percent(value: &Value) -> String {
+pub(super) fn percent(value: &Value) -> String {
     value.as_f64().map_or("-".to_string(), |share| format!("{:.0}%", share * 100.0))
 }
 
