@@ -102,6 +102,23 @@ pub enum Error {
         /// What there is.
         available: String,
     },
+    /// There is no program to compare with.
+    #[error(
+        "no llama-bench, llama-completion or llama-cli in {looked}; build llama.cpp (cmake -B build && cmake --build build) or \
+         take one of its releases, and name the program or its folder with --llama"
+    )]
+    NoPeer {
+        /// Where it was looked for.
+        looked: String,
+    },
+    /// A program to compare with failed.
+    #[error("{}: {what}; run it by hand to see why", program.display())]
+    Peer {
+        /// The program.
+        program: std::path::PathBuf,
+        /// What it did, in words.
+        what: String,
+    },
     /// A text to judge by that does not fill a window.
     #[error(
         "the text has {tokens} tokens, but a window has {window}; take a longer text or a smaller --window"
@@ -146,6 +163,7 @@ impl Error {
             | Error::Model(models::Error::UnsupportedType { .. })
             | Error::Memory(::memory::Error::WideRow { .. })
             | Error::NotHere { .. }
+            | Error::NoPeer { .. }
             | Error::NoTokenizer { .. } => Trouble::Unsupported,
             Error::Model(_) | Error::VocabularySize { .. } => Trouble::Damaged,
             Error::Text(e) => match e.kind() {

@@ -46,6 +46,7 @@ flags! {
     ISA = "isa", None, "NAME", "instruction set of the kernels; the best there is if not said";
     JSON = "json", None, "", "print one JSON object";
     KV = "kv", None, "FORMAT", "how keys and values are kept: f16 or q8_0 (half the memory, changes answers a little)";
+    LLAMA = "llama", None, "PATH", "llama-bench, llama-completion or llama-cli, or its folder; else PATH is searched";
     LOGIT_BIAS = "logit-bias", None, "ID=X", "added to the logit of a token; may be repeated";
     MEMORY = "memory", None, "SIZE", "the budget of the whole process: 64MiB, 1.5G, 50% or auto";
     MIN_P = "min-p", None, "P", "only tokens at least this fraction as likely as the likeliest";

@@ -3,6 +3,7 @@
 //! What it is: a test of what is printed. What it is not: a test of speed; no second is compared with another. The one
 //! design choice: JSON is read by its keys, which are llama-bench's, as readers of that program do.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -81,6 +82,56 @@ fn kernels_are_timed_and_one_is_marked() {
     assert!(rows.iter().all(|row| row["macs_per_second"].as_f64() > Some(0.0)));
     let md = printed(&["bench", "kernels", "16,64,2", "-t", "1"]);
     assert_eq!(md.lines().filter(|line| line.contains("<- taken")).count(), 1, "{md}");
+}
+
+#[test]
+fn a_peer_is_run_in_turns_and_what_it_prints_is_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = |name: &str, body: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        let mut rights = std::fs::metadata(&path).unwrap().permissions();
+        rights.set_mode(0o755);
+        std::fs::set_permissions(&path, rights).unwrap();
+        path.to_str().unwrap().to_string()
+    };
+    let log = folder.path().join("log");
+    let rows =
+        r#"[{"n_prompt": 24, "n_gen": 0, "avg_ts": 0.25}, {"n_prompt": 0, "n_gen": 3, "avg_ts": 0.5}]"#;
+    let bench = script("llama-bench", &format!("echo \"$@\" >> '{}'\necho '{rows}'", log.display()));
+    let perf = "prompt eval time = 1.00 ms / 2 tokens ( 0.50 ms per token, 2000.00 tokens per second)";
+    let cli = script("llama-cli", &format!("echo '{perf}' >&2\necho '{}' >&2", perf.replace("prompt ", "")));
+    let broken = script("broken-bench", "echo 'it cannot be' >&2\nexit 3");
+    let silent = script("silent-bench", "echo hello");
+    let tiny = tiny();
+    let line = |more: &[&str]| {
+        let tests = ["bench", "peers", &tiny, "-p", "24", "-n", "3", "-r", "2", "-t", "1"];
+        pintpot(&[&tests[..], more].concat(), folder.path().to_str().unwrap())
+    };
+    let (code, out, err) = line(&["-o", "json", "--memory", "1G"]);
+    assert_eq!(code, Some(0), "{err}");
+    let rows: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&rows[0]["test"], &rows[1]["test"]), (&"pp24".into(), &"tg3".into()));
+    assert_eq!(rows[0]["peer"], bench.as_str());
+    assert_eq!(
+        (&rows[0]["theirs_median_ts"], rows[1]["ours_ts"].as_array().unwrap().len()),
+        (&0.25.into(), 2)
+    );
+    let ratio = rows[1]["ours_median_ts"].as_f64().unwrap() / 0.5;
+    assert!((rows[1]["ratio"].as_f64().unwrap() / ratio - 1.0).abs() < 1e-9);
+    let log = std::fs::read_to_string(log).unwrap();
+    assert_eq!(log.lines().count(), 2);
+    assert!(log.contains(&format!("-m {tiny} -t 1 -p 24 -n 3")), "{log}");
+    let (code, out, _) = line(&["--llama", &cli]);
+    assert!(code == Some(0) && out.contains("2000.00 (2000.00 to 2000.00)"), "{out}");
+    for (program, said) in
+        [(&broken, "it cannot be"), (&silent, "llama-bench's JSON"), (&tiny, "cannot be started")]
+    {
+        let (code, _, err) = line(&["--llama", program]);
+        assert!(code == Some(1) && err.contains(said), "{err}");
+    }
+    let (code, _, err) = pintpot(&["bench", "peers", &tiny], "");
+    assert!(code == Some(4) && err.contains("no llama-bench"), "{code:?} {err}");
 }
 
 #[test]

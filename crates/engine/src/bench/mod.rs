@@ -4,8 +4,10 @@
 //! design choice: models are timed first and the machine's rates after them, since measuring those takes memory that
 //! no budget knows of.
 
+mod peers;
 mod products;
 
+pub use peers::{Compared, Peer, PeerBench};
 pub use products::{CallTime, ProductBench, ProductTime};
 
 use crate::{Engine, Error, LoadOptions, Model, Opened, Placement, Profile};
@@ -375,6 +377,14 @@ pub fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
     (mean, if n > 1.0 { (squares / (n - 1.0)).sqrt() } else { 0.0 })
 }
 
+/// The middle of all values, or of the two in the middle; 0 if there are none.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let middle = [sorted.len().saturating_sub(1) / 2, sorted.len() / 2];
+    middle.iter().filter_map(|at| sorted.get(*at)).sum::<f64>() / 2.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -397,6 +407,7 @@ mod tests {
         assert_eq!(mean_and_deviation(&[2.0, 4.0]), (3.0, 2.0f64.sqrt()));
         assert_eq!(mean_and_deviation(&[5.0]), (5.0, 0.0));
         assert_eq!(mean_and_deviation(&[]), (0.0, 0.0));
+        assert_eq!((median(&[9.0, 1.0, 2.0]), median(&[4.0, 2.0]), median(&[])), (2.0, 3.0, 0.0));
     }
 
     #[test]

@@ -40,6 +40,7 @@ impl Verb {
 pub(crate) static VERBS: &[Verb] = &[
     bench::VERB,
     bench::KERNELS,
+    bench::PEERS,
     doctor::VERB,
     eval::VERB,
     ls::VERB,

@@ -4,6 +4,7 @@
 //! design choice: flags and columns are llama-bench's, so that its scripts and its readers find what they know.
 
 mod kernels;
+mod peers;
 mod table;
 
 use std::io::IsTerminal;
@@ -17,6 +18,7 @@ use crate::{find, setup};
 use table::Format;
 
 pub(super) use kernels::VERB as KERNELS;
+pub(super) use peers::VERB as PEERS;
 
 pub(super) const VERB: Verb = Verb {
     name: "bench",
