@@ -22,6 +22,8 @@ from vocabulary import SAMPLES, SIZE, ByteLevel, Pieces
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tiny")
 Q = gguf.GGMLQuantizationType
+# Bytes of a block where f16 scales lie, for random blocks; the IQ types that are not here have one at the start.
+PLACES = {Q.Q2_K: [80, 82], Q.Q3_K: [108], Q.Q4_K: [0, 2], Q.Q5_K: [0, 2], Q.Q6_K: [208], Q.IQ1_M: [None]}
 LENGTH = 150  # tokens of the text
 KEPT = [0, 1, 5, 31, 32, 33, 62, 63, 64, 65, 100, 127, 128, 129, 148, 149]  # rows that are stored
 BASE = {
@@ -123,14 +125,24 @@ def draw(name: str, shape: tuple[int, ...], config: dict, rng: np.random.Generat
     return np.float32(gain / np.sqrt(shape[-1])) * x
 
 
+def put_scale(blocks: np.ndarray, at: int | None, scale: np.ndarray) -> None:
+    """Writes f16 numbers, (blocks, 1), at a byte; at none, as IQ1_M has them, in the top nibbles of the last four words."""
+    if at is not None:
+        blocks[:, at : at + 2] = scale.view(np.uint8)
+        return
+    nibbles = scale.view("<u2") >> np.array([0, 4, 8, 12], "<u2") & np.uint16(15)
+    words = blocks[:, -8:].copy().view("<u2") & np.uint16(0x0FFF) | nibbles << np.uint16(12)
+    blocks[:, -8:] = words.view(np.uint8)
+
+
 def random_blocks(kind: Q, shape: tuple[int, int], std: float, rng: np.random.Generator) -> np.ndarray:
-    """Rows of a K-quant that the `gguf` package can only decode: any bits are valid, the scales are set."""
+    """Rows of a type that the `gguf` package can only decode: any bits are valid, the scales are set."""
     elements, size = gguf.GGML_QUANT_SIZES[kind]
     count = shape[0] * shape[1] // elements
     blocks = rng.integers(0, 256, (count, size), dtype=np.uint8)
-    places = {Q.Q2_K: [80, 82], Q.Q3_K: [108], Q.Q4_K: [0, 2], Q.Q5_K: [0, 2], Q.Q6_K: [208]}[kind]
+    places = PLACES.get(kind, [0])
     for at in places:
-        blocks[:, at : at + 2] = np.ones((count, 1), "<f2").view(np.uint8)
+        put_scale(blocks, at, np.ones((count, 1), "<f2"))
     values = gguf.quants.dequantize(blocks, kind)
     scale = (std / values.std() * (0.75 + 0.5 * rng.random((count, 1)))).astype("<f2")
     # Where there is a minimum too, a scale of its own takes the mean away.
@@ -140,13 +152,13 @@ def random_blocks(kind: Q, shape: tuple[int, int], std: float, rng: np.random.Ge
     lift = gguf.quants.dequantize(bare, kind)
     ratio = lift.mean() / (lift - values).mean() if len(places) == 2 else 0.0
     for at, factor in zip(places, (1.0, ratio)):
-        blocks[:, at : at + 2] = (scale * np.float16(factor)).astype("<f2").view(np.uint8)
+        put_scale(blocks, at, (scale * np.float16(factor)).astype("<f2"))
     return blocks.reshape(shape[0], -1)
 
 
 def encode(kind: Q, w: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A tensor's bytes as GGUF stores them."""
-    if kind in (Q.Q2_K, Q.Q3_K, Q.Q4_K, Q.Q5_K, Q.Q6_K):
+    if kind in PLACES or kind.name.startswith("IQ"):
         return random_blocks(kind, w.shape, float(w.std()), rng)
     return gguf.quants.quantize(w, kind)
 
@@ -273,6 +285,25 @@ def all_of_them() -> list[Tiny]:
         ("gate", Q.BF16),
         ("", Q.Q5_0),
     ]
+    # Every codebook, most in both layers.
+    books = [
+        ("0.self_attn.q", Q.IQ2_XXS),
+        ("0.self_attn.k", Q.IQ2_XS),
+        ("0.self_attn.v", Q.IQ3_S),
+        ("0.self_attn.o", Q.IQ2_S),
+        ("0.mlp.gate", Q.IQ1_S),
+        ("0.mlp.up", Q.IQ3_XXS),
+        ("0.mlp.down", Q.IQ1_M),
+        ("1.self_attn.q", Q.IQ1_M),
+        ("1.self_attn.k", Q.IQ3_XXS),
+        ("1.self_attn.v", Q.IQ2_S),
+        ("1.self_attn.o", Q.IQ4_XS),
+        ("1.mlp.gate", Q.IQ2_XXS),
+        ("1.mlp.up", Q.IQ1_S),
+        ("1.mlp.down", Q.IQ3_S),
+        ("embed", Q.IQ4_XS),
+        ("", Q.IQ2_XS),
+    ]
     # transformers does not apply Gemma 3's cap of scores, so there is none.
     caps = {"final_logit_softcapping": 6.0, "num_hidden_layers": 3}
     kinds_of_layer = ["sliding_attention", "full_attention", "sliding_attention"]
@@ -331,6 +362,12 @@ def all_of_them() -> list[Tiny]:
             qwen,
             BASE | {"model_type": "qwen3", "tie_word_embeddings": True, "rope_scaling": YARN},
             [("", Q.Q8_0)],
+        ),
+        Tiny(
+            "qwen3-iq.gguf",
+            qwen,
+            BASE | wide | {"model_type": "qwen3", "num_attention_heads": 8, "tie_word_embeddings": True},
+            books,
         ),
     ]
 

@@ -38,9 +38,14 @@ impl Codebook {
         }
         let (mut best, mut least) = (0, f32::INFINITY);
         for (at, &entry) in self.entries.iter().enumerate() {
-            let cost = (0..self.width).map(|i| costs[i][index(entry, i)]).sum();
-            if cost < least {
-                (best, least) = (at, cost);
+            let cost = |i: usize| costs[i][index(entry, i)];
+            let mut sum = cost(0) + cost(1) + cost(2) + cost(3);
+            // Most entries are too far away by now.
+            if sum < least && self.width == 8 {
+                sum += cost(4) + cost(5) + cost(6) + cost(7);
+            }
+            if sum < least {
+                (best, least) = (at, sum);
             }
         }
         (best, least)
