@@ -54,6 +54,7 @@ flags! {
     N_DEPTH = "n-depth", Some('d'), "LIST", "tokens in the cache before the clock starts: 0, or 0,4096";
     N_GEN = "n-gen", Some('n'), "LIST", "tokens of answers to time: 128, or 32,128; 0 for none; may be repeated";
     N_PROMPT = "n-prompt", Some('p'), "LIST", "tokens of prompts to time: 512, or 128-512*2; 0 for none; may be repeated";
+    OUT = "out", None, "FILE", "where to write; report.html if not said";
     OUTPUT = "output", Some('o'), "FORMAT", "md, json or csv";
     OVERFLOW = "overflow", None, "HOW", "a chat that outgrows the context: refuse or drop-oldest";
     PRESENCE_PENALTY = "presence-penalty", None, "X", "taken from the logit of every recent token";

@@ -135,6 +135,39 @@ fn a_peer_is_run_in_turns_and_what_it_prints_is_compared() {
 }
 
 #[test]
+fn a_report_is_one_page_that_needs_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("page.html");
+    let tiny = tiny();
+    let out = file.to_str().unwrap();
+    let line = ["bench", "report", &tiny, &tiny, "-p", "16", "-n", "2", "-r", "1", "-t", "1", "--out", out];
+    assert_eq!(printed(&line).trim(), out);
+    let page = std::fs::read_to_string(&file).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
+    for part in [
+        "Roofline",
+        "Speed against memory",
+        "Time per phase",
+        "pp16",
+        "tg2",
+        "llama-q4",
+        "prefers-color-scheme",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    for foreign in ["http", "<script", "src=", "@import", "NaN", "inf"] {
+        assert!(!page.contains(foreign), "{foreign}");
+    }
+    let count = |text: String| page.matches(&text).count();
+    for tag in ["svg", "text", "table", "tr", "td", "title", "circle", "div"] {
+        let opened = count(format!("<{tag}>")) + count(format!("<{tag} "));
+        assert!(opened > 0 && opened == count(format!("</{tag}>")), "{tag}");
+    }
+    let (code, _, err) = pintpot(&["bench", "report"], "");
+    assert!(code == Some(4) && err.contains("pintpot pull smollm2"), "{err}");
+}
+
+#[test]
 fn what_cannot_be_timed_is_said() {
     let tiny = tiny();
     let cases: &[(&[&str], i32, &str)] = &[

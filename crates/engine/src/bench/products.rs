@@ -4,7 +4,8 @@
 //! design choice: matrices are rotated over more bytes than caches hold, as the layers of a model are, so that a step of
 //! an answer finds its weights where it will find them.
 
-use crate::{Engine, Error, measure};
+use super::reading;
+use crate::{Engine, Error};
 use host::{Ledger, Part, Pool, Region};
 use kernels::{Cpu, Quantized, QuantizedMut, Weights};
 use std::time::Instant;
@@ -100,7 +101,7 @@ impl ProductBench {
         let types = self.checked()?;
         let ledger = Ledger::new(u64::MAX / 2);
         let threads = engine.threads();
-        let memory = measure::memory(&ledger, threads)?;
+        let mut memory = reading(threads)?;
         let mut times = Vec::new();
         for dtype in types {
             let weights = self.weights(dtype, &ledger)?;
@@ -109,10 +110,11 @@ impl ProductBench {
                 let mut time = self.time(&cpu, dtype, weights.as_bytes());
                 time.is_chosen = set.name() == engine.isa();
                 time.is_fast = !dtype.is_quantized() || set.fast_types().any(|fast| fast == dtype);
-                time.memory_bytes_per_second = memory;
                 times.push(time);
             }
+            memory = memory.max(reading(threads)?);
         }
+        times.iter_mut().for_each(|time| time.memory_bytes_per_second = memory);
         Ok(times)
     }
 

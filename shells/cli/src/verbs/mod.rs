@@ -41,6 +41,7 @@ pub(crate) static VERBS: &[Verb] = &[
     bench::VERB,
     bench::KERNELS,
     bench::PEERS,
+    bench::REPORT,
     doctor::VERB,
     eval::VERB,
     ls::VERB,

@@ -4,7 +4,10 @@
 //! design choice: flags and columns are llama-bench's, so that its scripts and its readers find what they know.
 
 mod kernels;
+mod page;
 mod peers;
+mod plot;
+mod report;
 mod table;
 
 use std::io::IsTerminal;
@@ -19,6 +22,7 @@ use table::Format;
 
 pub(super) use kernels::VERB as KERNELS;
 pub(super) use peers::VERB as PEERS;
+pub(super) use report::VERB as REPORT;
 
 pub(super) const VERB: Verb = Verb {
     name: "bench",
