@@ -5,7 +5,9 @@
 //! and panic with what was wrong; sizes from files are checked long before.
 
 use crate::activation::{Activation, Glu};
-use crate::attention::{self, Attention, AttentionSlice, KvFormat, StoreKv};
+use crate::attention::{
+    self, Apart, Attention, AttentionSlice, Division, KvFormat, Merge, Slots, Space, State, StoreKv,
+};
 use crate::elementwise::{Add, Scale, SoftCap};
 use crate::norm::RmsNorm;
 use crate::product::float::FloatSlice;
@@ -23,6 +25,8 @@ use tensor::DType;
 const SMALL: usize = 16 << 10;
 /// Bytes of weights below which a product is not worth it.
 const SMALL_WEIGHTS: usize = 32 << 10;
+/// Queries of all heads, at most, whose tiles are divided among threads.
+const STATES: usize = 256;
 /// Bytes of weights that a thread takes at a time, at least.
 const PIECE: usize = 16 << 10;
 
@@ -256,7 +260,10 @@ impl Cpu {
         let n = attention.check();
         assert_eq!(out.len(), attention.q.len(), "floats of queries and outputs");
         let target = Target { out: out.as_mut_ptr(), stride: 0, first: 0 };
-        let queries = n * (attention.heads / attention.kv_heads);
+        let queries = n * attention.group();
+        if n == 0 || self.attention_apart(attention, n, target) {
+            return;
+        }
         // Few enough for all threads to have work, an even number for pairs; one thread shares what it can.
         let fair = (queries * attention.kv_heads).div_ceil(4 * self.threads()).next_multiple_of(2);
         let block = if self.threads() == 1 { attention::QUERIES } else { fair.min(attention::QUERIES) };
@@ -266,10 +273,56 @@ impl Cpu {
             // The last rows see the most keys, so they go first.
             let first = (blocks - 1 - task / attention.kv_heads) * block;
             let (kv_head, queries) = (task % attention.kv_heads, first..queries.min(first + block));
-            // SAFETY: no two tasks run at once under one worker's number; all bytes are a valid scratch.
-            let scratch = unsafe { &mut *scratch.worker(worker).cast::<attention::Scratch>() };
-            (self.set.attention)(AttentionSlice { attention, kv_head, queries, target, scratch });
+            let group = attention.group();
+            let tiles = attention.tiles(queries.start / group..(queries.end - 1) / group + 1);
+            // SAFETY: no two tasks run at once under one worker's number.
+            let space = unsafe { Space::new(scratch.worker(worker).cast(), false) };
+            let apart = None;
+            (self.set.attention)(AttentionSlice { attention, kv_head, queries, tiles, apart, target, space });
         });
+    }
+
+    /// Attention of `n` rows with the tiles of each head of the cache divided among threads, if that pays.
+    fn attention_apart(&self, attention: &Attention, n: usize, target: Target) -> bool {
+        let (kv_heads, queries) = (attention.kv_heads, n * attention.group());
+        if queries > attention::QUERIES || kv_heads * queries > STATES {
+            return false;
+        }
+        let (scratch, tiles) = (Scratches(self.scratch()), attention.tiles(0..n));
+        let room = attention::Scratch::room(scratch.worker(0).cast());
+        let slots = Slots::new(room, size_of::<Scratch>(), queries, attention.head_dim);
+        let slots_in_all = slots.count(self.threads());
+        let Some(division) = Division::new(tiles.len(), kv_heads, self.threads(), slots_in_all) else {
+            return false;
+        };
+        let mut state = [State::START; STATES];
+        for wave in division.waves(tiles.clone()) {
+            let pieces = wave.len().div_ceil(division.piece);
+            self.pool.run_with_worker(kv_heads * pieces, &|task, worker| {
+                // Heads of the same keys lie side by side.
+                let (kv_head, first) = (task % kv_heads, task / kv_heads * division.piece);
+                let tiles = wave.start + first..wave.end.min(wave.start + first + division.piece);
+                let apart = Some(Apart { slots, first: kv_head * wave.len() + first });
+                // SAFETY: no two tasks run at once under one worker's number.
+                let space = unsafe { Space::new(scratch.worker(worker).cast(), true) };
+                let queries = 0..queries;
+                (self.set.attention)(AttentionSlice {
+                    attention,
+                    kv_head,
+                    queries,
+                    tiles,
+                    apart,
+                    target,
+                    space,
+                });
+            });
+            for (kv_head, state) in state.chunks_mut(queries).take(kv_heads).enumerate() {
+                let apart = Apart { slots, first: kv_head * wave.len() };
+                let (tiles, last) = (wave.len(), wave.end == tiles.end);
+                (self.set.merge)(Merge { attention, kv_head, apart, tiles, state, last, target });
+            }
+        }
+        true
     }
 
     /// The scratch of worker 0.

@@ -4,7 +4,7 @@
 //! [`crate::best`]. A set is handed out only on a CPU that has its instructions.
 
 use crate::activation::Glu;
-use crate::attention::{AttentionSlice, StoreKv};
+use crate::attention::{AttentionSlice, Merge, StoreKv};
 use crate::elementwise::{Add, Scale, SoftCap};
 use crate::isa::{self, Isa};
 use crate::norm::RmsNorm;
@@ -23,6 +23,7 @@ pub struct KernelSet {
     pub(crate) attention: fn(AttentionSlice),
     pub(crate) definition: fn(Definition),
     pub(crate) glu: fn(Glu),
+    pub(crate) merge: fn(Merge),
     pub(crate) product_float: fn(FloatSlice),
     pub(crate) quantize: fn(Quantize),
     pub(crate) rms_norm: fn(RmsNorm),
@@ -48,6 +49,7 @@ impl KernelSet {
                 attention: |kernel| isa::run::<I, _>(kernel),
                 definition: |kernel| isa::run::<I, _>(kernel),
                 glu: |kernel| isa::run::<I, _>(kernel),
+                merge: |kernel| isa::run::<I, _>(kernel),
                 product_float: |kernel| isa::run::<I, _>(kernel),
                 quantize: |kernel| isa::run::<I, _>(kernel),
                 rms_norm: |kernel| isa::run::<I, _>(kernel),

@@ -269,6 +269,8 @@ struct Case {
     head_dim: usize,
     slots: usize,
     rows: usize,
+    /// The first row that asks; those before are only there to be seen.
+    from: usize,
     chunk: usize,
     window: Option<usize>,
     softcap: Option<f32>,
@@ -282,11 +284,16 @@ impl Case {
         let (q, k, v) =
             (random(self.rows * query, 1), random(self.rows * width, 2), random(self.rows * width, 3));
         let mut cache = [(); 2].map(|()| vec![0xffu8; self.slots * self.format.bytes(width)]);
-        let mut out = vec![f32::NAN; self.rows * query];
-        for first in (0..self.rows).step_by(self.chunk) {
-            let end = self.rows.min(first + self.chunk);
+        let mut out = vec![f32::NAN; (self.rows - self.from) * query];
+        let asking = (self.from..self.rows).step_by(self.chunk);
+        let starts: Vec<usize> = (0..self.from).step_by(self.slots).chain(asking).collect();
+        for (index, &first) in starts.iter().enumerate() {
+            let end = starts.get(index + 1).copied().unwrap_or(self.rows);
             for (cache, x) in cache.iter_mut().zip([&k, &v]) {
                 cpu.store_kv(self.format, &x[first * width..end * width], cache, first, self.slots);
+            }
+            if first < self.from {
+                continue;
             }
             let attention = Attention {
                 q: &q[first * query..end * query],
@@ -302,12 +309,12 @@ impl Case {
                 scale: 2.0,
                 softcap: self.softcap,
             };
-            cpu.attention(&attention, &mut out[first * query..end * query]);
+            cpu.attention(&attention, &mut out[(first - self.from) * query..(end - self.from) * query]);
         }
         out
     }
 
-    /// The result in f64 for output `at`, from the unrounded keys and values.
+    /// The result in f64 for output `at` of those who ask, from the unrounded keys and values.
     fn exact(&self, at: usize) -> f64 {
         let (width, dim) = (self.kv_heads * self.head_dim, self.head_dim);
         let (q, k, v) = (
@@ -315,7 +322,7 @@ impl Case {
             random(self.rows * width, 2),
             random(self.rows * width, 3),
         );
-        let (row, head, d) = (at / (self.heads * dim), at / dim % self.heads, at % dim);
+        let (row, head, d) = (self.from + at / (self.heads * dim), at / dim % self.heads, at % dim);
         let kv = head / (self.heads / self.kv_heads);
         let first = self.window.map_or(0, |w| (row + 1).saturating_sub(w));
         let scores: Vec<f64> = (first..=row)
@@ -343,6 +350,7 @@ fn attention() {
         head_dim,
         slots,
         rows,
+        from: 0,
         chunk: rows,
         window,
         softcap,
@@ -355,6 +363,11 @@ fn attention() {
         case(Q8_0, (7, 1, 96), 192, 130, None, None),
         case(F16, (6, 3, 32), 192, 400, Some(70), None),
         case(Q8_0, (2, 1, 32), 128, 300, Some(17), None),
+        // Few rows that see many keys, whose tiles threads divide among them.
+        Case { from: 1480, ..case(F16, (9, 3, 64), 1536, 1500, None, None) },
+        Case { from: 1800, ..case(F16, (4, 1, 256), 1856, 1805, None, Some(3.0)) },
+        Case { from: 2700, ..case(Q8_0, (2, 2, 96), 1088, 2720, Some(1000), None) },
+        Case { from: 3999, ..case(F16, (14, 2, 64), 4096, 4007, None, None) },
     ];
     for mut case in cases {
         let what = format!("{} over {} heads of {}", case.heads, case.kv_heads, case.head_dim);

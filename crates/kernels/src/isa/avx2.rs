@@ -56,6 +56,7 @@ macro_rules! repeat {
 impl Isa for Avx2 {
     const NAME: &'static str = "avx2";
     const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Avx2>();
+    const CHAINS: usize = 4;
     type F = [__m256; 2];
 
     fn detect() -> Option<Avx2> {

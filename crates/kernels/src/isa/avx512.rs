@@ -26,6 +26,7 @@ macro_rules! avx512 {
 impl Isa for Avx512 {
     const NAME: &'static str = "avx512";
     const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Avx512>();
+    const CHAINS: usize = 8;
     type F = __m512;
 
     fn detect() -> Option<Avx512> {

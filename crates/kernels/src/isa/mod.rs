@@ -67,6 +67,9 @@ pub(crate) trait Isa: Copy + 'static {
     /// The quantised types with a kernel of their own; the others go through their definition.
     const DOTS: &'static [(DType, SliceFn)];
 
+    /// How many sums of sixteen lanes the registers have room for, beside what is added to them: 4 or 8.
+    const CHAINS: usize;
+
     /// Sixteen f32.
     type F: Copy;
 

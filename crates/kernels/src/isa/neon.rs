@@ -39,6 +39,7 @@ macro_rules! all {
 impl<const DOT: bool> Isa for Neon<DOT> {
     const NAME: &'static str = if DOT { "neon-dotprod" } else { "neon" };
     const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Neon<DOT>>();
+    const CHAINS: usize = 4;
     type F = [float32x4_t; 4];
 
     fn detect() -> Option<Neon<DOT>> {

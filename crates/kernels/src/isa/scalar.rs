@@ -15,6 +15,7 @@ pub(crate) struct Scalar;
 impl Isa for Scalar {
     const NAME: &'static str = "scalar";
     const DOTS: &'static [(DType, SliceFn)] = &[];
+    const CHAINS: usize = 4;
     type F = [f32; LANES];
 
     fn detect() -> Option<Scalar> {

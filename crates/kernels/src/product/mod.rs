@@ -119,6 +119,16 @@ unsafe impl Sync for Target {}
 unsafe impl Send for Target {}
 
 impl Target {
+    /// `len` outputs from number `at`, whatever stride and first row are.
+    ///
+    /// # Safety
+    /// They lie within the output and nobody else touches them for as long as the result lives.
+    #[inline(always)]
+    pub(crate) unsafe fn slice<'a>(self, at: usize, len: usize) -> &'a mut [f32] {
+        // SAFETY: the caller's.
+        unsafe { std::slice::from_raw_parts_mut(self.out.add(at), len) }
+    }
+
     /// Stores one output.
     ///
     /// # Safety
