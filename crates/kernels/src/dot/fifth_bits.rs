@@ -11,7 +11,7 @@ use crate::isa::Panels;
 /// `out` has room for 32 elements.
 #[inline(always)]
 pub(super) unsafe fn put<P: Panels>(isa: P, fifth: P::V, nibbles: [P::V; 4], out: Block<P>) {
-    let (mask, fifth) = (isa.bytes(15), isa.spread(fifth));
+    let (mask, fifth) = (isa.bytes(15), isa.spread::<4>(fifth));
     for i in 0..4 {
         let (low, high) = (isa.and(nibbles[i], mask), isa.and(isa.shr::<4>(nibbles[i]), mask));
         // SAFETY: the caller's.

@@ -4,7 +4,15 @@
 //! choice: a format only says how one block of sixteen rows turns into integer codes and scales; vectors and matrices,
 //! one column and a thousand, go through that one function. A format without a file here works through its definition.
 
+mod codebook;
 mod fifth_bits;
+mod iq1_m;
+mod iq1_s;
+mod iq2_s;
+mod iq2_xs;
+mod iq2_xxs;
+mod iq3_s;
+mod iq3_xxs;
 mod iq4_nl;
 mod iq4_xs;
 mod k_scales;
@@ -30,6 +38,13 @@ use tensor::DType;
 pub(crate) const fn dots<P: Panels>() -> &'static [(DType, SliceFn)] {
     &const {
         [
+            dot::<P, iq1_m::IQ1M>(),
+            dot::<P, iq1_s::IQ1S>(),
+            dot::<P, iq2_s::IQ2S>(),
+            dot::<P, iq2_xs::IQ2XS>(),
+            dot::<P, iq2_xxs::IQ2XXS>(),
+            dot::<P, iq3_s::IQ3S>(),
+            dot::<P, iq3_xxs::IQ3XXS>(),
             dot::<P, iq4_nl::IQ4NL>(),
             dot::<P, iq4_xs::IQ4XS>(),
             dot::<P, mxfp4::MXFP4>(),
@@ -59,7 +74,7 @@ pub(crate) trait Dot {
     const DTYPE: DType;
     /// Elements that share a scale: 16 or 32.
     const GROUP: usize;
-    /// Codes are unsigned and below `2^BITS` (4 to 6), or signed bytes (8).
+    /// Codes are unsigned and below `2^BITS` (4 to 7), or signed bytes (8).
     const BITS: u32;
     /// What to take from a code.
     const OFFSET: i32;

@@ -256,7 +256,7 @@ impl Panels for Avx2 {
     }
 
     #[inline(always)]
-    fn spread(self, x: Self::V) -> [Self::V; 8] {
+    fn spread<const AT: u32>(self, x: Self::V) -> [Self::V; 8] {
         let (odd, even) = (x, self.shl::<4>(x));
         let mut out = [x; 8];
         for i in 0..8 {
@@ -266,7 +266,7 @@ impl Panels for Avx2 {
                 let places = _mm256_add_epi8(byte, _mm256_set_epi64x(PLACE_HIGH, PLACE_LOW, PLACE_HIGH, PLACE_LOW));
                 let from = if i % 2 == 0 { even[H] } else { odd[H] };
                 let bits = _mm256_and_si256(_mm256_shuffle_epi8(from, places), _mm256_set1_epi32(0x8040_2010u32 as i32));
-                _mm256_min_epu8(bits, _mm256_set1_epi8(16))
+                _mm256_min_epu8(bits, _mm256_set1_epi8(1 << AT))
             });
         }
         out
@@ -331,6 +331,24 @@ impl Panels for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn gather(self, table: &[u32], index: Self::V) -> Self::V {
+        // Reads of their own: the instruction for this is slower where it is made of many.
+        both!(H => {
+            let pairs = [
+                _mm256_extract_epi64::<0>(index[H]) as u64,
+                _mm256_extract_epi64::<1>(index[H]) as u64,
+                _mm256_extract_epi64::<2>(index[H]) as u64,
+                _mm256_extract_epi64::<3>(index[H]) as u64,
+            ];
+            let low = |i: usize| *table.get_unchecked(pairs[i] as u32 as usize) as i32;
+            let high = |i: usize| *table.get_unchecked((pairs[i] >> 32) as usize) as i32;
+            let x = _mm_setr_epi32(low(0), high(0), low(1), high(1));
+            let y = _mm_setr_epi32(low(2), high(2), low(3), high(3));
+            _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(x), y)
+        })
+    }
+
+    #[inline(always)]
     fn lanes(self, x: i32) -> Self::V {
         avx2!([_mm256_set1_epi32(x); 2])
     }
@@ -385,6 +403,20 @@ impl Panels for Avx2 {
                 for c in 0..C {
                     let a = avx2!(_mm256_set1_epi32(*step.add(c) as i32));
                     total[c] = both!(H => _mm256_add_epi32(total[c][H], _mm256_madd_epi16(code[H], a)));
+                }
+                (codes, activations) = (codes.wrapping_add(1), activations.wrapping_add(width));
+            });
+            return total;
+        }
+        if BITS == 7 {
+            repeat!(C, STEPS => {
+                let (code, step) = avx2!((*codes, activations));
+                for c in 0..C {
+                    let a = avx2!(_mm256_set1_epi32(*step.add(c) as i32));
+                    total[c] = both!(H => {
+                        let pairs = _mm256_maddubs_epi16(code[H], a);
+                        _mm256_add_epi32(total[c][H], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+                    });
                 }
                 (codes, activations) = (codes.wrapping_add(1), activations.wrapping_add(width));
             });

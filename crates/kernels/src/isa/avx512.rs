@@ -222,6 +222,11 @@ impl Panels for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn gather(self, table: &[u32], index: Self::V) -> Self::V {
+        avx512!(_mm512_i32gather_epi32::<4>(index, table.as_ptr().cast()))
+    }
+
+    #[inline(always)]
     fn lanes(self, x: i32) -> Self::V {
         avx512!(_mm512_set1_epi32(x))
     }

@@ -136,12 +136,12 @@ pub(crate) trait Panels: Isa {
         unsafe { [self.rows4(rows, stride), self.rows4(rows.add(4), stride)] }
     }
 
-    /// Bits `4i..4i + 4` of every lane as bit 4 of the bytes of vector `i`.
+    /// Bits `4i..4i + 4` of every lane as bit `AT`, 3 or 4, of the bytes of vector `i`.
     #[inline(always)]
-    fn spread(self, x: Self::V) -> [Self::V; 8] {
-        let (four, bit) = (self.lanes(15), self.bytes(16));
-        // Bit j of a number below 16, times this, is bit 4 of byte j, and the copies do not meet.
-        let copies = self.lanes(1 << 4 | 1 << 11 | 1 << 18 | 1 << 25);
+    fn spread<const AT: u32>(self, x: Self::V) -> [Self::V; 8] {
+        let (four, bit) = (self.lanes(15), self.bytes(1 << AT));
+        // Bit j of a number below 16, times this, is bit AT of byte j, and the copies do not meet.
+        let copies = self.lanes((1 | 1 << 7 | 1 << 14 | 1 << 21) << AT);
         let (mut out, mut rest) = ([x; 8], x);
         for i in 0..8 {
             out[i] = self.and(self.mul32(self.and(rest, four), copies), bit);
@@ -168,6 +168,11 @@ pub(crate) trait Panels: Isa {
     fn mul32(self, a: Self::V, b: Self::V) -> Self::V;
     /// The bytes of `table` that the bytes of `x`, all below 16, choose.
     fn lookup(self, table: &[i8; 16], x: Self::V) -> Self::V;
+    /// The words of `table` that the lanes of `index` choose.
+    ///
+    /// # Safety
+    /// All lanes are below the length of `table`.
+    unsafe fn gather(self, table: &[u32], index: Self::V) -> Self::V;
     /// The same 32 bits in every lane.
     fn lanes(self, x: i32) -> Self::V;
     /// 32-bit lanes to f32; exact for what a group can sum to.
@@ -185,7 +190,7 @@ pub(crate) trait Panels: Isa {
     fn widen(activations: u32) -> [u32; 2];
     /// Exact sums over a group of `4 * STEPS` elements for sixteen rows and `C` columns.
     ///
-    /// `BITS` 4 to 6 says that the codes are unsigned and below `2^BITS`; 8 that they come from [`Panels::signed`].
+    /// `BITS` 4 to 7 says that the codes are unsigned and below `2^BITS`; 8 that they come from [`Panels::signed`].
     ///
     /// # Safety
     /// `codes` holds `STEPS` vectors (`STEPS * SIGNED_STEPS` if signed), and `activations` as many times `C` packed

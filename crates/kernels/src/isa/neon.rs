@@ -233,6 +233,16 @@ impl<const DOT: bool> Panels for Neon<DOT> {
     }
 
     #[inline(always)]
+    unsafe fn gather(self, table: &[u32], index: Self::V) -> Self::V {
+        all!(Q => {
+            let x = vdupq_n_u32(*table.get_unchecked(vgetq_lane_u32::<0>(index[Q]) as usize));
+            let x = vsetq_lane_u32::<1>(*table.get_unchecked(vgetq_lane_u32::<1>(index[Q]) as usize), x);
+            let x = vsetq_lane_u32::<2>(*table.get_unchecked(vgetq_lane_u32::<2>(index[Q]) as usize), x);
+            vsetq_lane_u32::<3>(*table.get_unchecked(vgetq_lane_u32::<3>(index[Q]) as usize), x)
+        })
+    }
+
+    #[inline(always)]
     fn lanes(self, x: i32) -> Self::V {
         neon!([vdupq_n_u32(x as u32); 4])
     }

@@ -391,8 +391,11 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
             match (D::BITS, D::GROUP) {
                 (4, 16) => isa.dot::<4, 4, C>(codes, activations, width),
                 (4, 32) => isa.dot::<4, 8, C>(codes, activations, width),
+                (5, 16) => isa.dot::<5, 4, C>(codes, activations, width),
                 (5, 32) => isa.dot::<5, 8, C>(codes, activations, width),
                 (6, 16) => isa.dot::<6, 4, C>(codes, activations, width),
+                (7, 16) => isa.dot::<7, 4, C>(codes, activations, width),
+                (7, 32) => isa.dot::<7, 8, C>(codes, activations, width),
                 (8, 32) => isa.dot::<8, 8, C>(codes, activations, width),
                 _ => unreachable!("no product for codes of {} bits in groups of {}", D::BITS, D::GROUP),
             }

@@ -1,0 +1,44 @@
+//! Panels of IQ2_S: a scale, low bytes of entries, signs, high pairs of entries, sixteen 4-bit scales.
+
+use super::codebook::{IQ2_CODES, bytes, put_eight, put_scales};
+use super::{Block, Dot};
+use crate::isa::Panels;
+use tensor::DType;
+use tensor::block::grid;
+
+pub(super) struct IQ2S;
+
+impl Dot for IQ2S {
+    const DTYPE: DType = DType::IQ2_S;
+    const GROUP: usize = 16;
+    const BITS: u32 = 7;
+    const OFFSET: i32 = 43;
+    const MIN: bool = false;
+
+    #[inline(always)]
+    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+        // SAFETY: a block has 82 bytes, 256 elements and sixteen groups; an index has no more bits than the list of
+        // entries has room for.
+        unsafe {
+            let unit = isa.mul(isa.half_low(isa.rows4(rows, stride)), isa.splat(0.125));
+            let scales = isa.rows8(rows.add(74), stride);
+            put_scales(isa, unit, scales[0], 0, &out);
+            put_scales(isa, unit, scales[1], 8, &out);
+            let (two, mut high) = (isa.lanes(0x300), isa.rows8(rows.add(66), stride));
+            for half in 0..2 {
+                let low = isa.rows16(rows.add(2 + 16 * half), stride);
+                let signs = isa.rows16(rows.add(34 + 16 * half), stride);
+                for part in 0..4 {
+                    let (low, signs) = (bytes(isa, low[part]), isa.spread::<3>(signs[part]));
+                    for i in 0..4 {
+                        let index = isa.or(low[i], isa.and(isa.shl::<8>(high[half]), two));
+                        high[half] = isa.shr::<2>(high[half]);
+                        let entry = isa.gather(&grid::IQ2_S, index);
+                        let (at, signs) = (32 * half + 8 * part + 2 * i, [signs[2 * i], signs[2 * i + 1]]);
+                        put_eight(isa, at, entry, signs, &IQ2_CODES, &out);
+                    }
+                }
+            }
+        }
+    }
+}

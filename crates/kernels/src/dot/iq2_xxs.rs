@@ -1,0 +1,36 @@
+//! Panels of IQ2_XXS: a scale, then for each group four entries and a word of signs and a 4-bit scale.
+
+use super::codebook::{IQ2_CODES, bytes, even_signs, odd_scale, put_eight, sevens};
+use super::{Block, Dot};
+use crate::isa::Panels;
+use tensor::DType;
+use tensor::block::grid;
+
+pub(super) struct IQ2XXS;
+
+impl Dot for IQ2XXS {
+    const DTYPE: DType = DType::IQ2_XXS;
+    const GROUP: usize = 32;
+    const BITS: u32 = 7;
+    const OFFSET: i32 = 43;
+    const MIN: bool = false;
+
+    #[inline(always)]
+    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+        // SAFETY: a block has 66 bytes, 256 elements and eight groups; an index has no more bits than the list of
+        // entries has room for.
+        unsafe {
+            let unit = isa.mul(isa.half_low(isa.rows4(rows, stride)), isa.splat(0.125));
+            for g in 0..8 {
+                let [entries, word] = isa.rows8(rows.add(2 + 8 * g), stride);
+                out.put_scale(g, odd_scale(isa, unit, isa.shr::<28>(word)));
+                let signs = isa.spread::<3>(even_signs(isa, sevens(isa, word)));
+                let entries = bytes(isa, entries);
+                for i in 0..4 {
+                    let entry = isa.gather(&grid::IQ2_XXS, entries[i]);
+                    put_eight(isa, 8 * g + 2 * i, entry, [signs[2 * i], signs[2 * i + 1]], &IQ2_CODES, &out);
+                }
+            }
+        }
+    }
+}

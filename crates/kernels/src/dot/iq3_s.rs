@@ -1,0 +1,45 @@
+//! Panels of IQ3_S: a scale, low bytes of entries for four elements, their highest bits, signs, eight 4-bit scales.
+
+use super::codebook::{bytes, put_scales, signed_levels};
+use super::{Block, Dot};
+use crate::isa::Panels;
+use tensor::DType;
+use tensor::block::grid;
+
+/// Codes, which count from -15.
+const CODES: [i8; 16] = signed_levels([1, 3, 5, 7, 9, 11, 13, 15], 15);
+
+pub(super) struct IQ3S;
+
+impl Dot for IQ3S {
+    const DTYPE: DType = DType::IQ3_S;
+    const GROUP: usize = 32;
+    const BITS: u32 = 5;
+    const OFFSET: i32 = 15;
+    const MIN: bool = false;
+
+    #[inline(always)]
+    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+        // SAFETY: a block has 110 bytes, 256 elements and eight groups; an index has no more bits than the list of
+        // entries has room for.
+        unsafe {
+            let d = isa.half_low(isa.rows4(rows, stride));
+            put_scales(isa, d, isa.rows4(rows.add(106), stride), 0, &out);
+            let (ninth, mut high) = (isa.lanes(0x100), isa.rows8(rows.add(66), stride));
+            for half in 0..2 {
+                let signs = isa.rows16(rows.add(74 + 16 * half), stride);
+                for part in 0..4 {
+                    let (g, signs) = (4 * half + part, isa.spread::<3>(signs[part]));
+                    let [a, b] = isa.rows8(rows.add(2 + 8 * g), stride);
+                    let low = [bytes(isa, a), bytes(isa, b)];
+                    for i in 0..8 {
+                        let index = isa.or(low[i / 4][i % 4], isa.and(isa.shl::<8>(high[half]), ninth));
+                        high[half] = isa.shr::<1>(high[half]);
+                        let entry = isa.gather(&grid::IQ3_S, index);
+                        out.put(8 * g + i, isa.lookup(&CODES, isa.or(entry, signs[i])));
+                    }
+                }
+            }
+        }
+    }
+}

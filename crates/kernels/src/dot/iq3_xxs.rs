@@ -1,0 +1,43 @@
+//! Panels of IQ3_XXS: a scale, entries for four elements, a word of signs and a 4-bit scale for each group.
+
+use super::codebook::{bytes, even_signs, odd_scale, sevens, signed_levels};
+use super::{Block, Dot};
+use crate::isa::Panels;
+use tensor::DType;
+use tensor::block::grid;
+
+/// Codes, which count from -62.
+const CODES: [i8; 16] = signed_levels([4, 12, 20, 28, 36, 44, 52, 62], 62);
+
+pub(super) struct IQ3XXS;
+
+impl Dot for IQ3XXS {
+    const DTYPE: DType = DType::IQ3_XXS;
+    const GROUP: usize = 32;
+    const BITS: u32 = 7;
+    const OFFSET: i32 = 62;
+    const MIN: bool = false;
+
+    #[inline(always)]
+    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+        // SAFETY: a block has 98 bytes, 256 elements and eight groups; an index has no more bits than the list of
+        // entries has room for.
+        unsafe {
+            let unit = isa.mul(isa.half_low(isa.rows4(rows, stride)), isa.splat(0.25));
+            for half in 0..2 {
+                let words = isa.rows16(rows.add(66 + 16 * half), stride);
+                for part in 0..4 {
+                    let (g, word) = (4 * half + part, words[part]);
+                    out.put_scale(g, odd_scale(isa, unit, isa.shr::<28>(word)));
+                    let signs = isa.spread::<3>(even_signs(isa, sevens(isa, word)));
+                    let [a, b] = isa.rows8(rows.add(2 + 8 * g), stride);
+                    let entries = [bytes(isa, a), bytes(isa, b)];
+                    for i in 0..8 {
+                        let entry = isa.gather(&grid::IQ3_XXS, entries[i / 4][i % 4]);
+                        out.put(8 * g + i, isa.lookup(&CODES, isa.or(entry, signs[i])));
+                    }
+                }
+            }
+        }
+    }
+}
