@@ -36,16 +36,21 @@ impl Codebook {
                 *cost = (v - f32::from(level)).powi(2);
             }
         }
+        // What four indices of two bits cost together, for the first four weights and for the others.
+        let mut halves = [[0.0; 256]; 2];
+        for (half, costs) in halves.iter_mut().zip(costs.chunks(4)).take(self.width / 8 * 2) {
+            for (packed, sum) in half.iter_mut().enumerate() {
+                *sum = (0..4).map(|i| costs[i][packed >> (2 * i) & 3]).sum();
+            }
+        }
         let (mut best, mut least) = (0, f32::INFINITY);
         for (at, &entry) in self.entries.iter().enumerate() {
-            let cost = |i: usize| costs[i][index(entry, i)];
-            let mut sum = cost(0) + cost(1) + cost(2) + cost(3);
-            // Most entries are too far away by now.
-            if sum < least && self.width == 8 {
-                sum += cost(4) + cost(5) + cost(6) + cost(7);
-            }
-            if sum < least {
-                (best, least) = (at, sum);
+            let cost = match self.width {
+                8 => halves[0][packed(entry)] + halves[1][packed(entry >> 4)],
+                _ => (0..4).map(|i| costs[i][index(entry, i)]).sum(),
+            };
+            if cost < least {
+                (best, least) = (at, cost);
             }
         }
         (best, least)
@@ -83,6 +88,11 @@ impl Codebook {
             self.read(at, signs, q);
         }
     }
+}
+
+/// The lowest two bits of the bytes of `entry`, side by side.
+fn packed(entry: u32) -> usize {
+    ((entry & 0x0303_0303).wrapping_mul(1 << 24 | 1 << 18 | 1 << 12 | 1 << 6) >> 24) as usize
 }
 
 /// Eight sign bits from the seven that are stored: the number of negative weights is even.
