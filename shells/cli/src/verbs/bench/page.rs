@@ -41,7 +41,7 @@ pub(super) fn html(chapters: &[Chapter]) -> String {
         machine(chapters)
     );
     page += "<h2>Roofline</h2>\n<p>Multiply-adds a second against multiply-adds for each byte that comes from memory. The \
-        slope is what memory gives, a level line what the kernels do out of the cache with the types of a model, both measured \
+        slope is what memory gives, a level line what the kernels do out of the cache with the types of its model, both measured \
         here after the tests. Squares are prompts, circles answers; a mark below a line is what is left.</p>\n";
     page += &format!("<div class=\"card\">{}</div>\n", roofline(chapters));
     page += &legend(chapters.iter().map(|chapter| chapter.name.as_str()));
@@ -109,8 +109,8 @@ fn roofline(chapters: &[Chapter]) -> String {
         vec![Line { points, colour: "var(--soft)", is_dashed: false, label: "memory".to_string() }];
     for (series, rate) in roofs {
         let points = vec![(rate / bandwidth, rate), (x.most, rate)];
-        let (colour, label) = (COLOURS[series % COLOURS.len()], chapters[series].name.clone());
-        lines.push(Line { points, colour, is_dashed: false, label });
+        let colour = COLOURS[series % COLOURS.len()];
+        lines.push(Line { points, colour, is_dashed: false, label: String::new() });
     }
     drawing((1000.0, 420.0), &x, &y, &lines, &marks)
 }
