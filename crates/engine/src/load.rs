@@ -18,9 +18,11 @@ use tensor::DType;
 const CONTEXTS: [u32; 4] = [4096, 2048, 1024, 512];
 /// Small allocations that do not grow with the model: the program of the executor, tile lists, options, text.
 const HEAP: u64 = 256 << 10;
-/// Pages of the program that a run has: its code, which the kernel reads back in large pieces whatever it is told, and
-/// what is touched of constants and libraries. The start has all of them for a moment, and then drops them.
-const PROGRAM: u64 = 17 << 18;
+/// Code that a run has of the program at most: all that pintpot's own has. The kernel reads code back in large pieces,
+/// whatever it is told, but not all of a large program that pintpot is a part of. The start has everything for a moment.
+const CODE: u64 = 8 << 20;
+/// What a run touches of constants and libraries.
+const CONSTANTS: u64 = 420 << 10;
 /// Alignment of direct reads that is reckoned with for a file that is not on this machine.
 const ALIGN: usize = 4096;
 
@@ -195,11 +197,11 @@ impl Engine {
         budget: u64,
     ) -> Request<'a> {
         // Nothing here is measured at this moment: the same request must give the same answer in every process.
-        let graph = &opened.decoder.graph;
+        let (graph, program) = (&opened.decoder.graph, host::program_bytes());
         let fixed = Fixed {
-            program: PROGRAM.min(host::program_bytes()),
+            program: (program.code.min(CODE) + CONSTANTS).min(program.mapped),
             // Most of a library's pages belong to whoever mapped it first.
-            start: host::program_bytes() / 16 * 15,
+            start: program.mapped / 16 * 15,
             threads: self.threads as u32,
             heap: HEAP + opened.heap_bytes() + 2 * graph.heap_bytes(),
             tokenizer: opened.tokenizer_bytes(),

@@ -38,7 +38,8 @@ pub use link::symlink;
 pub use memory::{Memory, MemoryParseError, format_bytes};
 pub use plain::{Plain, as_bytes, as_bytes_mut, cast, cast_mut};
 pub use process::{
-    Resident, drop_program_pages, kernel_overhead, major_faults, program_bytes, refuse_huge_pages, resident,
+    ProgramBytes, Resident, drop_program_pages, kernel_overhead, major_faults, program_bytes,
+    refuse_huge_pages, resident,
 };
 pub use region::Region;
 pub use rights::{Rights, end_with_parent};

@@ -50,11 +50,28 @@ pub fn major_faults() -> u64 {
     after_name.split(' ').nth(9).and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
-/// Bytes that the program and the libraries it is linked to map of their files: what their pages may cost at most.
-pub fn program_bytes() -> u64 {
+/// What this process maps of its program's file and of libraries, in bytes. All 0 where the system does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProgramBytes {
+    /// The program's own code.
+    pub code: u64,
+    /// All of it, libraries too: what their pages may cost at most.
+    pub mapped: u64,
+}
+
+/// What this process maps of its program's file and of libraries.
+pub fn program_bytes() -> ProgramBytes {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let mapped = maps.lines().filter_map(Mapping::parse).filter(Mapping::is_program);
-    mapped.map(|mapping| (mapping.end - mapping.start) as u64).sum()
+    let own = fs::read_link("/proc/self/exe").unwrap_or_default();
+    let mut bytes = ProgramBytes::default();
+    for mapping in maps.lines().filter_map(Mapping::parse).filter(Mapping::is_program) {
+        let len = (mapping.end - mapping.start) as u64;
+        bytes.mapped += len;
+        if mapping.rights == "r-xp" && Path::new(mapping.path) == own {
+            bytes.code += len;
+        }
+    }
+    bytes
 }
 
 /// Drops the pages of the program and its libraries. Those still needed come back one by one as they are
@@ -192,7 +209,8 @@ mod tests {
     fn this_process_has_memory_and_outlives_its_dropped_pages() {
         let now = resident();
         assert!(now.anon > 0 && now.file > 0 && now.page_tables > 0 && now.threads > 0, "{now:?}");
-        assert!(program_bytes() > 100_000);
+        let ProgramBytes { code, mapped } = program_bytes();
+        assert!(code > 100_000 && mapped > code, "{code} of {mapped}");
         let (text, constant) = (i32::from_str_radix, "still here");
         drop_program_pages();
         assert_eq!(text("7f", 16), Ok(127));
