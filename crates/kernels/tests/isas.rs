@@ -70,17 +70,20 @@ impl Columns {
     }
 }
 
-/// Rows of `dtype`, from numbers that make every block use its extremes.
+/// Rows of `dtype`, from numbers that make every block use its extremes. After so many blocks they come again: choosing
+/// from a codebook takes long on an emulator.
 fn weights(dtype: DType, rows: usize, k: usize, seed: u64) -> Vec<u8> {
+    const DISTINCT: usize = 47;
     let format = dtype.block().unwrap();
     let (elements, bytes) = (dtype.block_elements(), dtype.block_bytes());
-    let mut values = random(rows * k, seed);
+    let blocks = rows * k / elements;
+    let mut values = random(blocks.min(DISTINCT) * elements, seed);
     values.chunks_mut(elements).step_by(7).for_each(|block| block.fill(0.0));
-    let mut out = vec![0; rows * k / elements * bytes];
+    let mut out = vec![0; values.len() / elements * bytes];
     for (block, values) in out.chunks_mut(bytes).zip(values.chunks(elements)) {
         format.quantize(values, block);
     }
-    out
+    out.into_iter().cycle().take(blocks * bytes).collect()
 }
 
 /// `PINTPOT_TEST_ISAS` names sets that this CPU must have, so that a run on an emulator tests what it should.
