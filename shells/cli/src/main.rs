@@ -30,7 +30,6 @@ static ALLOCATOR: host::CountingAlloc = host::CountingAlloc;
 fn main() -> std::process::ExitCode {
     host::tune_malloc();
     host::refuse_huge_pages();
-    host::drop_program_pages();
     exit::report(run())
 }
 
