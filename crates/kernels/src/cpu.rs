@@ -344,7 +344,7 @@ impl Cpu {
     /// Calls `task` with ranges of the rows of `weights` and the number of the worker.
     ///
     /// Every worker has a share of rows that follow each other, so that what it reads ahead is its own, and takes it
-    /// piece by piece; whoever has done its share takes pieces of others'.
+    /// piece by piece, by a counter that nobody else touches; whoever has done its share takes pieces of others'.
     fn by_weights(
         &self,
         weights: Weights,
@@ -362,18 +362,17 @@ impl Cpu {
         let share = pieces.div_ceil(threads);
         let shares = &*self.shares;
         shares.iter().for_each(|next| next.0.store(0, Relaxed)); // the pool's hand-over orders this
-        self.pool.run_with_worker(pieces, &|_, worker| {
+        self.pool.run_with_worker(threads.min(pieces), &|_, worker| {
             for of in (worker..threads).chain(0..worker) {
                 let first = of * share;
                 let len = pieces.saturating_sub(first).min(share);
-                let next = shares[of].0.load(Relaxed);
-                if next >= len {
-                    continue;
-                }
-                let next = shares[of].0.fetch_add(1, Relaxed);
-                if next < len {
-                    let row = (first + next) * block;
-                    return task(row..weights.rows.min(row + block), worker);
+                // Looked at before it is counted up: a share that is done stays in the caches of all.
+                while shares[of].0.load(Relaxed) < len {
+                    let next = shares[of].0.fetch_add(1, Relaxed);
+                    if next < len {
+                        let row = (first + next) * block;
+                        task(row..weights.rows.min(row + block), worker);
+                    }
                 }
             }
         });

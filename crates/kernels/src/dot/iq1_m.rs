@@ -11,7 +11,7 @@ pub(super) struct IQ1M;
 impl Dot for IQ1M {
     const DTYPE: DType = DType::IQ1_M;
     const GROUP: usize = 16;
-    const BITS: u32 = 5;
+    const BITS: u32 = 6;
     const OFFSET: i32 = 9;
     const MIN: bool = false;
 

@@ -65,7 +65,7 @@ pub(crate) const fn dots<P: Panels>() -> &'static [(DType, SliceFn)] {
 }
 
 const fn dot<P: Panels, D: Dot>() -> (DType, SliceFn) {
-    (D::DTYPE, panels::product::<P, D>)
+    (D::DTYPE, panels::product::<P, D>())
 }
 
 /// A format as panels see it: element `i` of a group is `scale * (code[i] - OFFSET) - min`.
@@ -74,7 +74,8 @@ pub(crate) trait Dot {
     const DTYPE: DType;
     /// Elements that share a scale: 16 or 32.
     const GROUP: usize;
-    /// Codes are unsigned and below `2^BITS` (4 to 7), or signed bytes (8).
+    /// Codes are unsigned and below `2^BITS` (4 to 7), or signed bytes (8). Few bits make a product fast where it depends on
+    /// them ([`Panels::BY_BITS`]); few different shapes keep the program small.
     const BITS: u32;
     /// What to take from a code.
     const OFFSET: i32;

@@ -202,7 +202,8 @@ impl Panels for Avx2 {
     type V = [__m256i; 2];
     const SIGNED_STEPS: usize = 2;
     const SIGNED_OFFSET: i32 = 0;
-    const COLUMNS: usize = 4;
+    const BY_BITS: bool = true;
+    const TILE: usize = 1;
 
     #[inline(always)]
     unsafe fn rows16(self, rows: *const u8, stride: usize) -> [Self::V; 4] {
@@ -308,6 +309,11 @@ impl Panels for Avx2 {
     }
 
     #[inline(always)]
+    fn sub32(self, a: Self::V, b: Self::V) -> Self::V {
+        both!(H => _mm256_sub_epi32(a[H], b[H]))
+    }
+
+    #[inline(always)]
     fn mul32(self, a: Self::V, b: Self::V) -> Self::V {
         both!(H => _mm256_mullo_epi32(a[H], b[H]))
     }
@@ -315,11 +321,6 @@ impl Panels for Avx2 {
     #[inline(always)]
     fn bits(self, x: Self::V) -> Self::F {
         both!(H => _mm256_castsi256_ps(x[H]))
-    }
-
-    #[inline(always)]
-    fn sub32(self, a: Self::V, b: Self::V) -> Self::V {
-        both!(H => _mm256_sub_epi32(a[H], b[H]))
     }
 
     #[inline(always)]
@@ -389,58 +390,69 @@ impl Panels for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn dot<const BITS: u32, const STEPS: usize, const C: usize>(
+    unsafe fn dot<const BITS: u32, const STEPS: usize, const R: usize, const C: usize>(
         self,
-        codes: *const Self::V,
+        start: [Self::V; C],
+        codes: [*const Self::V; R],
         activations: *const u32,
         width: usize,
-    ) -> [Self::V; C] {
-        let (mut codes, mut activations) = (codes, activations);
-        let mut total = avx2!([[_mm256_setzero_si256(); 2]; C]);
-        if BITS == 8 {
-            repeat!(C, 2 * STEPS => {
-                let (code, step) = avx2!((*codes, activations));
-                for c in 0..C {
-                    let a = avx2!(_mm256_set1_epi32(*step.add(c) as i32));
-                    total[c] = both!(H => _mm256_add_epi32(total[c][H], _mm256_madd_epi16(code[H], a)));
-                }
-                (codes, activations) = (codes.wrapping_add(1), activations.wrapping_add(width));
-            });
-            return total;
+    ) -> [[Self::V; C]; R] {
+        let mut out = [start; R];
+        for r in 0..R {
+            avx2!(add_dots::<BITS, STEPS, C>(&mut out[r], codes[r], activations, width));
         }
-        if BITS == 7 {
-            repeat!(C, STEPS => {
-                let (code, step) = avx2!((*codes, activations));
-                for c in 0..C {
-                    let a = avx2!(_mm256_set1_epi32(*step.add(c) as i32));
-                    total[c] = both!(H => {
-                        let pairs = _mm256_maddubs_epi16(code[H], a);
-                        _mm256_add_epi32(total[c][H], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
-                    });
-                }
-                (codes, activations) = (codes.wrapping_add(1), activations.wrapping_add(width));
-            });
-            return total;
-        }
-        // Products of codes below 2^BITS with +-127, two to a lane, stay within i16 for this many steps.
-        let run = STEPS.min(8 >> (BITS - 4));
-        for start in (0..STEPS).step_by(run) {
-            let mut short = avx2!([[_mm256_setzero_si256(); 2]; C]);
-            repeat!(C, run => {
-                let (code, step) = avx2!((*codes, activations));
-                for c in 0..C {
-                    let a = avx2!(_mm256_set1_epi32(*step.add(c) as i32));
-                    short[c] = both!(H => _mm256_add_epi16(short[c][H], _mm256_maddubs_epi16(code[H], a)));
-                }
-                (codes, activations) = (codes.wrapping_add(1), activations.wrapping_add(width));
-            });
+        out
+    }
+}
+
+/// [`Panels::dot`] for one panel.
+///
+/// # Safety
+/// As for that.
+#[inline(always)]
+unsafe fn add_dots<const BITS: u32, const STEPS: usize, const C: usize>(
+    total: &mut [[__m256i; 2]; C],
+    codes: *const [__m256i; 2],
+    activations: *const u32,
+    width: usize,
+) {
+    let (mut codes, mut activations) = (codes, activations);
+    if BITS >= 7 {
+        // Two products fit in 16 bits and no more, or the codes are 16 bits wide already.
+        let steps = if BITS == 8 { 2 * STEPS } else { STEPS };
+        repeat!(C, steps => {
+            let (code, step) = avx2!((*codes, activations));
             for c in 0..C {
+                let a = avx2!(_mm256_set1_epi32(*step.add(c) as i32));
                 total[c] = both!(H => {
-                    let sums = _mm256_madd_epi16(short[c][H], _mm256_set1_epi16(1));
-                    if start == 0 { sums } else { _mm256_add_epi32(total[c][H], sums) }
+                    let sums = if BITS == 8 {
+                        _mm256_madd_epi16(code[H], a)
+                    } else {
+                        _mm256_madd_epi16(_mm256_maddubs_epi16(code[H], a), _mm256_set1_epi16(1))
+                    };
+                    _mm256_add_epi32(total[c][H], sums)
                 });
             }
+            (codes, activations) = (codes.wrapping_add(1), activations.wrapping_add(width));
+        });
+        return;
+    }
+    // Products of codes below 2^BITS with +-127, two to a lane, stay within i16 for this many steps.
+    let run = STEPS.min(8 >> (BITS - 4));
+    for _ in 0..STEPS / run {
+        let mut short = avx2!([[_mm256_setzero_si256(); 2]; C]);
+        repeat!(C, run => {
+            let (code, step) = avx2!((*codes, activations));
+            for c in 0..C {
+                let a = avx2!(_mm256_set1_epi32(*step.add(c) as i32));
+                short[c] = both!(H => _mm256_add_epi16(short[c][H], _mm256_maddubs_epi16(code[H], a)));
+            }
+            (codes, activations) = (codes.wrapping_add(1), activations.wrapping_add(width));
+        });
+        for c in 0..C {
+            total[c] = both!(H => {
+                _mm256_add_epi32(total[c][H], _mm256_madd_epi16(short[c][H], _mm256_set1_epi16(1)))
+            });
         }
-        total
     }
 }

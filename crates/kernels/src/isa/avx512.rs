@@ -139,7 +139,8 @@ impl Panels for Avx512 {
     type V = __m512i;
     const SIGNED_STEPS: usize = 1;
     const SIGNED_OFFSET: i32 = 128;
-    const COLUMNS: usize = 8;
+    const BY_BITS: bool = false;
+    const TILE: usize = 3;
 
     #[inline(always)]
     unsafe fn rows16(self, rows: *const u8, stride: usize) -> [Self::V; 4] {
@@ -262,19 +263,25 @@ impl Panels for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn dot<const BITS: u32, const STEPS: usize, const C: usize>(
+    unsafe fn dot<const BITS: u32, const STEPS: usize, const R: usize, const C: usize>(
         self,
-        codes: *const Self::V,
+        start: [Self::V; C],
+        codes: [*const Self::V; R],
         activations: *const u32,
         width: usize,
-    ) -> [Self::V; C] {
+    ) -> [[Self::V; C]; R] {
         avx512!({
-            let mut total = [_mm512_setzero_si512(); C];
+            let mut total = [start; R];
             for step in 0..STEPS {
-                let codes = *codes.add(step);
+                let mut code = [start[0]; R];
+                for r in 0..R {
+                    code[r] = *codes[r].add(step);
+                }
                 for c in 0..C {
                     let a = _mm512_set1_epi32(*activations.add(step * width + c) as i32);
-                    total[c] = _mm512_dpbusd_epi32(total[c], codes, a);
+                    for r in 0..R {
+                        total[r][c] = _mm512_dpbusd_epi32(total[r][c], code[r], a);
+                    }
                 }
             }
             total

@@ -112,8 +112,10 @@ pub(crate) trait Panels: Isa {
     const SIGNED_STEPS: usize;
     /// What [`Panels::signed`] adds to every code; the product takes it out again, exactly.
     const SIGNED_OFFSET: i32;
-    /// The most columns that a tile works on at a time: a power of two.
-    const COLUMNS: usize;
+    /// Whether codes of fewer bits make [`Panels::dot`] faster.
+    const BY_BITS: bool;
+    /// Panels that a tile works on at a time, if there are so many: 1, or 3 where registers are many.
+    const TILE: usize;
 
     /// Sixteen bytes from each of sixteen rows that begin `stride` bytes apart: vector `i` has the bytes `4i..4i + 4`.
     ///
@@ -188,17 +190,19 @@ pub(crate) trait Panels: Isa {
     fn signed(self, codes: Self::V) -> [Self::V; 2];
     /// Four activations as they meet the vectors of [`Panels::signed`].
     fn widen(activations: u32) -> [u32; 2];
-    /// Exact sums over a group of `4 * STEPS` elements for sixteen rows and `C` columns.
+    /// `start` and exact sums over a group of `4 * STEPS` elements for `R` panels and `C` columns.
     ///
-    /// `BITS` 4 to 7 says that the codes are unsigned and below `2^BITS`; 8 that they come from [`Panels::signed`].
+    /// `BITS` 4 to 7 says that the codes are unsigned and below `2^BITS`; 8 that they come from [`Panels::signed`]. Where
+    /// not `BY_BITS`, 7 says no more than that they come from one of the two.
     ///
     /// # Safety
-    /// `codes` holds `STEPS` vectors (`STEPS * SIGNED_STEPS` if signed), and `activations` as many times `C` packed
+    /// `codes` hold `STEPS` vectors each (`STEPS * SIGNED_STEPS` if signed), and `activations` as many times `C` packed
     /// activations, `width` apart, that went the way of the codes.
-    unsafe fn dot<const BITS: u32, const STEPS: usize, const C: usize>(
+    unsafe fn dot<const BITS: u32, const STEPS: usize, const R: usize, const C: usize>(
         self,
-        codes: *const Self::V,
+        start: [Self::V; C],
+        codes: [*const Self::V; R],
         activations: *const u32,
         width: usize,
-    ) -> [Self::V; C];
+    ) -> [[Self::V; C]; R];
 }

@@ -138,7 +138,8 @@ impl<const DOT: bool> Panels for Neon<DOT> {
     type V = [uint32x4_t; 4];
     const SIGNED_STEPS: usize = 1;
     const SIGNED_OFFSET: i32 = 0;
-    const COLUMNS: usize = 4;
+    const BY_BITS: bool = !DOT;
+    const TILE: usize = 1;
 
     #[inline(always)]
     unsafe fn rows16(self, rows: *const u8, stride: usize) -> [Self::V; 4] {
@@ -278,30 +279,34 @@ impl<const DOT: bool> Panels for Neon<DOT> {
     }
 
     #[inline(always)]
-    unsafe fn dot<const BITS: u32, const STEPS: usize, const C: usize>(
+    unsafe fn dot<const BITS: u32, const STEPS: usize, const R: usize, const C: usize>(
         self,
-        codes: *const Self::V,
+        start: [Self::V; C],
+        codes: [*const Self::V; R],
         activations: *const u32,
         width: usize,
-    ) -> [Self::V; C] {
-        let mut out = neon!([[vdupq_n_u32(0); 4]; C]);
-        if DOT {
+    ) -> [[Self::V; C]; R] {
+        let mut out = [start; R];
+        for r in 0..R {
+            if !DOT {
+                let codes = codes[r].cast::<uint32x4_t>();
+                let sums: [[int32x4_t; C]; 4] =
+                    all!(Q => quarter::<BITS, STEPS, C>(codes.add(Q), activations, width));
+                for c in 0..C {
+                    out[r][c] = all!(Q => vaddq_u32(out[r][c][Q], vreinterpretq_u32_s32(sums[Q][c])));
+                }
+                continue;
+            }
             for step in 0..STEPS {
-                let codes = neon!(*codes.add(step));
+                let codes = neon!(*codes[r].add(step));
                 for c in 0..C {
                     let a = neon!(vreinterpretq_s8_u32(vdupq_n_u32(*activations.add(step * width + c))));
-                    out[c] = all!(Q => {
-                        let (sum, codes) = (vreinterpretq_s32_u32(out[c][Q]), vreinterpretq_s8_u32(codes[Q]));
+                    out[r][c] = all!(Q => {
+                        let (sum, codes) = (vreinterpretq_s32_u32(out[r][c][Q]), vreinterpretq_s8_u32(codes[Q]));
                         vreinterpretq_u32_s32(sdot(Neon(()), sum, codes, a))
                     });
                 }
             }
-            return out;
-        }
-        let sums: [[int32x4_t; C]; 4] =
-            all!(Q => quarter::<BITS, STEPS, C>(codes.cast::<uint32x4_t>().add(Q), activations, width));
-        for c in 0..C {
-            out[c] = all!(Q => vreinterpretq_u32_s32(sums[Q][c]));
         }
         out
     }

@@ -1,6 +1,6 @@
 //! The plain instruction set: arrays of sixteen floats, no assumptions about the CPU.
 //!
-//! Not meant to be fast. It is the definition: every other set gives the same bits. Its products run through
+//! Not meant to be fast, but small: its operations are functions, not inlined. It is the definition: every other set gives the same bits. Its products run through
 //! [`crate::product::definition`], so it has no panels.
 
 use super::{Isa, Kernel, LANES};
@@ -32,6 +32,7 @@ impl Isa for Scalar {
         *x
     }
 
+    #[inline(never)]
     fn load_f16(self, x: &[u8; 2 * LANES]) -> Self::F {
         std::array::from_fn(|i| f16::from_le_bytes([x[2 * i], x[2 * i + 1]]).to_f32())
     }
@@ -40,6 +41,7 @@ impl Isa for Scalar {
         *out = x;
     }
 
+    #[inline(never)]
     fn store_f16(self, x: Self::F, out: &mut [u8; 2 * LANES]) {
         for (out, x) in out.as_chunks_mut().0.iter_mut().zip(x) {
             *out = f16::from_f32(x).to_le_bytes();
@@ -50,14 +52,17 @@ impl Isa for Scalar {
         [x; LANES]
     }
 
+    #[inline(never)]
     fn mul(self, a: Self::F, b: Self::F) -> Self::F {
         std::array::from_fn(|i| a[i] * b[i])
     }
 
+    #[inline(never)]
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
         std::array::from_fn(|i| a[i].mul_add(b[i], c[i]))
     }
 
+    #[inline(never)]
     fn sum(self, mut x: Self::F) -> f32 {
         for half in [8, 4, 2, 1] {
             for i in 0..half {

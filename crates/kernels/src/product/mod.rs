@@ -4,9 +4,11 @@
 //! does that). The one design choice: weights are read as they lie in the file, by whole rows; activations of
 //! quantised products are int8 with one scale for 32, whatever the format of the weights.
 
+mod columns;
 pub(crate) mod definition;
 pub(crate) mod float;
 pub(crate) mod panels;
+mod rows;
 
 use std::ops::Range;
 use tensor::DType;

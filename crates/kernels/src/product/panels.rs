@@ -1,27 +1,32 @@
 //! The quantised product in panels of sixteen rows: unpack a piece into the first cache, multiply it by all columns.
 //!
-//! Not tied to a format ([`crate::dot`]) or an instruction set ([`Panels`]). The one design choice: a vector (one
-//! column) and a matrix (many) take the same path, so that they cannot differ. A row is worked through in chunks of 256
-//! elements, and the f32 sums of a tile are carried from chunk to chunk, so scratch does not grow with the matrix.
+//! Not tied to an instruction set ([`Panels`]) or a format: this is compiled for each [`Shape`] of codes, and what depends
+//! on the format itself is in [`super::rows`], because the size of the program counts against the budget. The one
+//! design choice: a vector (one column) and a matrix (many) take the same path, so that they cannot differ. A row is
+//! worked through in chunks of 256 elements, and the f32 sums of a tile are carried from chunk to chunk, so scratch does
+//! not grow with the matrix.
 
+use super::Slice;
 use super::definition::Definition;
-use super::{ACTIVATION_GROUP, Slice};
-use crate::dot::{Block, Dot};
+use super::rows::Format;
+use crate::dot::Dot;
 use crate::isa::{self, Kernel, LANES, Panels};
-use std::marker::PhantomData;
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Elements of a row that are unpacked at a time: the largest block.
-const CHUNK: usize = 256;
+pub(super) const CHUNK: usize = 256;
 /// Columns that share one unpacking.
-const SLAB: usize = 64;
+pub(super) const SLAB: usize = 64;
 /// Panels that share the preparation of activations, where there is more than one column.
-const PANELS: usize = 4;
+const PANELS: usize = 6;
+/// The most panels of a tile.
+const TILE: usize = 3;
 /// Groups of a chunk, at most.
-const GROUPS: usize = CHUNK / 16;
+pub(super) const GROUPS: usize = CHUNK / 16;
+/// Vectors of the signed codes of a chunk, at most.
+pub(super) const CODES: usize = CHUNK / 2;
 /// Bytes of a cache line.
-const LINE: usize = 64;
+pub(super) const LINE: usize = 64;
 
 /// Rows that a thread is best given at a time when there are many columns.
 pub(crate) const SLICE_ROWS: usize = PANELS * LANES;
@@ -29,16 +34,16 @@ pub(crate) const SLICE_ROWS: usize = PANELS * LANES;
 /// What a thread works in: vectors of sixteen 32-bit lanes.
 #[repr(C, align(64))]
 pub(crate) struct Scratch {
-    /// Codes of a panel, (chunk / 4, row); twice as many vectors where signed codes are widened.
-    codes: [[u32; LANES]; CHUNK / 2],
-    /// Scales of a panel, (group, row).
-    scale: [[f32; LANES]; GROUPS],
-    /// Minimums of a panel, (group, row).
-    min: [[f32; LANES]; GROUPS],
+    /// Codes, (panel, chunk / 4, row); for one panel twice as many vectors, where signed codes are widened.
+    codes: [[u32; LANES]; TILE * CHUNK / 4],
+    /// Scales, (panel, group, row).
+    scale: [[f32; LANES]; TILE * GROUPS],
+    /// Minimums, (panel, group, row).
+    min: [[f32; LANES]; TILE * GROUPS],
     /// Activations, four to an element, (column / 16, step, column % 16), fewer than 16 if there are.
-    activations: [[u32; LANES]; CHUNK / 2 * SLAB / LANES],
+    pub(super) activations: [[u32; LANES]; CHUNK / 2 * SLAB / LANES],
     /// What each group of activations brings to every row.
-    columns: ColumnGroups,
+    pub(super) columns: ColumnGroups,
     /// Sums so far, (panel, column, row).
     acc: [[f32; LANES]; PANELS * SLAB],
     /// Sums of minimums so far, (panel, column, row).
@@ -47,48 +52,81 @@ pub(crate) struct Scratch {
 
 /// What the groups of a chunk of activations bring to every row, (column / 16, group, column % 16) like activations.
 #[repr(C)]
-struct ColumnGroups {
+pub(super) struct ColumnGroups {
     /// Scale.
-    scale: [[f32; LANES]; GROUPS * SLAB / LANES],
-    /// Sum of the integers times the offset of the codes.
-    correction: [[i32; LANES]; GROUPS * SLAB / LANES],
+    pub scale: [[f32; LANES]; GROUPS * SLAB / LANES],
+    /// What to add for the offset of the codes: the sum of the integers times that, negative.
+    pub correction: [[i32; LANES]; GROUPS * SLAB / LANES],
     /// Scale times the sum of the integers, rounded.
-    sum: [[f32; LANES]; GROUPS * SLAB / LANES],
+    pub sum: [[f32; LANES]; GROUPS * SLAB / LANES],
 }
 
-/// The product of `slice`, whose weights are of type `D`.
-pub(crate) fn product<P: Panels, D: Dot>(slice: &Slice) {
-    const { assert!(size_of::<P::V>() == LINE && size_of::<P::F>() == LINE) };
+/// What the codes of a panel look like, whatever their format.
+pub(super) trait Shape: 'static {
+    /// As [`Dot::BITS`].
+    const BITS: u32;
+    /// As [`Dot::GROUP`].
+    const GROUP: usize;
+    /// As [`Dot::MIN`].
+    const MIN: bool;
+}
+
+/// Codes of `BITS` bits, in groups of `GROUP`, with a minimum or without.
+struct Codes<const BITS: u32, const GROUP: usize, const MIN: bool>;
+
+impl<const BITS: u32, const GROUP: usize, const MIN: bool> Shape for Codes<BITS, GROUP, MIN> {
+    const BITS: u32 = BITS;
+    const GROUP: usize = GROUP;
+    const MIN: bool = MIN;
+}
+
+/// The product for weights of type `D`.
+pub(crate) const fn product<P: Panels, D: Dot>() -> super::SliceFn {
+    // Where the number of bits makes no difference, all formats of a group can be taken for the widest.
+    let bits = if P::BY_BITS { D::BITS } else { 7 };
+    match (bits, D::GROUP, D::MIN) {
+        (4, 16, false) => product_of::<P, Codes<4, 16, false>, D>,
+        (4, 16, true) => product_of::<P, Codes<4, 16, true>, D>,
+        (4, 32, false) => product_of::<P, Codes<4, 32, false>, D>,
+        (4, 32, true) => product_of::<P, Codes<4, 32, true>, D>,
+        (5, 32, false) => product_of::<P, Codes<5, 32, false>, D>,
+        (5, 32, true) => product_of::<P, Codes<5, 32, true>, D>,
+        (6, 16, false) => product_of::<P, Codes<6, 16, false>, D>,
+        (7, 16, false) => product_of::<P, Codes<7, 16, false>, D>,
+        (7, 16, true) => product_of::<P, Codes<7, 16, true>, D>,
+        (7, 32, false) => product_of::<P, Codes<7, 32, false>, D>,
+        (7, 32, true) => product_of::<P, Codes<7, 32, true>, D>,
+        (8, 32, false) => product_of::<P, Codes<8, 32, false>, D>,
+        _ => panic!("no product for codes like these"),
+    }
+}
+
+/// The product of `slice`, whose weights are of type `D`, which has the shape `S`.
+fn product_of<P: Panels, S: Shape, D: Dot>(slice: &Slice) {
+    assert!(slice.weights.dtype == D::DTYPE && slice.rows.end <= slice.weights.rows);
     match slice.weights.dtype.block() {
         Some(format) if slice.weights.rows < LANES => isa::run::<P, _>(Definition { slice, format }),
-        _ => isa::run::<P, _>(Product::<D> { slice, dot: PhantomData }),
+        _ => isa::run::<P, _>(Product { slice, format: const { &Format::<P, S>::of::<D>() } }),
     }
 }
 
 /// All columns of a slice, panel by panel.
-struct Product<'a, D> {
+struct Product<'a, P: Panels, S> {
     slice: &'a Slice<'a>,
-    dot: PhantomData<D>,
+    format: &'a Format<P, S>,
 }
 
-impl<P: Panels, D: Dot> Kernel<P> for Product<'_, D> {
+impl<P: Panels, S: Shape> Kernel<P> for Product<'_, P, S> {
     #[inline(always)]
     fn run(self, isa: P) {
-        let slice = self.slice;
-        assert!(slice.weights.dtype == D::DTYPE && slice.rows.end <= slice.weights.rows);
+        let Product { slice, format } = self;
         let n = slice.x.count();
         for row in slice.rows.clone().step_by(SLICE_ROWS) {
             let rows = row..slice.rows.end.min(row + SLICE_ROWS);
             for column in (0..n).step_by(SLAB) {
-                let work = Work::<P, D> {
-                    isa,
-                    slice,
-                    rows: rows.clone(),
-                    columns: column..n.min(column + SLAB),
-                    width: LANES.min(n),
-                    dot: PhantomData,
-                };
-                // SAFETY: `product` checked the sizes of the weights, `count` those of the activations.
+                let columns = column..n.min(column + SLAB);
+                let work = Work { isa, slice, format, rows: rows.clone(), columns, width: LANES.min(n) };
+                // SAFETY: `product_of` checked the sizes of the weights, `count` those of the activations.
                 unsafe { work.run() }
             }
         }
@@ -96,75 +134,75 @@ impl<P: Panels, D: Dot> Kernel<P> for Product<'_, D> {
 }
 
 /// Up to [`PANELS`] panels times up to [`SLAB`] columns.
-struct Work<'a, P, D> {
-    isa: P,
-    slice: &'a Slice<'a>,
-    rows: Range<usize>,
-    columns: Range<usize>,
+pub(super) struct Work<'a, P: Panels, S> {
+    pub isa: P,
+    pub slice: &'a Slice<'a>,
+    pub format: &'a Format<P, S>,
+    pub rows: Range<usize>,
+    pub columns: Range<usize>,
     /// Columns that lie side by side in scratch.
-    width: usize,
-    dot: PhantomData<D>,
+    pub width: usize,
 }
 
-impl<P: Panels, D: Dot> Work<'_, P, D> {
-    /// Elements of a block.
-    const ELEMENTS: usize = D::DTYPE.block_elements();
+impl<P: Panels, S: Shape> Work<'_, P, S> {
     /// Vectors of codes, and steps of activations, for four elements.
-    const STEPS: usize = if D::BITS == 8 { P::SIGNED_STEPS } else { 1 };
-    /// What the codes of a panel are too large by.
-    const OFFSET: i32 = if D::BITS == 8 { P::SIGNED_OFFSET } else { D::OFFSET };
+    pub const STEPS: usize = if S::BITS == 8 { P::SIGNED_STEPS } else { 1 };
+    /// Whether codes are too large by something.
+    const OFFSET: bool = if S::BITS == 8 { P::SIGNED_OFFSET != 0 } else { !S::MIN };
 
     #[inline(always)]
     unsafe fn run(&self) {
-        let scratch = self.slice.scratch;
+        const {
+            assert!(size_of::<P::V>() == LINE && size_of::<P::F>() == LINE);
+            assert!(P::TILE * Self::STEPS <= TILE);
+        }
+        let panels = self.rows.len().div_ceil(LANES);
         // SAFETY: the scratch belongs to this thread; the ranges are those of the slice.
         unsafe {
-            for panel in 0..self.rows.len().div_ceil(LANES) {
-                let (first, columns) = (panel * SLAB, self.columns.len());
-                (&raw mut (*scratch).acc).cast::<P::F>().add(first).write_bytes(0, columns);
-                (&raw mut (*scratch).accm).cast::<P::F>().add(first).write_bytes(0, columns);
+            for panel in 0..panels {
+                let (acc, accm) = self.sums(panel, 0);
+                acc.write_bytes(0, self.columns.len());
+                accm.write_bytes(0, self.columns.len());
             }
             // The activations of one column fit in whole where those of a slab fit by the chunk.
             let chunk = if self.width == 1 { CHUNK * SLAB } else { CHUNK };
             for start in (0..self.slice.x.columns).step_by(chunk) {
                 let elements = start..self.slice.x.columns.min(start + chunk);
-                if self.width > 1 || elements.len() < self.slice.x.columns || !self.is_prepared() {
-                    self.prepare_all(elements.clone());
+                if self.width == 1 {
+                    if elements.len() < self.slice.x.columns || !self.is_prepared() {
+                        self.prepare_all(elements.clone());
+                    }
+                    for panel in 0..panels {
+                        (self.format.column)(self, panel, elements.clone());
+                    }
+                    continue;
                 }
-                for (panel, row) in self.rows.clone().step_by(LANES).enumerate() {
-                    if self.width == 1 {
-                        self.column(panel, row, elements.clone());
-                    } else {
-                        self.unpack(self.panel_start(row), elements.clone());
-                        for side in self.sides() {
-                            self.tiles(panel, &side, elements.len());
+                self.prepare_all(elements.clone());
+                let mut panel = 0;
+                while panel < panels {
+                    let together = if panels - panel < P::TILE { 1 } else { P::TILE };
+                    for place in 0..together {
+                        (self.format.unpack)(self, place, panel + place, elements.clone());
+                    }
+                    for side in self.sides() {
+                        match together {
+                            1 => self.tiles::<1>(panel, &side, elements.len()),
+                            _ => self.tiles::<TILE>(panel, &side, elements.len()),
                         }
                     }
+                    panel += together;
                 }
             }
-            for (panel, row) in self.rows.clone().step_by(LANES).enumerate() {
-                self.finish(panel, row);
+            for panel in 0..panels {
+                self.finish(panel);
             }
         }
     }
 
-    /// The first row of the panel for the rows from `row`: the last panel of a matrix overlaps the one before.
+    /// The first row of a panel: the last panel of a matrix overlaps the one before.
     #[inline(always)]
-    fn panel_start(&self, row: usize) -> usize {
-        row.min(self.slice.weights.rows - LANES)
-    }
-
-    /// The columns, `width` at a time.
-    #[inline(always)]
-    fn sides(&self) -> impl Iterator<Item = Side> + use<'_, P, D> {
-        let (columns, width) = (self.columns.clone(), self.width);
-        let last = self.slice.x.count() - width;
-        columns.clone().step_by(width).enumerate().map(move |(index, column)| Side {
-            index,
-            first: column.min(last),
-            skip: column - column.min(last),
-            acc: column - columns.start,
-        })
+    pub fn first_row(&self, panel: usize) -> usize {
+        (self.rows.start + panel * LANES).min(self.slice.weights.rows - LANES)
     }
 
     /// Whether this thread has prepared the only column of this product before, for other rows. From now on it has.
@@ -174,283 +212,113 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
         unsafe { std::mem::replace(&mut *self.slice.prepared, self.slice.number) == self.slice.number }
     }
 
-    /// Brings a chunk of all columns into the order of the tiles.
+    /// Where codes, scales and minimums of the panel at a place of the tile are unpacked to.
     #[inline(always)]
-    unsafe fn prepare_all(&self, elements: Range<usize>) {
-        for side in self.sides() {
-            // SAFETY: the elements lie within the columns; scratch has room for a chunk, and for 64 of one column.
-            unsafe {
-                match self.width {
-                    1 => self.prepare(&side, elements.clone(), 1),
-                    LANES => self.prepare_16(&side, elements.clone()),
-                    width => self.prepare(&side, elements.clone(), width),
-                }
-            }
-        }
-    }
-
-    /// Brings the activations of a chunk into the order of the tiles.
-    #[inline(always)]
-    unsafe fn prepare(&self, side: &Side, elements: Range<usize>, width: usize) {
-        let (x, steps, groups) = (&self.slice.x, elements.len() / 4, elements.len() / D::GROUP);
-        for c in 0..width {
-            let start = (side.first + c) * x.columns + elements.start;
-            // SAFETY: the elements lie within the column, and scratch has room for a chunk of every column.
-            unsafe {
-                let q = x.q.as_ptr().add(start).cast::<u32>();
-                let out = self.activations(side).add(c);
-                for step in 0..steps {
-                    let four = q.add(step).read_unaligned();
-                    let wide = if D::BITS == 8 { P::widen(four) } else { [four; 2] };
-                    for i in 0..Self::STEPS {
-                        *out.add((step * Self::STEPS + i) * width) = wide[i];
-                    }
-                }
-                let (scale, correction, sum) = self.groups(side, c);
-                for g in 0..groups {
-                    let at = start + g * D::GROUP;
-                    let sums = x.sums.as_ptr().add(at / 16);
-                    let second = if D::GROUP == 32 { i32::from(*sums.add(1)) } else { 0 };
-                    let asum = i32::from(*sums) + second;
-                    let da = *x.scale.as_ptr().add(at / ACTIVATION_GROUP);
-                    *scale.add(g * width) = da;
-                    *correction.add(g * width) = asum * Self::OFFSET;
-                    *sum.add(g * width) = da * asum as f32;
-                }
-            }
-        }
-    }
-
-    /// [`Work::prepare`] for sixteen columns at once.
-    #[inline(always)]
-    unsafe fn prepare_16(&self, side: &Side, elements: Range<usize>) {
-        let (isa, x) = (self.isa, &self.slice.x);
-        let (stride, start) = (x.columns, side.first * x.columns + elements.start);
-        // SAFETY: as for `prepare`.
+    pub unsafe fn unpacked(&self, place: usize) -> (*mut P::V, *mut P::F, *mut P::F) {
+        let scratch = self.slice.scratch;
+        // SAFETY: scratch has room for as many panels as a tile has.
         unsafe {
-            let out = self.activations(side).cast::<[u32; LANES]>();
-            let q = x.q.as_ptr().add(start).cast::<u8>();
-            for sixteen in (0..elements.len()).step_by(16) {
-                let four = isa.rows16(q.add(sixteen), stride);
-                for i in 0..4 {
-                    let at = out.add((sixteen / 4 + i) * Self::STEPS);
-                    at.cast::<P::V>().write(four[i]);
-                    if D::BITS == 8 && Self::STEPS == 2 {
-                        let wide = (*at).map(P::widen);
-                        at.write(wide.map(|w| w[0]));
-                        at.add(1).write(wide.map(|w| w[1]));
-                    }
-                }
-            }
-            let (scale, correction, sum) = self.groups(side, 0);
-            for g in 0..elements.len() / D::GROUP {
-                let at = start + g * D::GROUP;
-                let da = x.scale.as_ptr().add(at / ACTIVATION_GROUP).cast();
-                let da = isa.bits(isa.rows4(da, stride / ACTIVATION_GROUP * 4));
-                // Both sums of the 32 elements around this group.
-                let sums = x.sums.as_ptr().add(at / 32 * 2).cast();
-                let sums = isa.rows4(sums, stride / 16 * 2);
-                let (low, high) = (isa.sar::<16>(isa.shl::<16>(sums)), isa.sar::<16>(sums));
-                let asum = match (D::GROUP, at / 16 % 2) {
-                    (32, _) => isa.add32(low, high),
-                    (_, 0) => low,
-                    _ => high,
-                };
-                scale.add(g * LANES).cast::<P::F>().write(da);
-                correction.add(g * LANES).cast::<P::V>().write(isa.mul32(asum, isa.lanes(Self::OFFSET)));
-                sum.add(g * LANES).cast::<P::F>().write(isa.mul(da, isa.float(asum)));
-            }
-        }
-    }
-
-    /// Where the activations of the columns of `side` lie, (step, column).
-    #[inline(always)]
-    unsafe fn activations(&self, side: &Side) -> *mut u32 {
-        // SAFETY: a slab has room for that many sides.
-        unsafe {
-            (&raw mut (*self.slice.scratch).activations).cast::<u32>().add(side.index * CHUNK / 2 * LANES)
-        }
-    }
-
-    /// Where scale, correction and sum of column `c` of `side` lie, `width` from one group to the next.
-    #[inline(always)]
-    unsafe fn groups(&self, side: &Side, c: usize) -> (*mut f32, *mut i32, *mut f32) {
-        let at = side.index * GROUPS * LANES + c;
-        // SAFETY: a slab has room for that many sides.
-        unsafe {
-            let columns = &raw mut (*self.slice.scratch).columns;
             (
-                (&raw mut (*columns).scale).cast::<f32>().add(at),
-                (&raw mut (*columns).correction).cast::<i32>().add(at),
-                (&raw mut (*columns).sum).cast::<f32>().add(at),
+                (&raw mut (*scratch).codes).cast::<P::V>().add(place * CHUNK / 4),
+                (&raw mut (*scratch).scale).cast::<P::F>().add(place * GROUPS),
+                (&raw mut (*scratch).min).cast::<P::F>().add(place * GROUPS),
             )
         }
     }
 
-    /// Unpacks a chunk of the sixteen rows from `row`.
+    /// Where the sums of a panel and of its minimums are, from the column with number `column` in the slab.
     #[inline(always)]
-    unsafe fn unpack(&self, row: usize, elements: Range<usize>) {
-        let scratch = self.slice.scratch;
-        for at in elements.clone().step_by(Self::ELEMENTS) {
-            let done = at - elements.start;
-            // SAFETY: sixteen rows from `row` are in the matrix; scratch has room for a chunk.
-            unsafe {
-                let out = Block::<P> {
-                    codes: (&raw mut (*scratch).codes).cast::<P::V>().add(done / 4 * Self::STEPS),
-                    scale: (&raw mut (*scratch).scale).cast::<P::F>().add(done / D::GROUP),
-                    min: (&raw mut (*scratch).min).cast::<P::F>().add(done / D::GROUP),
-                };
-                D::unpack(self.isa, self.block(row, at), self.row_bytes(), out);
-                self.ahead(row + self.rows.len(), at, (0, 1));
-            }
+    pub unsafe fn sums(&self, panel: usize, column: usize) -> (*mut P::F, *mut P::F) {
+        let (scratch, at) = (self.slice.scratch, panel * SLAB + column);
+        // SAFETY: scratch has room for all panels of a slab.
+        unsafe {
+            (
+                (&raw mut (*scratch).acc).cast::<P::F>().add(at),
+                (&raw mut (*scratch).accm).cast::<P::F>().add(at),
+            )
         }
     }
 
-    /// The block of `row` that begins with element `at`. It may be outside of the weights.
+    /// Sums of a group for `R` panels and `C` columns, and what the offset takes from them.
     #[inline(always)]
-    fn block(&self, row: usize, at: usize) -> *const u8 {
-        let offset = row * self.row_bytes() + at / Self::ELEMENTS * D::DTYPE.block_bytes();
-        self.slice.weights.bytes.as_ptr().wrapping_add(offset)
-    }
-
-    /// Multiplies a chunk of the rows from `row` by the only column, block by block, without a way through scratch.
-    #[inline(always)]
-    unsafe fn column(&self, panel: usize, row: usize, elements: Range<usize>) {
-        let (isa, scratch) = (self.isa, self.slice.scratch);
-        let side = Side { index: 0, first: 0, skip: 0, acc: 0 };
-        // SAFETY: sixteen rows from the panel's first are in the matrix; the arrays have room for any block, which is
-        // unpacked before it is read; scratch has room for the column.
+    pub unsafe fn dot<const R: usize, const C: usize>(
+        &self,
+        codes: [*const P::V; R],
+        activations: *const u32,
+        correction: *const i32,
+    ) -> [[P::V; C]; R] {
+        let (isa, width) = (self.isa, self.width);
+        let mut start = [isa.lanes(0); C];
+        // SAFETY: the caller's: a group of codes, of activations and of corrections.
         unsafe {
-            let acc_at = (&raw mut (*scratch).acc).cast::<P::F>().add(panel * SLAB);
-            let accm_at = (&raw mut (*scratch).accm).cast::<P::F>().add(panel * SLAB);
-            let (mut acc, mut accm) = (acc_at.read(), accm_at.read());
-            let (scale, correction, sum) = self.groups(&side, 0);
-            for at in elements.clone().step_by(Self::ELEMENTS) {
-                let mut codes = [const { MaybeUninit::<P::V>::uninit() }; CHUNK / 2];
-                let mut row_scale = [const { MaybeUninit::<P::F>::uninit() }; GROUPS];
-                let mut row_min = [const { MaybeUninit::<P::F>::uninit() }; GROUPS];
-                let out = Block::<P> {
-                    codes: codes.as_mut_ptr().cast(),
-                    scale: row_scale.as_mut_ptr().cast(),
-                    min: row_min.as_mut_ptr().cast(),
-                };
-                D::unpack(isa, self.block(self.panel_start(row), at), self.row_bytes(), out);
-                let groups = Self::ELEMENTS / D::GROUP;
-                for g in 0..groups {
-                    self.ahead(row + LANES, at, (g, groups));
-                    let done = at - elements.start + g * D::GROUP;
-                    let activations = self.activations(&side).add(done / 4 * Self::STEPS);
-                    let codes = codes.as_ptr().add(g * D::GROUP / 4 * Self::STEPS).cast();
-                    let at = done / D::GROUP;
-                    let mut isum = self.dot::<1>(codes, activations, 1)[0];
-                    if Self::OFFSET != 0 {
-                        isum = isa.sub32(isum, isa.lanes(*correction.add(at)));
-                    }
-                    let both = isa.mul(row_scale[g].assume_init(), isa.splat(*scale.add(at)));
-                    acc = isa.fma(both, isa.float(isum), acc);
-                    if D::MIN {
-                        accm = isa.fma(row_min[g].assume_init(), isa.splat(*sum.add(at)), accm);
-                    }
+            if Self::OFFSET {
+                for c in 0..C {
+                    start[c] = isa.lanes(*correction.add(c));
                 }
             }
-            acc_at.write(acc);
-            accm_at.write(accm);
-        }
-    }
-
-    /// Bytes of a row of weights.
-    #[inline(always)]
-    fn row_bytes(&self) -> usize {
-        self.slice.weights.columns / D::DTYPE.block_elements() * D::DTYPE.block_bytes()
-    }
-
-    /// Asks memory for as much of the sixteen rows from `row` as one block of them has, in the order in which they lie
-    /// there; they may be outside of the weights. Of that, part `part` of `parts`: memory takes only so many requests
-    /// at once.
-    #[inline(always)]
-    fn ahead(&self, row: usize, at: usize, (part, parts): (usize, usize)) {
-        let bytes = LANES * D::DTYPE.block_bytes();
-        let first = self.block(row, 0).wrapping_add(at / Self::ELEMENTS * bytes);
-        let lines = bytes.div_ceil(LINE);
-        for line in lines * part / parts..lines * (part + 1) / parts {
-            self.isa.prefetch(first.wrapping_add(line * LINE));
-        }
-    }
-
-    /// Sums of a group for `C` columns.
-    #[inline(always)]
-    unsafe fn dot<const C: usize>(
-        &self,
-        codes: *const P::V,
-        activations: *const u32,
-        width: usize,
-    ) -> [P::V; C] {
-        let isa = self.isa;
-        // SAFETY: the caller's: a group of codes and activations.
-        unsafe {
-            match (D::BITS, D::GROUP) {
-                (4, 16) => isa.dot::<4, 4, C>(codes, activations, width),
-                (4, 32) => isa.dot::<4, 8, C>(codes, activations, width),
-                (5, 16) => isa.dot::<5, 4, C>(codes, activations, width),
-                (5, 32) => isa.dot::<5, 8, C>(codes, activations, width),
-                (6, 16) => isa.dot::<6, 4, C>(codes, activations, width),
-                (7, 16) => isa.dot::<7, 4, C>(codes, activations, width),
-                (7, 32) => isa.dot::<7, 8, C>(codes, activations, width),
-                (8, 32) => isa.dot::<8, 8, C>(codes, activations, width),
-                _ => unreachable!("no product for codes of {} bits in groups of {}", D::BITS, D::GROUP),
+            match (S::BITS, S::GROUP) {
+                (4, 16) => isa.dot::<4, 4, R, C>(start, codes, activations, width),
+                (4, 32) => isa.dot::<4, 8, R, C>(start, codes, activations, width),
+                (5, 32) => isa.dot::<5, 8, R, C>(start, codes, activations, width),
+                (6, 16) => isa.dot::<6, 4, R, C>(start, codes, activations, width),
+                (7, 16) => isa.dot::<7, 4, R, C>(start, codes, activations, width),
+                (7, 32) => isa.dot::<7, 8, R, C>(start, codes, activations, width),
+                (8, 32) => isa.dot::<8, 8, R, C>(start, codes, activations, width),
+                _ => unreachable!("`product` has no such shape"),
             }
         }
     }
 
-    /// Multiplies the unpacked chunk by the columns of `side`.
+    /// Multiplies `R` unpacked panels by the columns of `side`.
     #[inline(always)]
-    unsafe fn tiles(&self, panel: usize, side: &Side, elements: usize) {
+    unsafe fn tiles<const R: usize>(&self, panel: usize, side: &Side, elements: usize) {
         let end = self.width.min(side.skip + self.columns.len() - side.acc);
         let mut c = side.skip;
         while c < end {
-            let left = end - c;
-            let tile = Tile { acc: panel * SLAB + side.acc + c - side.skip, groups: elements / D::GROUP };
             // SAFETY: the columns lie within the side.
             c += unsafe {
-                match left {
-                    8.. if P::COLUMNS >= 8 => self.tile::<8>(tile, side, c),
-                    4.. => self.tile::<4>(tile, side, c),
-                    2.. => self.tile::<2>(tile, side, c),
-                    _ => self.tile::<1>(tile, side, c),
+                match end - c {
+                    4.. => self.tile::<R, 4>(panel, side, c, elements),
+                    2.. => self.tile::<R, 2>(panel, side, c, elements),
+                    _ => self.tile::<R, 1>(panel, side, c, elements),
                 }
             };
         }
     }
 
-    /// Sixteen rows times `C` columns: the arithmetic of [`super::definition`]. Gives `C` back.
+    /// `R` panels times `C` columns from column `first` of `side`: the arithmetic of [`super::definition`]. Gives `C` back.
     #[inline(always)]
-    unsafe fn tile<const C: usize>(&self, tile: Tile, side: &Side, c: usize) -> usize {
-        let (isa, width, scratch) = (self.isa, self.width, self.slice.scratch);
+    unsafe fn tile<const R: usize, const C: usize>(
+        &self,
+        panel: usize,
+        side: &Side,
+        first: usize,
+        elements: usize,
+    ) -> usize {
+        let (isa, width) = (self.isa, self.width);
         // SAFETY: scratch holds a chunk of codes, activations and sums for these rows and columns.
         unsafe {
-            let acc_at = (&raw mut (*scratch).acc).cast::<P::F>().add(tile.acc);
-            let accm_at = (&raw mut (*scratch).accm).cast::<P::F>().add(tile.acc);
-            let codes = (&raw const (*scratch).codes).cast::<P::V>();
-            let row_scale = (&raw const (*scratch).scale).cast::<P::F>();
-            let row_min = (&raw const (*scratch).min).cast::<P::F>();
-            let activations = self.activations(side).add(c);
-            let (scale, correction, sum) = self.groups(side, c);
-            for g in 0..tile.groups {
-                let step = g * D::GROUP / 4 * Self::STEPS;
-                let (codes, activations) = (codes.add(step), activations.add(step * width));
-                let isum = self.dot::<C>(codes, activations, width);
-                for c in 0..C {
-                    let at = g * width + c;
-                    let mut isum = isum[c];
-                    if Self::OFFSET != 0 {
-                        isum = isa.sub32(isum, isa.lanes(*correction.add(at)));
-                    }
-                    let both = isa.mul(*row_scale.add(g), isa.splat(*scale.add(at)));
-                    let acc = acc_at.add(c);
-                    *acc = isa.fma(both, isa.float(isum), *acc);
-                    if D::MIN {
-                        let accm = accm_at.add(c);
-                        *accm = isa.fma(*row_min.add(g), isa.splat(*sum.add(at)), *accm);
+            let (codes, row_scale, row_min) = self.unpacked(0);
+            let (acc, accm) = self.sums(panel, side.acc + first - side.skip);
+            let activations = self.activations(side).add(first);
+            let (scale, correction, sum) = self.groups(side, first);
+            for g in 0..elements / S::GROUP {
+                let (step, group) = (g * S::GROUP / 4 * Self::STEPS, g * width);
+                let mut panels = [codes.cast_const(); R];
+                for r in 0..R {
+                    panels[r] = codes.add(r * CHUNK / 4 + step);
+                }
+                let isum = self.dot::<R, C>(panels, activations.add(step * width), correction.add(group));
+                for r in 0..R {
+                    let at = r * GROUPS + g;
+                    for c in 0..C {
+                        let both = isa.mul(*row_scale.add(at), isa.splat(*scale.add(group + c)));
+                        let acc = acc.add(r * SLAB + c);
+                        *acc = isa.fma(both, isa.float(isum[r][c]), *acc);
+                        if S::MIN {
+                            let accm = accm.add(r * SLAB + c);
+                            *accm = isa.fma(*row_min.add(at), isa.splat(*sum.add(group + c)), *accm);
+                        }
                     }
                 }
             }
@@ -458,17 +326,17 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
         C
     }
 
-    /// Stores what the panel for the rows from `row` has summed up.
+    /// Stores what a panel has summed up.
     #[inline(always)]
-    unsafe fn finish(&self, panel: usize, row: usize) {
-        let start = self.panel_start(row);
+    unsafe fn finish(&self, panel: usize) {
+        let (start, row) = (self.first_row(panel), self.rows.start + panel * LANES);
         for (index, column) in self.columns.clone().enumerate() {
             // SAFETY: the sums are those of this panel; the rows belong to this slice.
             unsafe {
                 let scratch = &*self.slice.scratch;
                 let (acc, accm) = (&scratch.acc[panel * SLAB + index], &scratch.accm[panel * SLAB + index]);
                 for r in row..self.rows.end.min(start + LANES) {
-                    let sum = if D::MIN { acc[r - start] - accm[r - start] } else { acc[r - start] };
+                    let sum = if S::MIN { acc[r - start] - accm[r - start] } else { acc[r - start] };
                     self.slice.target.set(r, column, sum);
                 }
             }
@@ -477,22 +345,13 @@ impl<P: Panels, D: Dot> Work<'_, P, D> {
 }
 
 /// Columns that lie side by side in scratch.
-struct Side {
+pub(super) struct Side {
     /// Which of the slab's.
-    index: usize,
+    pub index: usize,
     /// The first column in scratch: the last side of a matrix overlaps the one before.
-    first: usize,
+    pub first: usize,
     /// Columns of the overlap.
-    skip: usize,
+    pub skip: usize,
     /// Where the sums of the first column after the overlap are kept.
-    acc: usize,
-}
-
-/// What a tile works on.
-#[derive(Clone, Copy)]
-struct Tile {
-    /// Where its sums are.
-    acc: usize,
-    /// Groups of the chunk.
-    groups: usize,
+    pub acc: usize,
 }
