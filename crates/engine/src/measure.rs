@@ -155,7 +155,7 @@ fn macs(cpu: &Cpu, dtype: DType, (rows, k): (usize, usize), n: usize) -> f64 {
         let start = Instant::now();
         for _ in 0..repeats {
             match dtype.is_quantized() {
-                true => cpu.product(w, &input, &mut out, rows, 0),
+                true => cpu.product(w, &input, &mut out, rows, 0, None),
                 false => cpu.product_float(w, &x, &mut out, rows, 0),
             }
         }

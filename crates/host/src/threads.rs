@@ -18,9 +18,9 @@ use crate::error::Error;
 use crate::ledger::{Ledger, Part, Reservation};
 use crate::sys;
 
-/// How long an idle thread watches for work before it sleeps: longer than the pause between two operators of
-/// a step, shorter than anything a person or a battery notices.
-const SPIN: Duration = Duration::from_micros(40);
+/// How long an idle thread watches for work before it sleeps: longer than the pause between two operators of a step and
+/// than choosing a token, since to be woken takes tens of microseconds; shorter than what a person or a battery notices.
+const SPIN: Duration = Duration::from_micros(500);
 
 /// User stack of a worker. Kernels keep their scratch elsewhere.
 const STACK: usize = 128 << 10;

@@ -28,7 +28,9 @@ const SMALL_WEIGHTS: usize = 32 << 10;
 /// Queries of all heads, at most, whose tiles are divided among threads.
 const STATES: usize = 256;
 /// Bytes of weights that a thread takes at a time, at least.
-const PIECE: usize = 16 << 10;
+const PIECE: usize = 8 << 10;
+/// Pieces of a worker's share, at most: as many as make the wait for the last one short.
+const PIECES: usize = 32;
 
 /// A kernel set, threads, and scratch for each of them.
 ///
@@ -119,8 +121,17 @@ impl Cpu {
     }
 
     /// `out[i * stride + first + r]` = row `r` of `weights` times column `i` of `x`, for all rows and columns.
-    /// The weights are quantised and have the columns of `x`.
-    pub fn product(&self, weights: Weights, x: &Quantized, out: &mut [f32], stride: usize, first: usize) {
+    /// The weights are quantised and have the columns of `x`. If `next` are the rows of the product that is likely to
+    /// follow, their beginning is fetched meanwhile.
+    pub fn product(
+        &self,
+        weights: Weights,
+        x: &Quantized,
+        out: &mut [f32],
+        stride: usize,
+        first: usize,
+        next: Option<NextRows>,
+    ) {
         assert_eq!(weights.columns, x.columns, "elements of weight rows and of activations");
         let row_bytes = weights.row_bytes();
         let n = x.count();
@@ -128,11 +139,19 @@ impl Cpu {
         let (set, scratch) = (self.set, Scratches(self.scratch()));
         self.products.set(self.products.get() + 1);
         let number = self.products.get();
-        self.by_weights(weights, row_bytes, n, &|rows, worker| {
+        let next = next.map(|next| (next.bytes, Shares::new(self.threads(), next.rows, next.bytes.len(), n)));
+        self.by_weights(weights, row_bytes, n, &|rows, worker, last| {
             let scratch = scratch.worker(worker);
             // SAFETY: only the address of a field.
             let prepared = unsafe { &raw mut (*scratch).prepared };
-            set.product(&Slice { weights, rows, x: *x, target, scratch: scratch.cast(), number, prepared });
+            let after = match next {
+                Some((bytes, shares)) if last => {
+                    bytes.as_ptr().wrapping_add(shares.start(worker) * shares.row_bytes)
+                }
+                _ => weights.bytes.as_ptr().wrapping_add(rows.end * row_bytes),
+            };
+            let scratch = scratch.cast();
+            set.product(&Slice { weights, rows, x: *x, target, scratch, number, prepared, after });
         });
     }
 
@@ -144,7 +163,7 @@ impl Cpu {
         let n = rows("x", x.len(), weights.columns);
         let target = target(out, n, weights.rows, stride, first);
         let set = self.set;
-        self.by_weights(weights, row_bytes, n, &|rows, _| {
+        self.by_weights(weights, row_bytes, n, &|rows, _, _| {
             (set.product_float)(FloatSlice { weights, rows, x, target });
         });
     }
@@ -341,7 +360,8 @@ impl Cpu {
         self.pool.run(n.div_ceil(block), &|i| task(i * block..n.min((i + 1) * block)));
     }
 
-    /// Calls `task` with ranges of the rows of `weights` and the number of the worker.
+    /// Calls `task` with ranges of the rows of `weights`, the number of the worker, and whether these are the last of the
+    /// worker's own share.
     ///
     /// Every worker has a share of rows that follow each other, so that what it reads ahead is its own, and takes it
     /// piece by piece, by a counter that nobody else touches; whoever has done its share takes pieces of others'.
@@ -350,16 +370,13 @@ impl Cpu {
         weights: Weights,
         row_bytes: usize,
         n: usize,
-        task: &(dyn Fn(Range<usize>, usize) + Sync),
+        task: &(dyn Fn(Range<usize>, usize, bool) + Sync),
     ) {
         let (threads, bytes) = (self.threads(), weights.rows * row_bytes);
         if bytes * n < SMALL_WEIGHTS || threads == 1 {
-            return task(0..weights.rows, 0);
+            return task(0..weights.rows, 0, true);
         }
-        let fair = weights.rows.div_ceil(8 * threads).max(PIECE / n / row_bytes).next_multiple_of(16);
-        let block = if n == 1 { fair } else { fair.min(panels::SLICE_ROWS) };
-        let pieces = weights.rows.div_ceil(block);
-        let share = pieces.div_ceil(threads);
+        let Shares { block, pieces, share, .. } = Shares::new(threads, weights.rows, bytes, n);
         let shares = &*self.shares;
         shares.iter().for_each(|next| next.0.store(0, Relaxed)); // the pool's hand-over orders this
         self.pool.run_with_worker(threads.min(pieces), &|_, worker| {
@@ -371,11 +388,49 @@ impl Cpu {
                     let next = shares[of].0.fetch_add(1, Relaxed);
                     if next < len {
                         let row = (first + next) * block;
-                        task(row..weights.rows.min(row + block), worker);
+                        let rows = row..weights.rows.min(row + block);
+                        task(rows, worker, of == worker && next + 1 == len);
                     }
                 }
             }
         });
+    }
+}
+
+/// The rows of a product that is likely to come next.
+#[derive(Clone, Copy, Debug)]
+pub struct NextRows<'a> {
+    /// Whole rows.
+    pub bytes: &'a [u8],
+    /// How many they are.
+    pub rows: usize,
+}
+
+/// How the rows of a matrix are divided among workers.
+#[derive(Clone, Copy)]
+struct Shares {
+    row_bytes: usize,
+    /// Rows of a piece.
+    block: usize,
+    /// How many pieces there are.
+    pieces: usize,
+    /// Pieces of a worker's own.
+    share: usize,
+}
+
+impl Shares {
+    /// Shares of `rows` rows of `bytes` bytes in all, for a product with `n` columns.
+    fn new(threads: usize, rows: usize, bytes: usize, n: usize) -> Shares {
+        let row_bytes = (bytes / rows.max(1)).max(1);
+        let fair = rows.div_ceil(PIECES * threads).max(PIECE / n.max(1) / row_bytes).next_multiple_of(16);
+        let block = if n == 1 { fair } else { fair.min(panels::SLICE_ROWS) };
+        let pieces = rows.div_ceil(block);
+        Shares { row_bytes, block, pieces, share: pieces.div_ceil(threads) }
+    }
+
+    /// The first row of a worker's share.
+    fn start(&self, worker: usize) -> usize {
+        worker * self.share * self.block
     }
 }
 

@@ -39,7 +39,7 @@ mod set;
 
 pub use activation::Activation;
 pub use attention::{Attention, KvFormat};
-pub use cpu::Cpu;
+pub use cpu::{Cpu, NextRows};
 pub use isa::{available, best};
 pub use product::{ACTIVATION_GROUP, Quantized, QuantizedMut, Weights};
 pub use rope::RopeStyle;

@@ -5,7 +5,7 @@
 
 use host::{Ledger, Pool};
 use pintpot_kernels::{
-    Activation, Attention, Cpu, KvFormat, Quantized, QuantizedMut, RopeStyle, Weights, available,
+    Activation, Attention, Cpu, KvFormat, NextRows, Quantized, QuantizedMut, RopeStyle, Weights, available,
 };
 use tensor::DType;
 
@@ -117,7 +117,7 @@ fn quantised_products() {
                 let columns = Columns::new(cpu, &x, k);
                 let mut out = vec![0.0; n * (rows + 5)];
                 let weights = Weights { dtype, bytes: &bytes, rows, columns: k };
-                cpu.product(weights, &columns.view(), &mut out, rows + 5, 2);
+                cpu.product(weights, &columns.view(), &mut out, rows + 5, 2, None);
                 out
             });
         }
@@ -143,7 +143,14 @@ fn extreme_integers_do_not_overflow() {
                     let columns = Columns::new(cpu, &x, k);
                     let mut out = vec![0.0; 5 * rows];
                     let weights = Weights { dtype, bytes: &bytes, rows, columns: k };
-                    cpu.product(weights, &columns.view(), &mut out, rows, 0);
+                    cpu.product(
+                        weights,
+                        &columns.view(),
+                        &mut out,
+                        rows,
+                        0,
+                        Some(NextRows { bytes: &bytes, rows }),
+                    );
                     out
                 });
             }
@@ -172,11 +179,11 @@ fn one_column_equals_many() {
             let columns = Columns::new(&cpu, &x, k);
             let weights = Weights { dtype, bytes: &bytes, rows, columns: k };
             let mut all = vec![0.0; n * rows];
-            cpu.product(weights, &columns.view(), &mut all, rows, 0);
+            cpu.product(weights, &columns.view(), &mut all, rows, 0, None);
             for i in 0..n {
                 let one = Columns::new(&cpu, &x[i * k..(i + 1) * k], k);
                 let mut out = vec![0.0; rows];
-                cpu.product(weights, &one.view(), &mut out, rows, 0);
+                cpu.product(weights, &one.view(), &mut out, rows, 0, None);
                 assert_eq!(out, all[i * rows..(i + 1) * rows], "{dtype}, column {i}, {}", cpu.isa_name());
             }
         }

@@ -227,6 +227,12 @@ impl WeightStore {
         }
     }
 
+    /// The bytes of a tile, if there is one with that number and it stays in memory.
+    pub fn resident(&self, tile: u32) -> Option<&[u8]> {
+        let t = self.tiling.tiles.get(tile as usize)?;
+        (self.places[t.run as usize] != Place::Streamed).then(|| self.bytes(tile).ok())?
+    }
+
     /// Says that a tile is done with; the last tile of a run frees its room for the next read.
     pub fn release(&mut self, tile: u32) -> Result<(), Error> {
         let run = self.tiling.tiles[tile as usize].run;

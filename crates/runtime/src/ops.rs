@@ -7,7 +7,7 @@ use crate::{Error, Sequence, Span};
 use ::memory::{KvFormat, WeightStore};
 use graph::op::{self, Attention, Linear, Op};
 use graph::{Bounds, Elem, Graph, Node, StateKind, ValueId};
-use kernels::{Cpu, Quantized, QuantizedMut, Weights};
+use kernels::{Cpu, NextRows, Quantized, QuantizedMut, Weights};
 
 /// What a node may touch in a step.
 pub(crate) struct Step<'a> {
@@ -132,7 +132,12 @@ fn product(step: &mut Step<'_>, node: &Node, linear: &Linear, extra: &Extra) -> 
         let first = place.first_row as usize;
         if int8 {
             let (q, scale, sums) = int8_of(x, rows, columns);
-            step.cpu.product(weights, &Quantized { q, scale, sums, columns }, out, stride, first);
+            // Tiles are numbered in the order of their use.
+            let next = step.store.resident(tile + 1).map(|bytes| {
+                let rows = step.store.tiling().tiles[tile as usize + 1].rows as usize;
+                NextRows { bytes, rows }
+            });
+            step.cpu.product(weights, &Quantized { q, scale, sums, columns }, out, stride, first, next);
         } else {
             step.cpu.product_float(weights, floats_of(x), out, stride, first);
         }

@@ -169,7 +169,7 @@ impl ProductBench {
         let mut call = |rows: usize, at: usize| {
             let weights = Weights { dtype, bytes: &all[at..][..rows * row], rows, columns: k };
             match dtype.is_quantized() {
-                true => cpu.product(weights, &x.view(), &mut out[..n * rows], rows, 0),
+                true => cpu.product(weights, &x.view(), &mut out[..n * rows], rows, 0, None),
                 false => cpu.product_float(weights, &x.x, &mut out[..n * rows], rows, 0),
             }
         };

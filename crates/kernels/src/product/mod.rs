@@ -157,6 +157,8 @@ pub(crate) struct Slice<'a> {
     /// Which product this is, never the number of an earlier one, and the one for which the scratch was prepared.
     pub number: u64,
     pub prepared: *mut u64,
+    /// What is likely to be read after these rows; it need not be valid.
+    pub after: *const u8,
 }
 
 /// A product for one type of weights.

@@ -73,13 +73,13 @@ impl<P: Panels, S: Shape, D: Dot> Rows<'_, '_, P, S, D> {
         self.work.slice.weights.bytes.as_ptr().wrapping_add(offset)
     }
 
-    /// Asks memory for as much of the sixteen rows from `row` as one block of them has, in the order in which they lie
-    /// there; they may be outside of the weights. Of that, part `part` of `parts`: memory takes only so many requests
+    /// Asks memory for as much of the panel that lies at `next` as one block of sixteen rows has, in the order in which it
+    /// lies there; it may be outside of the weights. Of that, part `part` of `parts`: memory takes only so many requests
     /// at once.
     #[inline(always)]
-    fn ahead(&self, row: usize, at: usize, (part, parts): (usize, usize)) {
+    fn ahead(&self, next: *const u8, at: usize, (part, parts): (usize, usize)) {
         let bytes = LANES * D::DTYPE.block_bytes();
-        let first = self.block(row, 0).wrapping_add(at / Self::ELEMENTS * bytes);
+        let first = next.wrapping_add(at / Self::ELEMENTS * bytes);
         let lines = bytes.div_ceil(LINE);
         for line in lines * part / parts..lines * (part + 1) / parts {
             self.work.isa.prefetch(first.wrapping_add(line * LINE));
@@ -100,6 +100,7 @@ impl<P: Panels, S: Shape, D: Dot> Kernel<P> for Unpack<'_, '_, P, S, D> {
         let Unpack { rows, place } = self;
         let work = rows.work;
         let row = work.first_row(rows.panel);
+        let next = rows.block(row + work.rows.len(), 0);
         for at in rows.blocks() {
             let done = at - rows.elements.start;
             // SAFETY: sixteen rows from `row` are in the matrix; scratch has room for a chunk.
@@ -112,7 +113,7 @@ impl<P: Panels, S: Shape, D: Dot> Kernel<P> for Unpack<'_, '_, P, S, D> {
                 };
                 D::unpack(isa, rows.block(row, at), rows.row_bytes(), out);
             }
-            rows.ahead(row + work.rows.len(), at, (0, 1));
+            rows.ahead(next, at, (0, 1));
         }
     }
 }
@@ -129,6 +130,8 @@ impl<P: Panels, S: Shape, D: Dot> Kernel<P> for Column<'_, '_, P, S, D> {
         let work = rows.work;
         let side = Side { index: 0, first: 0, skip: 0, acc: 0 };
         let groups = Rows::<P, S, D>::ELEMENTS / D::GROUP;
+        let row = work.rows.start + (rows.panel + 1) * LANES;
+        let next = if row < work.slice.rows.end { rows.block(row, 0) } else { work.slice.after };
         // SAFETY: sixteen rows from the panel's first are in the matrix; the arrays have room for any block, which is
         // unpacked before it is read; scratch has room for the column.
         unsafe {
@@ -146,7 +149,7 @@ impl<P: Panels, S: Shape, D: Dot> Kernel<P> for Column<'_, '_, P, S, D> {
                 };
                 D::unpack(isa, rows.block(work.first_row(rows.panel), at), rows.row_bytes(), out);
                 for g in 0..groups {
-                    rows.ahead(work.rows.start + (rows.panel + 1) * LANES, at, (g, groups));
+                    rows.ahead(next, at, (g, groups));
                     let done = at - rows.elements.start + g * D::GROUP;
                     let activations = work.activations(&side).add(done / 4 * Work::<P, S>::STEPS);
                     let codes = codes.as_ptr().add(g * D::GROUP / 4 * Work::<P, S>::STEPS).cast();
