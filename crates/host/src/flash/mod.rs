@@ -156,7 +156,8 @@ impl Stream {
         self.stats
     }
 
-    /// Takes room for every extent and starts to read them. `None`: there is no room now, release a run first.
+    /// Takes room for every extent and starts to read them. `None`: there is no room now, release a run first. Room that
+    /// only cancelled reads still hold is waited for.
     ///
     /// # Errors
     ///
@@ -166,6 +167,16 @@ impl Stream {
         if extents.len() > self.queue.max_extents() {
             return Err(Error::Extents { count: extents.len(), most: self.queue.max_extents() });
         }
+        loop {
+            match self.push_now(extents)? {
+                None if self.queue.oldest_is_released() => self.await_one()?,
+                pushed => return Ok(pushed),
+            }
+        }
+    }
+
+    /// [`Stream::push`] into the room that is free.
+    fn push_now(&mut self, extents: &[Extent]) -> Result<Option<RunId>, Error> {
         if !self.queue.has_room(extents.len()) {
             return Ok(None);
         }

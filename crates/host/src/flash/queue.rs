@@ -114,6 +114,11 @@ impl Queue {
         self.runs.is_empty()
     }
 
+    /// Whether the oldest run is held only by reads that nobody wants any more.
+    pub(super) fn oldest_is_released(&self) -> bool {
+        self.runs.front().is_some_and(|run| run.released)
+    }
+
     /// Adds an extent to the run that [`Queue::add_run`] or [`Queue::forget_extents`] will end.
     pub(super) fn add_extent(&mut self, file: u32, offset: u64, len: u64, position: u64) {
         let run = self.first_run + self.runs.len() as u64;

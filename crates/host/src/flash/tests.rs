@@ -91,8 +91,7 @@ fn room_returns_in_order_and_cancelled_runs_too() {
         stream.release(ids[1]); // not the oldest, and perhaps not complete
         assert!(matches!(stream.wait(ids[1]), Err(Error::Released)));
         assert_eq!(stream.push(&[part]).unwrap(), None);
-        stream.release(ids[0]);
-        stream.wait(ids[2]).unwrap();
+        stream.release(ids[0]); // whatever of the two is still being read
         let id = stream.push(&[part, part]).unwrap().unwrap();
         stream.wait(id).unwrap();
         assert_eq!(stream.bytes(id, 0, 100, 250_000), Some(&bytes[100..250_100]));
