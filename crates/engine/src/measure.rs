@@ -5,7 +5,7 @@
 
 use crate::{Engine, Error, Opened};
 use host::{Extent, FlashFile, Ledger, Part, Pool, Region, Stream, StreamOptions};
-use kernels::{Attention, Cpu, KvFormat, Quantized, QuantizedMut, Weights};
+use kernels::{Attention, Cpu, KvFormat, KvShape, Quantized, QuantizedMut, Weights};
 use planner::{Placement, ProductRate, Profile};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -187,18 +187,16 @@ fn attention(cpu: &Cpu) -> f64 {
     const HEADS: (usize, usize) = (8, 2);
     const DIM: usize = 64;
     const SLOTS: usize = 512;
-    let cache = vec![0u8; KvFormat::F16.bytes(HEADS.1 * DIM) * SLOTS];
+    let shape = KvShape { format: KvFormat::F16, slots: SLOTS, heads: HEADS.1, head_dim: DIM };
+    let cache = vec![0u8; shape.bytes()];
     let q = vec![0.5f32; HEADS.0 * DIM];
     let mut out = vec![0f32; q.len()];
     let attention = Attention {
         q: &q,
         k: &cache,
         v: &cache,
-        format: KvFormat::F16,
+        cache: shape,
         heads: HEADS.0,
-        kv_heads: HEADS.1,
-        head_dim: DIM,
-        slots: SLOTS,
         first_pos: SLOTS - 1,
         window: None,
         scale: 1.0,

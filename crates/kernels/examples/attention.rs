@@ -4,7 +4,7 @@
 //! Not a test. The one design choice: many layers' caches in turn, more than processors' caches hold, as a model has them.
 
 use host::{Ledger, Pool};
-use pintpot_kernels::{Attention, Cpu, KvFormat};
+use pintpot_kernels::{Attention, Cpu, KvFormat, KvShape};
 use std::time::Instant;
 
 /// (heads, heads of the cache, elements of a head)
@@ -28,14 +28,15 @@ fn main() {
 
 fn measure(cpu: &Cpu, heads: usize, kv_heads: usize, head_dim: usize, rows: usize, depth: usize) {
     let slots = (depth + rows).next_multiple_of(64);
-    let bytes = slots * KvFormat::F16.bytes(kv_heads * head_dim);
+    let shape = KvShape { format: KvFormat::F16, slots, heads: kv_heads, head_dim };
+    let bytes = shape.bytes();
     let layers = ((128 << 20) / (2 * bytes)).clamp(1, 30);
     let noise = |n: usize| (0..n).map(|i| ((i * 7919 % 1000) as f32 - 500.0) / 700.0).collect::<Vec<f32>>();
     let caches: Vec<[Vec<u8>; 2]> = (0..layers)
         .map(|_| {
-            [(); 2].map(|()| {
+            [true, false].map(|keys| {
                 let mut cache = vec![0; bytes];
-                cpu.store_kv(KvFormat::F16, &noise(slots * kv_heads * head_dim), &mut cache, 0, slots);
+                cpu.store_kv(shape, keys, &noise(slots * kv_heads * head_dim), &mut cache, 0);
                 cache
             })
         })
@@ -46,23 +47,9 @@ fn measure(cpu: &Cpu, heads: usize, kv_heads: usize, head_dim: usize, rows: usiz
     for _ in 0..5 {
         let start = Instant::now();
         for [k, v] in &caches {
-            let format = KvFormat::F16;
             let (window, scale, softcap) = (None, 0.125, None);
-            let first_pos = depth;
-            let attention = Attention {
-                q: &q,
-                k,
-                v,
-                format,
-                heads,
-                kv_heads,
-                head_dim,
-                slots,
-                first_pos,
-                window,
-                scale,
-                softcap,
-            };
+            let attention =
+                Attention { q: &q, k, v, cache: shape, heads, first_pos: depth, window, scale, softcap };
             cpu.attention(&attention, &mut out);
         }
         best = best.min(start.elapsed().as_secs_f64() / layers as f64);

@@ -6,7 +6,7 @@
 
 use crate::activation::{Activation, Glu};
 use crate::attention::{
-    self, Apart, Attention, AttentionSlice, Division, KvFormat, Merge, Slots, Space, State, StoreKv,
+    self, Apart, Attention, AttentionSlice, Division, KvShape, Merge, Slots, Space, State, StoreKv,
 };
 use crate::elementwise::{Add, Scale, SoftCap};
 use crate::norm::RmsNorm;
@@ -263,15 +263,12 @@ impl Cpu {
         });
     }
 
-    /// Stores rows of keys or values `x` (n, kv_heads, head_dim) for the positions from `first_pos` in `cache`
-    /// (slots, kv_heads, head_dim): position `p` in slot `p % slots`.
-    pub fn store_kv(&self, format: KvFormat, x: &[f32], cache: &mut [u8], first_pos: usize, slots: usize) {
-        let row_bytes = rows("cache", cache.len(), slots);
-        assert_eq!(row_bytes * slots, cache.len(), "a cache of {slots} slots");
-        let row = if format == KvFormat::F16 { row_bytes / 2 } else { row_bytes / 34 * 32 };
-        assert_eq!(format.bytes(row), row_bytes, "bytes of a slot");
-        assert!(rows("x", x.len(), row) <= slots, "more rows than {slots} slots");
-        (self.set.store_kv)(StoreKv { format, x, cache, first_pos, slots });
+    /// Stores rows `x` (n, heads, head_dim) of keys, or of values, for the positions from `first_pos` in a cache of that shape.
+    pub fn store_kv(&self, shape: KvShape, keys: bool, x: &[f32], cache: &mut [u8], first_pos: usize) {
+        shape.check();
+        assert_eq!(cache.len(), shape.bytes(), "bytes of a cache");
+        assert!(rows("x", x.len(), shape.width()) <= shape.slots, "more rows than {} slots", shape.slots);
+        (self.set.store_kv)(StoreKv { shape, keys, x, cache, first_pos });
     }
 
     /// Attention of all queries to `out` (n, heads, head_dim).
@@ -284,14 +281,14 @@ impl Cpu {
             return;
         }
         // Few enough for all threads to have work, an even number for pairs; one thread shares what it can.
-        let fair = (queries * attention.kv_heads).div_ceil(4 * self.threads()).next_multiple_of(2);
+        let fair = (queries * attention.cache.heads).div_ceil(4 * self.threads()).next_multiple_of(2);
         let block = if self.threads() == 1 { attention::QUERIES } else { fair.min(attention::QUERIES) };
         let blocks = queries.div_ceil(block);
         let scratch = Scratches(self.scratch());
-        self.pool.run_with_worker(blocks * attention.kv_heads, &|task, worker| {
+        self.pool.run_with_worker(blocks * attention.cache.heads, &|task, worker| {
             // The last rows see the most keys, so they go first.
-            let first = (blocks - 1 - task / attention.kv_heads) * block;
-            let (kv_head, queries) = (task % attention.kv_heads, first..queries.min(first + block));
+            let first = (blocks - 1 - task / attention.cache.heads) * block;
+            let (kv_head, queries) = (task % attention.cache.heads, first..queries.min(first + block));
             let group = attention.group();
             let tiles = attention.tiles(queries.start / group..(queries.end - 1) / group + 1);
             // SAFETY: no two tasks run at once under one worker's number.
@@ -303,13 +300,15 @@ impl Cpu {
 
     /// Attention of `n` rows with the tiles of each head of the cache divided among threads, if that pays.
     fn attention_apart(&self, attention: &Attention, n: usize, target: Target) -> bool {
-        let (kv_heads, queries) = (attention.kv_heads, n * attention.group());
-        if queries > attention::QUERIES || kv_heads * queries > STATES {
+        let (kv_heads, queries) = (attention.cache.heads, n * attention.group());
+        // Half of the scratch has room for half of the widest head.
+        let wide = attention.cache.head_dim > attention::WIDEST / 2;
+        if queries > attention::QUERIES || kv_heads * queries > STATES || wide {
             return false;
         }
         let (scratch, tiles) = (Scratches(self.scratch()), attention.tiles(0..n));
         let room = attention::Scratch::room(scratch.worker(0).cast());
-        let slots = Slots::new(room, size_of::<Scratch>(), queries, attention.head_dim);
+        let slots = Slots::new(room, size_of::<Scratch>(), queries, attention.cache.head_dim);
         let slots_in_all = slots.count(self.threads());
         let Some(division) = Division::new(tiles.len(), kv_heads, self.threads(), slots_in_all) else {
             return false;

@@ -38,7 +38,7 @@ mod rope;
 mod set;
 
 pub use activation::Activation;
-pub use attention::{Attention, KvFormat};
+pub use attention::{Attention, KvFormat, KvShape};
 pub use cpu::{Cpu, NextRows};
 pub use isa::{available, best};
 pub use product::{ACTIVATION_GROUP, Quantized, QuantizedMut, Weights};

@@ -5,7 +5,8 @@
 
 use host::{Ledger, Pool};
 use pintpot_kernels::{
-    Activation, Attention, Cpu, KvFormat, NextRows, Quantized, QuantizedMut, RopeStyle, Weights, available,
+    Activation, Attention, Cpu, KvFormat, KvShape, NextRows, Quantized, QuantizedMut, RopeStyle, Weights,
+    available,
 };
 use tensor::DType;
 
@@ -293,14 +294,16 @@ impl Case {
         let query = self.heads * self.head_dim;
         let (q, k, v) =
             (random(self.rows * query, 1), random(self.rows * width, 2), random(self.rows * width, 3));
-        let mut cache = [(); 2].map(|()| vec![0xffu8; self.slots * self.format.bytes(width)]);
+        let (format, slots, heads, head_dim) = (self.format, self.slots, self.kv_heads, self.head_dim);
+        let shape = KvShape { format, slots, heads, head_dim };
+        let mut cache = [(); 2].map(|()| vec![0xffu8; shape.bytes()]);
         let mut out = vec![f32::NAN; (self.rows - self.from) * query];
         let asking = (self.from..self.rows).step_by(self.chunk);
         let starts: Vec<usize> = (0..self.from).step_by(self.slots).chain(asking).collect();
         for (index, &first) in starts.iter().enumerate() {
             let end = starts.get(index + 1).copied().unwrap_or(self.rows);
-            for (cache, x) in cache.iter_mut().zip([&k, &v]) {
-                cpu.store_kv(self.format, &x[first * width..end * width], cache, first, self.slots);
+            for (cache, (keys, x)) in cache.iter_mut().zip([(true, &k), (false, &v)]) {
+                cpu.store_kv(shape, keys, &x[first * width..end * width], cache, first);
             }
             if first < self.from {
                 continue;
@@ -309,11 +312,8 @@ impl Case {
                 q: &q[first * query..end * query],
                 k: &cache[0],
                 v: &cache[1],
-                format: self.format,
+                cache: shape,
                 heads: self.heads,
-                kv_heads: self.kv_heads,
-                head_dim: self.head_dim,
-                slots: self.slots,
                 first_pos: first,
                 window: self.window,
                 scale: 2.0,

@@ -163,24 +163,22 @@ fn attend(step: &mut Step<'_>, node: &Node, attention: &Attention) -> Result<(),
     for span in step.spans {
         let cache = &mut step.sequences[span.sequence].cache;
         let (format, slots) = (kv_format(cache.format()), cache.slots(attention.state));
+        let shape = kernels::KvShape { format, slots, heads: kv_heads, head_dim };
         let (keys, values) = cache.split(attention.state);
         let rows = |x: &mut [f32], width: usize| {
             span.first_row * width..(span.first_row + span.rows).min(x.len() / width) * width
         };
         let kv = rows(k, kv_width);
         let first_pos = span.position as usize;
-        step.cpu.store_kv(format, &k[kv.clone()], keys, first_pos, slots);
-        step.cpu.store_kv(format, &v[kv], values, first_pos, slots);
+        step.cpu.store_kv(shape, true, &k[kv.clone()], keys, first_pos);
+        step.cpu.store_kv(shape, false, &v[kv], values, first_pos);
         let range = rows(q, width);
         let task = kernels::Attention {
             q: &q[range.clone()],
             k: keys,
             v: values,
-            format,
+            cache: shape,
             heads,
-            kv_heads,
-            head_dim,
-            slots,
             first_pos,
             window: match state.kind {
                 StateKind::Append => None,

@@ -127,7 +127,7 @@ pub(crate) struct Merge<'a> {
 impl<I: Isa> Kernel<I> for Merge<'_> {
     #[inline(always)]
     fn run(self, isa: I) {
-        let dim = self.attention.head_dim;
+        let dim = self.attention.cache.head_dim;
         for (query, state) in self.state.iter_mut().enumerate() {
             let head = self.attention.head(self.kv_head, query);
             // SAFETY: the heads of this head of the cache are this merge's alone.

@@ -2,10 +2,12 @@
 //!
 //! What it is: scores, softmax and weighted values of a tile, and the merge of tiles that follow each other. What it is
 //! not: a decision about who does which. The one design choice: a tile of keys or values is converted once and then
-//! serves all queries; where there is one query, each row is converted on its way into the sum. Loops are plain and go by
-//! address: what iterators and closures make of vectors is not always inlined where the target features are.
+//! serves all queries; where there are few, it is converted on its way into the sums. Loops are plain and go by address:
+//! what iterators and closures make of vectors is not always inlined where the target features are.
 
+use super::layout::BLOCK;
 use super::merge::{Apart, State};
+use super::outer::{Ahead, Outer, Stream};
 use super::{Attention, FLOATS, KvFormat, QUERIES, TILE};
 use crate::elementwise::soft_cap;
 use crate::float::exp;
@@ -13,6 +15,15 @@ use crate::isa::{Isa, Kernel, LANES};
 use crate::product::Target;
 use half::f16;
 use std::ops::Range;
+
+/// Queries for which nothing is converted ahead: few enough that nothing is converted more than twice.
+const FEW: usize = 8;
+
+/// Floats that are converted at a time where sums have one vector: half of a small first cache.
+const NEAR: usize = 4 << 10;
+
+/// Floats of the weighted values of a tile: four vectors for all queries.
+const SUMS: usize = QUERIES * 4 * LANES;
 
 /// What one thread does: some queries that share a head of the cache.
 pub(crate) struct AttentionSlice<'a> {
@@ -37,7 +48,29 @@ pub(crate) struct Scratch {
     tile: [f32; FLOATS],
     /// Scores, then their exponentials, (query, key).
     scores: [[f32; TILE]; QUERIES],
-    state: [State; QUERIES],
+    /// Weighted values of a tile, some vectors of every query.
+    sums: [f32; SUMS],
+    queries: [Query; QUERIES],
+}
+
+/// One of the queries.
+#[derive(Clone, Copy)]
+struct Query {
+    /// Where its head lies among all queries and outputs.
+    head: usize,
+    /// The positions from `begin` to `end`, without it, are those that it sees.
+    begin: usize,
+    end: usize,
+    state: State,
+}
+
+impl Query {
+    /// Which keys of the tile at position `start` it sees.
+    #[inline(always)]
+    fn seen_in(&self, start: usize) -> Range<usize> {
+        let begin = self.begin.clamp(start, start + TILE) - start;
+        begin..(self.end.clamp(start, start + TILE) - start).max(begin)
+    }
 }
 
 impl Scratch {
@@ -53,10 +86,11 @@ impl Scratch {
 
 /// What a thread works in, as it uses it.
 pub(crate) struct Space<'a> {
-    /// Keys (key, head_dim) or a stripe of the values (key, elements of the stripe).
+    /// Keys (group of sixteen, element, key) or values (sixteenth part of the head, key, element), some vectors of either.
     tile: &'a mut [f32],
     scores: &'a mut [[f32; TILE]; QUERIES],
-    state: &'a mut [State; QUERIES],
+    sums: &'a mut [f32; SUMS],
+    queries: &'a mut [Query; QUERIES],
 }
 
 impl Space<'_> {
@@ -71,7 +105,8 @@ impl Space<'_> {
             Space {
                 tile: std::slice::from_raw_parts_mut((&raw mut (*scratch).tile).cast(), floats),
                 scores: &mut (*scratch).scores,
-                state: &mut (*scratch).state,
+                sums: &mut (*scratch).sums,
+                queries: &mut (*scratch).queries,
             }
         }
     }
@@ -80,64 +115,39 @@ impl Space<'_> {
 impl<I: Isa> Kernel<I> for AttentionSlice<'_> {
     #[inline(always)]
     fn run(mut self, isa: I) {
-        let dim = self.attention.head_dim;
-        if self.apart.is_none() {
-            for index in 0..self.queries.len() {
-                self.space.state[index] = State::START;
+        for index in 0..self.queries.len() {
+            let query = self.queries.start + index;
+            let seen = self.attention.seen(query / self.attention.group());
+            let head = self.attention.head(self.kv_head, query);
+            self.space.queries[index] = Query { head, begin: seen.start, end: seen.end, state: State::START };
+            if self.apart.is_none() {
                 self.out(index).fill(0.0);
             }
         }
-        let (first, last) = (self.seen(0), self.seen(self.queries.len() - 1));
-        let stripe = (self.space.tile.len() / TILE / LANES * LANES).min(dim);
+        let (first, last) = (self.space.queries[0], self.space.queries[self.queries.len() - 1]);
         for tile in self.tiles.clone() {
             let start = tile * TILE;
-            let keys = first.start.max(start) - start..last.end.min(start + TILE) - start;
+            let keys = first.seen_in(start).start..last.seen_in(start).end;
             // SAFETY: `check` saw to the sizes; the tile has a key that one of the queries sees.
             unsafe {
                 self.scores(isa, start, keys.clone());
                 for index in 0..self.queries.len() {
-                    let brought = self.softmax(index, start);
+                    let brought = self.softmax(isa, index, start);
                     match self.brought(index, start) {
                         Some((header, _)) => (header[0], header[1]) = brought,
-                        None => self.space.state[index].merge(brought),
+                        None => self.space.queries[index].state.merge(brought),
                     }
                 }
-                for first in (0..dim).step_by(stripe) {
-                    self.values(isa, start, keys.clone(), first..dim.min(first + stripe));
-                }
+                self.values(isa, start, keys.clone());
             }
         }
         if self.apart.is_none() {
             for index in 0..self.queries.len() {
-                let sum = self.space.state[index].sum;
+                let sum = self.space.queries[index].state.sum;
                 for o in self.out(index) {
                     *o /= sum;
                 }
             }
-        }
-    }
-}
-
-/// Keys or values of a tile.
-#[derive(Clone, Copy)]
-struct Rows {
-    /// The first element of key 0.
-    at: *const u8,
-    /// Bytes from one key to the next.
-    stride: usize,
-}
-
-impl Rows {
-    /// Sixteen elements of `key` from element `from`, of f16 if `HALF`, else of f32.
-    ///
-    /// # Safety
-    /// They are there.
-    #[inline(always)]
-    unsafe fn load<I: Isa, const HALF: bool>(self, isa: I, key: usize, from: usize) -> I::F {
-        // SAFETY: the caller's.
-        unsafe {
-            let row = self.at.add(key * self.stride);
-            if HALF { isa.load_f16(&*row.add(2 * from).cast()) } else { isa.load(&*row.add(4 * from).cast()) }
         }
     }
 }
@@ -147,9 +157,9 @@ impl AttentionSlice<'_> {
     /// The output of a query.
     #[inline(always)]
     fn out(&mut self, index: usize) -> &mut [f32] {
-        let head = self.attention.head(self.kv_head, self.queries.start + index);
+        let head = self.space.queries[index].head;
         // SAFETY: `check` saw to the size of the output; this head is this slice's alone.
-        unsafe { self.target.slice(head, self.attention.head_dim) }
+        unsafe { self.target.slice(head, self.attention.cache.head_dim) }
     }
 
     /// Where what the tile at position `start` brings to a query is left, if it is not merged now.
@@ -157,165 +167,140 @@ impl AttentionSlice<'_> {
     fn brought(&mut self, index: usize, start: usize) -> Option<(&mut [f32], &mut [f32])> {
         let apart = self.apart?;
         // SAFETY: these tiles have slots, which are this slice's alone.
-        Some(unsafe { apart.of(start / TILE - self.tiles.start, index, self.attention.head_dim) })
+        Some(unsafe { apart.of(start / TILE - self.tiles.start, index, self.attention.cache.head_dim) })
     }
 
-    /// Positions that a query sees.
+    /// Whether vectors are converted on their way into the sums, not once for all queries.
     #[inline(always)]
-    fn seen(&self, index: usize) -> Range<usize> {
-        self.attention.seen((self.queries.start + index) / self.attention.group())
+    fn on_the_way(&self) -> bool {
+        self.queries.len() <= FEW && self.attention.cache.format == KvFormat::F16
     }
 
-    /// Which keys of the tile at position `start` a query sees.
+    /// The keys, or values, of the tile at position `start` as they lie in the cache.
     #[inline(always)]
-    fn seen_in(&self, index: usize, start: usize) -> Range<usize> {
-        let seen = self.seen(index);
-        let begin = seen.start.clamp(start, start + TILE) - start;
-        begin..(seen.end.clamp(start, start + TILE) - start).max(begin)
-    }
-
-    /// Keys, or values, of the tile at position `start` as they lie in the cache.
-    #[inline(always)]
-    fn rows(&self, values: bool, start: usize) -> Rows {
-        let a = self.attention;
-        let head = a.format.bytes(a.head_dim);
-        let slot = ((start % a.slots) * a.kv_heads + self.kv_head) * head;
+    fn lying(&self, values: bool, start: usize) -> Stream {
+        let (a, head) = (self.attention, self.attention.cache.head_bytes());
         let cache = if values { a.v } else { a.k };
-        Rows { at: cache.as_ptr().wrapping_add(slot), stride: a.kv_heads * head }
-    }
-
-    /// Asks memory for a row.
-    #[inline(always)]
-    fn ahead<I: Isa>(&self, isa: I, rows: Rows, key: usize) {
-        let row = rows.at.wrapping_add(key * rows.stride);
-        for line in (0..self.attention.format.bytes(self.attention.head_dim)).step_by(64) {
-            isa.prefetch(row.wrapping_add(line));
+        let at = cache.as_ptr().wrapping_add(a.cache.tile(start, self.kv_head));
+        match values {
+            false => Stream { at, step: 2 * LANES, vector: LANES * head, half: true },
+            true => Stream { at, step: head, vector: 2 * LANES, half: true },
         }
     }
 
-    /// Whether rows are converted on their way: there is one query, and rows are f16.
-    #[inline(always)]
-    fn on_the_way(&self) -> bool {
-        self.queries.len() == 1 && self.attention.format == KvFormat::F16
-    }
-
-    /// Elements `dims` of `keys` of `rows`, to f32 in the tile, which begins with key `keys.start`.
+    /// Some `vectors` of keys or of values and what to ask for meanwhile: as they lie, or as f32 in scratch.
     ///
     /// # Safety
-    /// The tile has room for them.
+    /// `check` saw to the sizes; [`AttentionSlice::stripe`] says how many have room in scratch.
     #[inline(always)]
-    unsafe fn convert<I: Isa>(&mut self, isa: I, rows: Rows, keys: Range<usize>, dims: Range<usize>) -> Rows {
-        let to = Rows { at: self.space.tile.as_ptr().cast(), stride: 4 * dims.len() };
-        let (from, end) = (self.attention.format.bytes(dims.start), self.attention.format.bytes(dims.end));
-        let mut out = self.space.tile.as_mut_ptr();
-        for key in keys {
-            // SAFETY: the key lies in the cache; the caller saw to the room.
-            unsafe {
-                let row = rows.at.add(key * rows.stride);
-                match self.attention.format {
-                    KvFormat::F16 => {
-                        for at in dims.clone().step_by(LANES) {
-                            let x = isa.load_f16(&*row.add(2 * at).cast());
-                            isa.store(x, &mut *out.cast());
-                            out = out.add(LANES);
-                        }
-                    }
-                    KvFormat::Q8_0 => {
-                        for block in (from..end).step_by(34) {
-                            unpack_q8(&*row.add(block).cast(), &mut *out.cast());
-                            out = out.add(32);
-                        }
-                    }
+    unsafe fn stream<I: Isa>(
+        &mut self,
+        isa: I,
+        (values, start): (bool, usize),
+        vectors: Range<usize>,
+        steps: Range<usize>,
+    ) -> (Stream, Ahead) {
+        let lying = self.lying(values, start);
+        // The values of these keys, or the keys of the next tile.
+        let later = if values { self.lying(false, start + TILE) } else { self.lying(true, start) };
+        let head = self.attention.cache.head_bytes();
+        let all = if values { TILE } else { self.attention.cache.head_dim };
+        let (pace, first) = (LANES * head / self.attention.cache.head_dim, vectors.start);
+        let ahead = Ahead { at: later.at.wrapping_add(first * all * pace), vector: all * pace };
+        if self.on_the_way() {
+            return (lying.from(first), ahead);
+        }
+        let vectors = (vectors, all, Ahead { at: ahead.at, vector: pace });
+        // SAFETY: the caller's.
+        let at = unsafe {
+            match (self.attention.cache.format, values) {
+                (KvFormat::F16, _) => self.convert::<I, true, false>(isa, lying, vectors, steps),
+                (KvFormat::Q8_0, false) => self.convert::<I, false, false>(isa, lying, vectors, steps),
+                (KvFormat::Q8_0, true) => self.convert::<I, false, true>(isa, lying, vectors, steps),
+            }
+        };
+        (Stream { at, step: 4 * LANES, vector: all * 4 * LANES, half: false }, ahead)
+    }
+
+    /// `steps` of those vectors to f32 in scratch, where a vector has room for `all` steps. Asks for bytes by the step.
+    ///
+    /// # Safety
+    /// As for [`AttentionSlice::stream`].
+    #[inline(always)]
+    unsafe fn convert<I: Isa, const HALF: bool, const VALUES: bool>(
+        &mut self,
+        isa: I,
+        lying: Stream,
+        (vectors, all, ahead): (Range<usize>, usize, Ahead),
+        steps: Range<usize>,
+    ) -> *const u8 {
+        let (room, head) = (self.space.tile.as_mut_ptr(), self.attention.cache.head_bytes());
+        let first = vectors.start;
+        for vector in vectors {
+            let from = lying.from(vector).at;
+            for step in steps.clone() {
+                let to = (vector - first) * all + step;
+                isa.prefetch(ahead.at.wrapping_add(to * ahead.vector));
+                // SAFETY: the cache has these vectors; the caller saw to the room.
+                unsafe {
+                    let x = if HALF {
+                        isa.load_f16(&*from.add(step * lying.step).cast())
+                    } else if VALUES {
+                        let block = lying.at.add(step * head + vector / 2 * 34);
+                        let codes = block.add(2 + vector % 2 * LANES);
+                        let scale = f16::from_le_bytes(*block.cast()).to_f32();
+                        isa.mul(isa.splat(scale), isa.load_i8(&*codes.cast()))
+                    } else {
+                        let block = lying.at.add(vector * LANES * head + step / BLOCK * (LANES * 34));
+                        let codes = block.add((2 + step % BLOCK) * LANES);
+                        isa.mul(isa.load_f16(&*block.cast()), isa.load_i8(&*codes.cast()))
+                    };
+                    isa.store(x, &mut *room.add(to * LANES).cast());
                 }
             }
         }
-        to
+        room.cast()
     }
 
-    /// The sums of products of `keys` of the tile at `start` with all queries, and of up to three keys on either side,
-    /// which the tile has.
+    /// Of how many vectors with so many steps there are sums at a time.
+    #[inline(always)]
+    fn stripe<I: Isa>(&self, steps: usize) -> usize {
+        if self.on_the_way() {
+            return SUMS / (self.queries.len() * LANES);
+        }
+        let fast = if I::CHAINS < 24 { NEAR } else { 4 * steps * LANES };
+        (fast.min(self.space.tile.len()) / (steps * LANES)).clamp(1, 4)
+    }
+
+    /// The scores of the keys of the tile at `start` for all queries, not yet scaled; of whole groups of sixteen keys.
     ///
     /// # Safety
     /// `check` saw to the sizes.
     #[inline(always)]
     unsafe fn scores<I: Isa>(&mut self, isa: I, start: usize, keys: Range<usize>) {
-        let (dim, queries) = (self.attention.head_dim, self.queries.len());
-        let (rows, later) = (self.rows(false, start), self.rows(true, start));
-        let keys = keys.start / 4 * 4..keys.end.next_multiple_of(4);
-        // SAFETY: a batch fits the tile; queries are those of this slice; keys come in fours.
-        unsafe {
-            if self.on_the_way() {
-                return self.score::<I, 1, true>(isa, 0, rows, (0, keys), later);
-            }
-            let batch = (self.space.tile.len() / dim / 4 * 4).min(TILE);
-            for first in keys.clone().step_by(batch) {
-                let keys = first..keys.end.min(first + batch);
-                let rows = self.convert(isa, rows, keys.clone(), 0..dim);
-                let mut index = 0;
-                while index + 2 <= queries {
-                    self.score::<I, 2, false>(isa, index, rows, (first, keys.clone()), later);
-                    index += 2;
-                }
-                if index < queries {
-                    self.score::<I, 1, false>(isa, index, rows, (first, keys), later);
-                }
-            }
+        let (a, count) = (self.attention, self.queries.len());
+        let groups = keys.start / LANES..keys.end.div_ceil(LANES);
+        let mut q = [a.q.as_ptr(); QUERIES];
+        for (index, q) in q[..count].iter_mut().enumerate() {
+            *q = q.wrapping_add(self.space.queries[index].head);
+            self.space.scores[index].fill(0.0);
         }
-    }
-
-    /// Sums of products of the `Q` queries from `index` with `keys`, four at a time; `rows` begin with key `base`. Meanwhile
-    /// `later` are asked for.
-    ///
-    /// # Safety
-    /// The keys and the queries are there.
-    #[inline(always)]
-    unsafe fn score<I: Isa, const Q: usize, const HALF: bool>(
-        &mut self,
-        isa: I,
-        index: usize,
-        rows: Rows,
-        (base, keys): (usize, Range<usize>),
-        later: Rows,
-    ) {
-        let dim = self.attention.head_dim;
-        let mut q = [self.attention.q.as_ptr(); Q];
-        for i in 0..Q {
-            q[i] = q[i].wrapping_add(self.attention.head(self.kv_head, self.queries.start + index + i));
-        }
-        for key in keys.step_by(4) {
-            let mut chains = [[isa.splat(0.0); 4]; Q];
+        let stripe = self.stripe::<I>(a.cache.head_dim);
+        for first in groups.clone().step_by(stripe) {
+            let (groups, steps) = (first..groups.end.min(first + stripe), 0..a.cache.head_dim);
+            let vectors = groups.len();
             // SAFETY: the caller's.
-            unsafe {
-                if Q * 4 <= I::CHAINS {
-                    chains = dots::<I, Q, 4, HALF>(isa, q, rows, key - base, dim);
-                } else {
-                    for half in [0, 2] {
-                        let two = dots::<I, Q, 2, HALF>(isa, q, rows, key - base + half, dim);
-                        for i in 0..Q {
-                            (chains[i][half], chains[i][half + 1]) = (two[i][0], two[i][1]);
-                        }
-                    }
-                }
-            }
-            if index == 0 {
-                for j in 0..4 {
-                    self.ahead(isa, later, key + j);
-                }
-            }
-            for i in 0..Q {
-                let sums = isa.sum4(chains[i]);
-                if let Some((to, _)) = self.space.scores[index + i][key..].split_first_chunk_mut() {
-                    *to = sums;
-                }
-            }
+            let (stream, ahead) = unsafe { self.stream(isa, (false, start), groups, steps.clone()) };
+            let sums = self.space.scores[0].as_mut_ptr().wrapping_add(first * LANES);
+            isa.run(Outer { rows: &q[..count], stream, steps, vectors, sums, stride: TILE, ahead });
         }
     }
 
     /// The sums of one query to scores, then to exponentials: the largest score, -inf if there is none, and the sum of
     /// exponentials.
     #[inline(always)]
-    fn softmax(&mut self, index: usize, start: usize) -> (f32, f32) {
-        let seen = self.seen_in(index, start);
+    fn softmax<I: Isa>(&mut self, isa: I, index: usize, start: usize) -> (f32, f32) {
+        let seen = self.space.queries[index].seen_in(start);
         let scores = &mut self.space.scores[index];
         for score in scores.iter_mut() {
             *score *= self.attention.scale;
@@ -327,16 +312,15 @@ impl AttentionSlice<'_> {
                 *score = soft_cap(*score, cap);
             }
         }
-        let mut most = f32::NEG_INFINITY;
         let mut lanes = [f32::NEG_INFINITY; LANES];
-        for at in (0..TILE).step_by(LANES) {
-            for i in 0..LANES {
-                let score = scores[at + i];
-                lanes[i] = if score > lanes[i] { score } else { lanes[i] };
-            }
+        let mut largest = isa.load(&lanes);
+        for score in scores.as_chunks().0 {
+            largest = isa.max(isa.load(score), largest);
         }
-        for i in 0..LANES {
-            most = if lanes[i] > most { lanes[i] } else { most };
+        isa.store(largest, &mut lanes);
+        let mut most = f32::NEG_INFINITY;
+        for lane in lanes {
+            most = if lane > most { lane } else { most };
         }
         if most == f32::NEG_INFINITY {
             return (most, 0.0);
@@ -344,201 +328,76 @@ impl AttentionSlice<'_> {
         for score in scores.iter_mut() {
             *score = exp(*score - most);
         }
-        let mut sums = [0.0; LANES];
-        for at in (0..TILE).step_by(LANES) {
-            for i in 0..LANES {
-                sums[i] += scores[at + i];
-            }
+        let mut sums = isa.splat(0.0);
+        for score in scores.as_chunks().0 {
+            sums = isa.add(sums, isa.load(score));
         }
-        for half in [8, 4, 2, 1] {
-            for i in 0..half {
-                sums[i] += sums[i + half];
-            }
-        }
-        (most, sums[0])
+        (most, isa.sum(sums))
     }
 
-    /// Adds the values of a tile, elements `dims` of a head, to the outputs of all queries.
+    /// Adds the values of the tile at `start`, which has `keys` that some query sees, to the outputs of all queries.
     ///
     /// # Safety
-    /// `check` saw to the sizes; the tile has room for a stripe.
+    /// `check` saw to the sizes.
     #[inline(always)]
-    unsafe fn values<I: Isa>(&mut self, isa: I, start: usize, keys: Range<usize>, dims: Range<usize>) {
-        let rows = self.rows(true, start);
-        // SAFETY: the caller's.
-        unsafe {
-            if self.on_the_way() {
-                let from = Rows { at: rows.at.add(2 * dims.start), ..rows };
-                return self.value_tiles::<I, 1, true>(isa, (0, start), (0, from), dims);
-            }
-            let base = keys.start;
-            let rows = self.convert(isa, rows, keys, dims.clone());
-            let mut index = 0;
-            while index + 2 <= self.queries.len() {
-                self.value_tiles::<I, 2, false>(isa, (index, start), (base, rows), dims.clone());
-                index += 2;
-            }
-            if index < self.queries.len() {
-                self.value_tiles::<I, 1, false>(isa, (index, start), (base, rows), dims);
-            }
+    unsafe fn values<I: Isa>(&mut self, isa: I, start: usize, keys: Range<usize>) {
+        let count = self.queries.len();
+        let mut e = [std::ptr::null(); QUERIES];
+        // Keys that all of the queries see lie between those that only some see.
+        let (mut low, mut high) = (keys.start, keys.end);
+        for (index, e) in e[..count].iter_mut().enumerate() {
+            *e = self.space.scores[index].as_ptr();
+            let seen = self.space.queries[index].seen_in(start);
+            (low, high) = (low.max(seen.start), high.min(seen.end));
         }
-    }
-
-    /// All of `dims`, as many vectors at a time as registers allow.
-    #[inline(always)]
-    unsafe fn value_tiles<I: Isa, const Q: usize, const HALF: bool>(
-        &mut self,
-        isa: I,
-        queries: (usize, usize),
-        rows: (usize, Rows),
-        dims: Range<usize>,
-    ) {
-        let mut at = 0;
-        while at < dims.len() {
+        let all = self.attention.cache.head_dim / LANES;
+        let stripe = self.stripe::<I>(TILE);
+        for first in (0..all).step_by(stripe) {
+            let vectors = first..all.min(first + stripe);
+            let (width, sums) = (vectors.len() * LANES, self.space.sums.as_mut_ptr());
+            self.space.sums[..count * width].fill(0.0);
             // SAFETY: the caller's.
-            at += unsafe {
-                match (dims.len() - at) / LANES {
-                    1 => self.value_tile::<I, Q, 1, HALF>(isa, queries, rows, dims.start, at),
-                    2 | 3 => self.value_tile::<I, Q, 2, HALF>(isa, queries, rows, dims.start, at),
-                    _ if Q == 1 || I::CHAINS > 4 => {
-                        self.value_tile::<I, Q, 4, HALF>(isa, queries, rows, dims.start, at)
-                    }
-                    _ => self.value_tile::<I, Q, 2, HALF>(isa, queries, rows, dims.start, at),
+            let (stream, ahead) = unsafe { self.stream(isa, (true, start), vectors.clone(), keys.clone()) };
+            let some = |queries: Range<usize>, steps: Range<usize>| {
+                if !steps.is_empty() {
+                    let sums = sums.wrapping_add(queries.start * width);
+                    let (rows, vectors, stride) = (&e[queries], vectors.len(), width);
+                    isa.run(Outer { rows, stream, steps, vectors, sums, stride, ahead });
                 }
             };
-        }
-    }
-
-    /// `D` vectors of the outputs of `Q` queries, from element `at` of the stripe that begins with element `first`;
-    /// `rows` have the stripe, from key `base`. Gives the elements back.
-    #[inline(always)]
-    unsafe fn value_tile<I: Isa, const Q: usize, const D: usize, const HALF: bool>(
-        &mut self,
-        isa: I,
-        (index, start): (usize, usize),
-        (base, rows): (usize, Rows),
-        first: usize,
-        at: usize,
-    ) -> usize {
-        let mut acc = [[isa.splat(0.0); D]; Q];
-        // Keys that all of the queries see lie between those that only some see.
-        let (mut low, mut high) = (0, TILE);
-        let mut seen = [const { 0..0 }; Q];
-        for i in 0..Q {
-            seen[i] = self.seen_in(index + i, start);
-            (low, high) = (low.max(seen[i].start), high.min(seen[i].end));
-        }
-        // SAFETY: the caller's.
-        unsafe {
-            for i in 0..Q {
-                let keys = seen[i].start..seen[i].end.min(low);
-                acc[i] = self.weigh::<I, 1, D, HALF>(isa, index + i, keys, (base, rows), at, [acc[i]])[0];
-            }
-            if index == 0 && first + at == 0 {
-                // Some at a time, since memory takes only so many requests at once.
-                let later = self.rows(false, start + TILE);
-                for keys in (low..high).step_by(4) {
-                    for key in keys..high.min(keys + 4) {
-                        self.ahead(isa, later, key);
-                    }
-                    let keys = keys..high.min(keys + 4);
-                    acc = self.weigh::<I, Q, D, HALF>(isa, index, keys, (base, rows), at, acc);
-                }
+            if low == keys.start && high == keys.end {
+                some(0..count, low..high);
             } else {
-                acc = self.weigh::<I, Q, D, HALF>(isa, index, low..high, (base, rows), at, acc);
-            }
-            for i in 0..Q {
-                let keys = high.max(seen[i].end.min(low))..seen[i].end;
-                acc[i] = self.weigh::<I, 1, D, HALF>(isa, index + i, keys, (base, rows), at, [acc[i]])[0];
-            }
-        }
-        for i in 0..Q {
-            let state = self.space.state[index + i];
-            for d in 0..D {
-                let from = first + at + d * LANES;
-                match self.brought(index + i, start) {
-                    Some((_, values)) => {
-                        if let Some((to, _)) = values[from..].split_first_chunk_mut() {
-                            isa.store(acc[i][d], to);
-                        }
-                    }
-                    None => {
-                        if let Some((out, _)) = self.out(index + i)[from..].split_first_chunk_mut() {
-                            state.add(isa, out, acc[i][d]);
-                        }
-                    }
+                for index in 0..count {
+                    let seen = self.space.queries[index].seen_in(start);
+                    some(index..index + 1, seen.start..seen.end.min(low));
+                }
+                some(0..count, low..high);
+                for index in 0..count {
+                    let seen = self.space.queries[index].seen_in(start);
+                    some(index..index + 1, high.max(seen.end.min(low)).max(seen.start)..seen.end);
                 }
             }
+            for index in 0..count {
+                self.take(isa, index, start, vectors.clone());
+            }
         }
-        D * LANES
     }
 
-    /// `acc` and the values of `keys`, which begin with key `base`, times the exponentials of the `Q` queries from `index`.
-    ///
-    /// # Safety
-    /// The keys are there.
+    /// Merges the sums of a query for some vectors of the head into its output, or leaves them for later.
     #[inline(always)]
-    unsafe fn weigh<I: Isa, const Q: usize, const D: usize, const HALF: bool>(
-        &self,
-        isa: I,
-        index: usize,
-        keys: Range<usize>,
-        (base, rows): (usize, Rows),
-        at: usize,
-        mut acc: [[I::F; D]; Q],
-    ) -> [[I::F; D]; Q] {
-        for key in keys {
-            let mut columns = [isa.splat(0.0); D];
-            for d in 0..D {
-                // SAFETY: the caller's.
-                columns[d] = unsafe { rows.load::<I, HALF>(isa, key - base, at + d * LANES) };
-            }
-            for i in 0..Q {
-                let e = isa.splat(self.space.scores[index + i][key]);
-                for d in 0..D {
-                    acc[i][d] = isa.fma(e, columns[d], acc[i][d]);
-                }
-            }
+    fn take<I: Isa>(&mut self, isa: I, index: usize, start: usize, vectors: Range<usize>) {
+        let width = vectors.len() * LANES;
+        let (state, at) = (self.space.queries[index].state, vectors.start * LANES);
+        let sums: *const [f32] = &self.space.sums[index * width..][..width];
+        // SAFETY: outputs and slots lie elsewhere.
+        let sums = unsafe { &*sums }.as_chunks().0;
+        let (apart, to) = match self.brought(index, start) {
+            Some((_, values)) => (true, values),
+            None => (false, self.out(index)),
+        };
+        for (to, sums) in to[at..].as_chunks_mut().0.iter_mut().zip(sums) {
+            if apart { *to = *sums } else { state.add(isa, to, isa.load(sums)) }
         }
-        acc
-    }
-}
-
-/// Chains of the products of `Q` queries of `dim` elements with `K` keys of `rows` from `key`.
-///
-/// # Safety
-/// They are there.
-#[inline(always)]
-unsafe fn dots<I: Isa, const Q: usize, const K: usize, const HALF: bool>(
-    isa: I,
-    q: [*const f32; Q],
-    rows: Rows,
-    key: usize,
-    dim: usize,
-) -> [[I::F; K]; Q] {
-    let mut chains = [[isa.splat(0.0); K]; Q];
-    for at in (0..dim).step_by(LANES) {
-        let mut columns = [isa.splat(0.0); K];
-        for j in 0..K {
-            // SAFETY: the caller's.
-            columns[j] = unsafe { rows.load::<I, HALF>(isa, key + j, at) };
-        }
-        for i in 0..Q {
-            // SAFETY: the caller's.
-            let x = unsafe { isa.load(&*q[i].add(at).cast()) };
-            for j in 0..K {
-                chains[i][j] = isa.fma(x, columns[j], chains[i][j]);
-            }
-        }
-    }
-    chains
-}
-
-/// A block of the format: an f16 scale and 32 signed bytes.
-#[inline(always)]
-fn unpack_q8(block: &[u8; 34], out: &mut [f32; 32]) {
-    let scale = f16::from_le_bytes([block[0], block[1]]).to_f32();
-    for i in 0..32 {
-        out[i] = scale * f32::from(block[2 + i] as i8);
     }
 }

@@ -56,7 +56,7 @@ macro_rules! repeat {
 impl Isa for Avx2 {
     const NAME: &'static str = "avx2";
     const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Avx2>();
-    const CHAINS: usize = 4;
+    const CHAINS: usize = 6;
     type F = [__m256; 2];
 
     fn detect() -> Option<Avx2> {
@@ -68,6 +68,7 @@ impl Isa for Avx2 {
 
     fn run<K: Kernel<Avx2>>(self, kernel: K) {
         #[target_feature(enable = "avx2,fma,f16c")]
+        #[inline(never)]
         fn with_features<K: Kernel<Avx2>>(isa: Avx2, kernel: K) {
             kernel.run(isa)
         }
@@ -108,8 +109,18 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
+    fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        both!(H => _mm256_add_ps(a[H], b[H]))
+    }
+
+    #[inline(always)]
     fn mul(self, a: Self::F, b: Self::F) -> Self::F {
         both!(H => _mm256_mul_ps(a[H], b[H]))
+    }
+
+    #[inline(always)]
+    fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        both!(H => _mm256_max_ps(a[H], b[H]))
     }
 
     #[inline(always)]
@@ -124,29 +135,6 @@ impl Isa for Avx2 {
             let x4 = _mm_add_ps(_mm256_castps256_ps128(x8), _mm256_extractf128_ps::<1>(x8));
             let x2 = _mm_add_ps(x4, _mm_movehl_ps(x4, x4));
             _mm_cvtss_f32(_mm_add_ss(x2, _mm_movehdup_ps(x2)))
-        })
-    }
-
-    #[inline(always)]
-    fn sum4(self, x: [Self::F; 4]) -> [f32; 4] {
-        avx2!({
-            let (a, b) = (_mm256_add_ps(x[0][0], x[0][1]), _mm256_add_ps(x[1][0], x[1][1]));
-            let (c, d) = (_mm256_add_ps(x[2][0], x[2][1]), _mm256_add_ps(x[3][0], x[3][1]));
-            let ab =
-                _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b));
-            let cd =
-                _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(c, d), _mm256_permute2f128_ps::<0x31>(c, d));
-            // Lanes now: ab = a0 a1 a2 a3 b0 b1 b2 b3, cd alike; bring i and i + 2 together, then i and i + 1.
-            let low = _mm256_shuffle_ps::<0x44>(ab, cd);
-            let high = _mm256_shuffle_ps::<0xee>(ab, cd);
-            let pairs = _mm256_add_ps(low, high);
-            let sums = _mm256_add_ps(pairs, _mm256_movehdup_ps(pairs));
-            let (ac, bd) = (_mm256_castps256_ps128(sums), _mm256_extractf128_ps::<1>(sums));
-            // And now: ac = a . c . and bd = b . d .
-            let mut out = [0.0; 4];
-            let (ab, cd) = (_mm_unpacklo_ps(ac, bd), _mm_unpackhi_ps(ac, bd));
-            _mm_storeu_ps(out.as_mut_ptr(), _mm_movelh_ps(ab, cd));
-            out
         })
     }
 }

@@ -26,7 +26,7 @@ macro_rules! avx512 {
 impl Isa for Avx512 {
     const NAME: &'static str = "avx512";
     const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Avx512>();
-    const CHAINS: usize = 8;
+    const CHAINS: usize = 24;
     type F = __m512;
 
     fn detect() -> Option<Avx512> {
@@ -43,6 +43,7 @@ impl Isa for Avx512 {
 
     fn run<K: Kernel<Avx512>>(self, kernel: K) {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+        #[inline(never)]
         fn with_features<K: Kernel<Avx512>>(isa: Avx512, kernel: K) {
             kernel.run(isa)
         }
@@ -83,8 +84,18 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
+    fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        avx512!(_mm512_add_ps(a, b))
+    }
+
+    #[inline(always)]
     fn mul(self, a: Self::F, b: Self::F) -> Self::F {
         avx512!(_mm512_mul_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        avx512!(_mm512_max_ps(a, b))
     }
 
     #[inline(always)]

@@ -67,7 +67,7 @@ pub(crate) trait Isa: Copy + 'static {
     /// The quantised types with a kernel of their own; the others go through their definition.
     const DOTS: &'static [(DType, SliceFn)];
 
-    /// How many sums of sixteen lanes the registers have room for, beside what is added to them: 4 or 8.
+    /// How many sums of sixteen lanes the registers have room for, beside what is added to them: 1, 6 or 24.
     const CHAINS: usize;
 
     /// Sixteen f32.
@@ -85,20 +85,27 @@ pub(crate) trait Isa: Copy + 'static {
     fn load(self, x: &[f32; LANES]) -> Self::F;
     /// Sixteen little-endian f16 to f32, exactly.
     fn load_f16(self, x: &[u8; 2 * LANES]) -> Self::F;
+    /// Sixteen signed bytes to f32.
+    #[inline(always)]
+    fn load_i8(self, x: &[u8; LANES]) -> Self::F {
+        let mut floats = [0.0; LANES];
+        for i in 0..LANES {
+            floats[i] = f32::from(x[i] as i8);
+        }
+        self.load(&floats)
+    }
     fn store(self, x: Self::F, out: &mut [f32; LANES]);
     /// Rounds to f16, ties to even, little-endian.
     fn store_f16(self, x: Self::F, out: &mut [u8; 2 * LANES]);
     fn splat(self, x: f32) -> Self::F;
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a` where it is greater, else `b`.
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
     /// `a * b + c`, rounded once.
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// The tree: lane `i` takes lane `i + 8` in, then `i + 4`, `i + 2`, `i + 1`; the sum is lane 0.
     fn sum(self, x: Self::F) -> f32;
-    /// Four of those sums.
-    #[inline(always)]
-    fn sum4(self, x: [Self::F; 4]) -> [f32; 4] {
-        [self.sum(x[0]), self.sum(x[1]), self.sum(x[2]), self.sum(x[3])]
-    }
 }
 
 /// The integer half of an instruction set: sixteen rows of a weight matrix side by side.

@@ -39,7 +39,7 @@ macro_rules! all {
 impl<const DOT: bool> Isa for Neon<DOT> {
     const NAME: &'static str = if DOT { "neon-dotprod" } else { "neon" };
     const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Neon<DOT>>();
-    const CHAINS: usize = 4;
+    const CHAINS: usize = 6;
     type F = [float32x4_t; 4];
 
     fn detect() -> Option<Neon<DOT>> {
@@ -50,6 +50,7 @@ impl<const DOT: bool> Isa for Neon<DOT> {
 
     fn run<K: Kernel<Neon<DOT>>>(self, kernel: K) {
         #[target_feature(enable = "neon,dotprod")]
+        #[inline(never)]
         fn with_features<const DOT: bool, K: Kernel<Neon<DOT>>>(isa: Neon<DOT>, kernel: K) {
             kernel.run(isa)
         }
@@ -92,8 +93,18 @@ impl<const DOT: bool> Isa for Neon<DOT> {
     }
 
     #[inline(always)]
+    fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        all!(Q => vaddq_f32(a[Q], b[Q]))
+    }
+
+    #[inline(always)]
     fn mul(self, a: Self::F, b: Self::F) -> Self::F {
         all!(Q => vmulq_f32(a[Q], b[Q]))
+    }
+
+    #[inline(always)]
+    fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        all!(Q => vbslq_f32(vcgtq_f32(a[Q], b[Q]), a[Q], b[Q]))
     }
 
     #[inline(always)]

@@ -15,7 +15,7 @@ pub(crate) struct Scalar;
 impl Isa for Scalar {
     const NAME: &'static str = "scalar";
     const DOTS: &'static [(DType, SliceFn)] = &[];
-    const CHAINS: usize = 4;
+    const CHAINS: usize = 1;
     type F = [f32; LANES];
 
     fn detect() -> Option<Scalar> {
@@ -50,6 +50,16 @@ impl Isa for Scalar {
 
     fn splat(self, x: f32) -> Self::F {
         [x; LANES]
+    }
+
+    #[inline(never)]
+    fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+
+    #[inline(never)]
+    fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
     }
 
     #[inline(never)]
