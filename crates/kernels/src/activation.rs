@@ -2,6 +2,7 @@
 //!
 //! Not the functions' approximations, which are in [`crate::float`].
 
+use crate::elementwise::{Lanes, each};
 use crate::float::sigmoid;
 use crate::isa::{Isa, Kernel};
 
@@ -24,25 +25,34 @@ pub(crate) struct Glu<'a> {
 
 impl<I: Isa> Kernel<I> for Glu<'_> {
     #[inline(always)]
-    fn run(self, _: I) {
+    fn run(self, isa: I) {
         match self.activation {
-            Activation::GeluTanh => {
-                for (g, u) in self.gate.iter_mut().zip(self.up) {
-                    *g = gelu_tanh(*g) * u;
-                }
-            }
-            Activation::Silu => {
-                for (g, u) in self.gate.iter_mut().zip(self.up) {
-                    *g = *g * sigmoid(*g) * u;
-                }
-            }
+            Activation::GeluTanh => each(isa, GeluTanh, self.gate, self.up),
+            Activation::Silu => each(isa, Silu, self.gate, self.up),
         }
     }
 }
 
+#[derive(Clone, Copy)]
+struct Silu;
+
+impl<I: Isa> Lanes<I> for Silu {
+    #[inline(always)]
+    fn of(self, isa: I, gate: I::F, up: I::F) -> I::F {
+        isa.mul(isa.mul(gate, sigmoid(isa, gate)), up)
+    }
+}
+
 /// `x * (1 + tanh(y)) / 2` with `y = sqrt(2 / pi) * (x + 0.044715 x^3)`; half of one plus tanh is a sigmoid.
-#[inline(always)]
-fn gelu_tanh(x: f32) -> f32 {
-    const TWICE_ROOT: f32 = 1.595_769;
-    x * sigmoid(TWICE_ROOT * (x * x * x).mul_add(0.044_715, x))
+#[derive(Clone, Copy)]
+struct GeluTanh;
+
+impl<I: Isa> Lanes<I> for GeluTanh {
+    #[inline(always)]
+    fn of(self, isa: I, gate: I::F, up: I::F) -> I::F {
+        const TWICE_ROOT: f32 = 1.595_769;
+        let cube = isa.mul(isa.mul(gate, gate), gate);
+        let y = isa.mul(isa.splat(TWICE_ROOT), isa.fma(cube, isa.splat(0.044_715), gate));
+        isa.mul(isa.mul(gate, sigmoid(isa, y)), up)
+    }
 }

@@ -1,9 +1,53 @@
-//! Operations on each element by itself: add, scale, soft cap.
+//! Operations on each element by itself: add, scale, soft cap, and the loop that all such operations share.
 //!
-//! Not vectors by hand: these loops are bound by memory, and the compiler sees through them.
+//! Not left to the compiler's vectors: whether it makes them depends on settings of the program that this is linked into.
 
 use crate::float::tanh;
-use crate::isa::{Isa, Kernel};
+use crate::isa::{Isa, Kernel, LANES};
+
+/// What becomes of sixteen elements `a` with the elements `b` of another array.
+pub(crate) trait Lanes<I: Isa>: Copy {
+    fn of(self, isa: I, a: I::F, b: I::F) -> I::F;
+}
+
+/// `a = op(a, b)` for all elements; they are as many.
+#[inline(always)]
+pub(crate) fn each<I: Isa, L: Lanes<I>>(isa: I, op: L, a: &mut [f32], b: &[f32]) {
+    let (a, a_tail) = a.as_chunks_mut::<LANES>();
+    let (b, b_tail) = b.as_chunks::<LANES>();
+    for (a, b) in a.iter_mut().zip(b) {
+        isa.store(op.of(isa, isa.load(a), isa.load(b)), a);
+    }
+    if !a_tail.is_empty() {
+        let mut all = padded(a_tail);
+        isa.store(op.of(isa, isa.load(&all), isa.load(&padded(b_tail))), &mut all);
+        a_tail.copy_from_slice(&all[..a_tail.len()]);
+    }
+}
+
+/// `a = op(a, _)` for all elements.
+#[inline(always)]
+pub(crate) fn each_alone<I: Isa, L: Lanes<I>>(isa: I, op: L, a: &mut [f32]) {
+    let (a, tail) = a.as_chunks_mut::<LANES>();
+    for a in a.iter_mut() {
+        let x = isa.load(a);
+        isa.store(op.of(isa, x, x), a);
+    }
+    if !tail.is_empty() {
+        let mut all = padded(tail);
+        let x = isa.load(&all);
+        isa.store(op.of(isa, x, x), &mut all);
+        tail.copy_from_slice(&all[..tail.len()]);
+    }
+}
+
+/// Up to sixteen elements and zeros.
+#[inline(always)]
+pub(crate) fn padded(x: &[f32]) -> [f32; LANES] {
+    let mut out = [0.0; LANES];
+    out[..x.len()].copy_from_slice(x);
+    out
+}
 
 /// `a += b`.
 pub(crate) struct Add<'a> {
@@ -13,10 +57,18 @@ pub(crate) struct Add<'a> {
 
 impl<I: Isa> Kernel<I> for Add<'_> {
     #[inline(always)]
-    fn run(self, _: I) {
-        for (a, b) in self.a.iter_mut().zip(self.b) {
-            *a += b;
-        }
+    fn run(self, isa: I) {
+        each(isa, Sum, self.a, self.b);
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Sum;
+
+impl<I: Isa> Lanes<I> for Sum {
+    #[inline(always)]
+    fn of(self, isa: I, a: I::F, b: I::F) -> I::F {
+        isa.add(a, b)
     }
 }
 
@@ -28,10 +80,19 @@ pub(crate) struct Scale<'a> {
 
 impl<I: Isa> Kernel<I> for Scale<'_> {
     #[inline(always)]
-    fn run(self, _: I) {
-        for x in self.x.iter_mut() {
-            *x *= self.factor;
-        }
+    fn run(self, isa: I) {
+        each_alone(isa, Times(self.factor), self.x);
+    }
+}
+
+/// Multiplies by a number.
+#[derive(Clone, Copy)]
+pub(crate) struct Times(pub f32);
+
+impl<I: Isa> Lanes<I> for Times {
+    #[inline(always)]
+    fn of(self, isa: I, a: I::F, _: I::F) -> I::F {
+        isa.mul(a, isa.splat(self.0))
     }
 }
 
@@ -43,15 +104,19 @@ pub(crate) struct SoftCap<'a> {
 
 impl<I: Isa> Kernel<I> for SoftCap<'_> {
     #[inline(always)]
-    fn run(self, _: I) {
-        for x in self.x.iter_mut() {
-            *x = soft_cap(*x, self.cap);
-        }
+    fn run(self, isa: I) {
+        each_alone(isa, Cap(self.cap), self.x);
     }
 }
 
 /// `cap * tanh(x / cap)`.
-#[inline(always)]
-pub(crate) fn soft_cap(x: f32, cap: f32) -> f32 {
-    cap * tanh(x / cap)
+#[derive(Clone, Copy)]
+pub(crate) struct Cap(pub f32);
+
+impl<I: Isa> Lanes<I> for Cap {
+    #[inline(always)]
+    fn of(self, isa: I, a: I::F, _: I::F) -> I::F {
+        let cap = isa.splat(self.0);
+        isa.mul(cap, tanh(isa, isa.div(a, cap)))
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Not LayerNorm. `r = 1 / sqrt(sum(x * x) / d + eps)`, the sum by sixteen chains; then `x = (x * r) * weight`.
 
+use crate::elementwise::{Lanes, each, padded};
 use crate::isa::{Isa, Kernel, LANES};
 
 /// Rows of `weight.len()` elements.
@@ -19,9 +20,7 @@ impl<I: Isa> Kernel<I> for RmsNorm<'_> {
         let d = self.weight.len();
         for row in self.x.chunks_exact_mut(d) {
             let r = 1.0 / (dot(isa, row, row) / d as f32 + self.eps).sqrt();
-            for (x, w) in row.iter_mut().zip(self.weight) {
-                *x = (*x * r) * w;
-            }
+            each(isa, Norm(r), row, self.weight);
         }
     }
 }
@@ -40,10 +39,13 @@ pub(crate) fn dot<I: Isa>(isa: I, a: &[f32], b: &[f32]) -> f32 {
     isa.sum(chains)
 }
 
-/// Up to sixteen elements and zeros.
-#[inline(always)]
-pub(crate) fn padded(x: &[f32]) -> [f32; LANES] {
-    let mut out = [0.0; LANES];
-    out[..x.len()].copy_from_slice(x);
-    out
+/// `(x * r) * weight`.
+#[derive(Clone, Copy)]
+struct Norm(f32);
+
+impl<I: Isa> Lanes<I> for Norm {
+    #[inline(always)]
+    fn of(self, isa: I, x: I::F, weight: I::F) -> I::F {
+        isa.mul(isa.mul(x, isa.splat(self.0)), weight)
+    }
 }

@@ -32,13 +32,16 @@ impl State {
 
     /// Takes a tile in: its largest score and the sum of its exponentials.
     #[inline(always)]
-    pub fn merge(&mut self, (most, sum): (f32, f32)) {
+    pub fn merge<I: Isa>(&mut self, isa: I, (most, sum): (f32, f32)) {
         if most == f32::NEG_INFINITY {
             (self.old, self.new) = (0.0, 0.0);
             return;
         }
         let both = if self.most > most { self.most } else { most };
-        (self.old, self.new) = (exp(self.most - both), exp(most - both));
+        let mut lanes = [0.0; LANES];
+        (lanes[0], lanes[1]) = (self.most - both, most - both);
+        isa.store(exp(isa, isa.load(&lanes)), &mut lanes);
+        (self.old, self.new) = (lanes[0], lanes[1]);
         self.sum = sum.mul_add(self.new, self.sum * self.old);
         self.most = both;
     }
@@ -138,7 +141,7 @@ impl<I: Isa> Kernel<I> for Merge<'_> {
             for tile in 0..self.tiles {
                 // SAFETY: the tiles are done, and their slots are this merge's alone.
                 let (header, values) = unsafe { self.apart.of(tile, query, dim) };
-                state.merge((header[0], header[1]));
+                state.merge(isa, (header[0], header[1]));
                 for (out, acc) in out.as_chunks_mut().0.iter_mut().zip(values.as_chunks().0) {
                     state.add(isa, out, isa.load(acc));
                 }

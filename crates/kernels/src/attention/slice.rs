@@ -9,7 +9,7 @@ use super::layout::BLOCK;
 use super::merge::{Apart, State};
 use super::outer::{Ahead, Outer, Stream};
 use super::{Attention, FLOATS, KvFormat, QUERIES, TILE};
-use crate::elementwise::soft_cap;
+use crate::elementwise::{Cap, Times, each_alone};
 use crate::float::exp;
 use crate::isa::{Isa, Kernel, LANES};
 use crate::product::Target;
@@ -135,7 +135,7 @@ impl<I: Isa> Kernel<I> for AttentionSlice<'_> {
                     let brought = self.softmax(isa, index, start);
                     match self.brought(index, start) {
                         Some((header, _)) => (header[0], header[1]) = brought,
-                        None => self.space.queries[index].state.merge(brought),
+                        None => self.space.queries[index].state.merge(isa, brought),
                     }
                 }
                 self.values(isa, start, keys.clone());
@@ -302,15 +302,11 @@ impl AttentionSlice<'_> {
     fn softmax<I: Isa>(&mut self, isa: I, index: usize, start: usize) -> (f32, f32) {
         let seen = self.space.queries[index].seen_in(start);
         let scores = &mut self.space.scores[index];
-        for score in scores.iter_mut() {
-            *score *= self.attention.scale;
-        }
+        each_alone(isa, Times(self.attention.scale), scores);
         scores[..seen.start].fill(f32::NEG_INFINITY);
         scores[seen.end..].fill(f32::NEG_INFINITY);
         if let Some(cap) = self.attention.softcap {
-            for score in &mut scores[seen] {
-                *score = soft_cap(*score, cap);
-            }
+            each_alone(isa, Cap(cap), &mut scores[seen]);
         }
         let mut lanes = [f32::NEG_INFINITY; LANES];
         let mut largest = isa.load(&lanes);
@@ -325,12 +321,11 @@ impl AttentionSlice<'_> {
         if most == f32::NEG_INFINITY {
             return (most, 0.0);
         }
-        for score in scores.iter_mut() {
-            *score = exp(*score - most);
-        }
-        let mut sums = isa.splat(0.0);
-        for score in scores.as_chunks().0 {
-            sums = isa.add(sums, isa.load(score));
+        let (mut sums, less) = (isa.splat(0.0), isa.splat(-most));
+        for score in scores.as_chunks_mut().0 {
+            let e = exp(isa, isa.add(isa.load(score), less));
+            isa.store(e, score);
+            sums = isa.add(sums, e);
         }
         (most, isa.sum(sums))
     }

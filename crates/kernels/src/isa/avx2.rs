@@ -7,6 +7,7 @@
 
 use super::{Isa, Kernel, LANES, Panels};
 use crate::dot;
+use crate::float::ROUND;
 use crate::product::SliceFn;
 use std::arch::x86_64::*;
 use std::hint::black_box;
@@ -91,6 +92,27 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
+    fn load_bf16(self, x: &[u8; 2 * LANES]) -> Self::F {
+        both!(H => {
+            let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(x.as_ptr().add(16 * H).cast()));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+        })
+    }
+
+    #[inline(always)]
+    fn load_i8(self, x: &[u8; LANES]) -> Self::F {
+        both!(H => _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(x.as_ptr().add(8 * H).cast()))))
+    }
+
+    #[inline(always)]
+    fn load_twice(self, x: &[f32; LANES / 2]) -> Self::F {
+        both!(H => {
+            let four = _mm256_castps128_ps256(_mm_loadu_ps(x.as_ptr().add(4 * H)));
+            _mm256_permutevar8x32_ps(four, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3))
+        })
+    }
+
+    #[inline(always)]
     fn store(self, x: Self::F, out: &mut [f32; LANES]) {
         both!(H => _mm256_storeu_ps(out.as_mut_ptr().add(8 * H), x[H]));
     }
@@ -101,6 +123,20 @@ impl Isa for Avx2 {
             let halves = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x[H]);
             _mm_storeu_si128(out.as_mut_ptr().add(16 * H).cast(), halves)
         });
+    }
+
+    #[inline(always)]
+    fn store_low_bytes(self, x: Self::F, out: &mut [i8; LANES]) {
+        avx2!({
+            let low = _mm256_set1_epi32(255);
+            let a = _mm256_and_si256(_mm256_castps_si256(x[0]), low);
+            let b = _mm256_and_si256(_mm256_castps_si256(x[1]), low);
+            // Words in the order 0-3, 8-11, 4-7, 12-15, then bytes.
+            let words = _mm256_packus_epi32(a, b);
+            let words = _mm256_permute4x64_epi64::<0xd8>(words);
+            let bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            _mm_storeu_si128(out.as_mut_ptr().cast(), bytes);
+        })
     }
 
     #[inline(always)]
@@ -124,6 +160,41 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
+    fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        both!(H => _mm256_div_ps(a[H], b[H]))
+    }
+
+    #[inline(always)]
+    fn less(self, a: Self::F, b: Self::F, x: Self::F, y: Self::F) -> Self::F {
+        both!(H => _mm256_blendv_ps(y[H], x[H], _mm256_cmp_ps::<_CMP_LT_OQ>(a[H], b[H])))
+    }
+
+    #[inline(always)]
+    fn scale(self, x: Self::F, power: Self::F) -> Self::F {
+        both!(H => {
+            let n = _mm256_sub_epi32(_mm256_castps_si256(power[H]), _mm256_set1_epi32(ROUND.to_bits() as i32));
+            // Two steps, because 2^128 has no exponent of its own.
+            let half = _mm256_srai_epi32::<1>(n);
+            _mm256_mul_ps(_mm256_mul_ps(x[H], two_to(self, half)), two_to(self, _mm256_sub_epi32(n, half)))
+        })
+    }
+
+    #[inline(always)]
+    fn swap(self, x: Self::F) -> Self::F {
+        both!(H => _mm256_permute_ps::<0xb1>(x[H]))
+    }
+
+    #[inline(always)]
+    fn largest(self, x: Self::F) -> f32 {
+        avx2!({
+            let x8 = _mm256_max_ps(x[0], x[1]);
+            let x4 = _mm_max_ps(_mm256_castps256_ps128(x8), _mm256_extractf128_ps::<1>(x8));
+            let x2 = _mm_max_ps(x4, _mm_movehl_ps(x4, x4));
+            _mm_cvtss_f32(_mm_max_ss(x2, _mm_movehdup_ps(x2)))
+        })
+    }
+
+    #[inline(always)]
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
         both!(H => _mm256_fmadd_ps(a[H], b[H], c[H]))
     }
@@ -137,6 +208,15 @@ impl Isa for Avx2 {
             _mm_cvtss_f32(_mm_add_ss(x2, _mm_movehdup_ps(x2)))
         })
     }
+}
+
+/// Two to the powers `n`, normal numbers.
+#[inline(always)]
+fn two_to(_: Avx2, n: __m256i) -> __m256 {
+    avx2!({
+        let biased = _mm256_add_epi32(n, _mm256_set1_epi32(127));
+        _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
+    })
 }
 
 /// Sixteen bytes at `at`, and sixteen four strides further on.

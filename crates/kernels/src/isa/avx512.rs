@@ -6,6 +6,7 @@
 
 use super::{Isa, Kernel, LANES, Panels};
 use crate::dot;
+use crate::float::ROUND;
 use crate::product::SliceFn;
 use std::arch::x86_64::*;
 use tensor::DType;
@@ -66,6 +67,28 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
+    fn load_bf16(self, x: &[u8; 2 * LANES]) -> Self::F {
+        avx512!({
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(x.as_ptr().cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        })
+    }
+
+    #[inline(always)]
+    fn load_i8(self, x: &[u8; LANES]) -> Self::F {
+        avx512!(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(x.as_ptr().cast()))))
+    }
+
+    #[inline(always)]
+    fn load_twice(self, x: &[f32; LANES / 2]) -> Self::F {
+        avx512!({
+            let eight = _mm512_castps256_ps512(_mm256_loadu_ps(x.as_ptr()));
+            let places = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+            _mm512_permutexvar_ps(places, eight)
+        })
+    }
+
+    #[inline(always)]
     fn store(self, x: Self::F, out: &mut [f32; LANES]) {
         avx512!(_mm512_storeu_ps(out.as_mut_ptr(), x))
     }
@@ -76,6 +99,11 @@ impl Isa for Avx512 {
             let halves = _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x);
             _mm256_storeu_si256(out.as_mut_ptr().cast(), halves)
         });
+    }
+
+    #[inline(always)]
+    fn store_low_bytes(self, x: Self::F, out: &mut [i8; LANES]) {
+        avx512!(_mm_storeu_si128(out.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(_mm512_castps_si512(x))))
     }
 
     #[inline(always)]
@@ -96,6 +124,36 @@ impl Isa for Avx512 {
     #[inline(always)]
     fn max(self, a: Self::F, b: Self::F) -> Self::F {
         avx512!(_mm512_max_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        avx512!(_mm512_div_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn less(self, a: Self::F, b: Self::F, x: Self::F, y: Self::F) -> Self::F {
+        avx512!(_mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), y, x))
+    }
+
+    #[inline(always)]
+    fn scale(self, x: Self::F, power: Self::F) -> Self::F {
+        avx512!(_mm512_scalef_ps(x, _mm512_sub_ps(power, _mm512_set1_ps(ROUND))))
+    }
+
+    #[inline(always)]
+    fn swap(self, x: Self::F) -> Self::F {
+        avx512!(_mm512_permute_ps::<0xb1>(x))
+    }
+
+    #[inline(always)]
+    fn largest(self, x: Self::F) -> f32 {
+        avx512!({
+            let x8 = _mm256_max_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x));
+            let x4 = _mm_max_ps(_mm256_castps256_ps128(x8), _mm256_extractf128_ps::<1>(x8));
+            let x2 = _mm_max_ps(x4, _mm_movehl_ps(x4, x4));
+            _mm_cvtss_f32(_mm_max_ss(x2, _mm_movehdup_ps(x2)))
+        })
     }
 
     #[inline(always)]

@@ -14,8 +14,10 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
-mod scalar;
+pub(crate) mod scalar;
 
+#[cfg(doc)]
+use crate::float::ROUND;
 use crate::product::SliceFn;
 use crate::set::KernelSet;
 use tensor::DType;
@@ -85,25 +87,34 @@ pub(crate) trait Isa: Copy + 'static {
     fn load(self, x: &[f32; LANES]) -> Self::F;
     /// Sixteen little-endian f16 to f32, exactly.
     fn load_f16(self, x: &[u8; 2 * LANES]) -> Self::F;
+    /// Sixteen little-endian bf16 to f32, exactly.
+    fn load_bf16(self, x: &[u8; 2 * LANES]) -> Self::F;
     /// Sixteen signed bytes to f32.
-    #[inline(always)]
-    fn load_i8(self, x: &[u8; LANES]) -> Self::F {
-        let mut floats = [0.0; LANES];
-        for i in 0..LANES {
-            floats[i] = f32::from(x[i] as i8);
-        }
-        self.load(&floats)
-    }
+    fn load_i8(self, x: &[u8; LANES]) -> Self::F;
+    /// Eight numbers, each twice.
+    fn load_twice(self, x: &[f32; LANES / 2]) -> Self::F;
     fn store(self, x: Self::F, out: &mut [f32; LANES]);
     /// Rounds to f16, ties to even, little-endian.
     fn store_f16(self, x: Self::F, out: &mut [u8; 2 * LANES]);
+    /// The lowest byte of the bits of every lane.
+    fn store_low_bytes(self, x: Self::F, out: &mut [i8; LANES]);
     fn splat(self, x: f32) -> Self::F;
     fn add(self, a: Self::F, b: Self::F) -> Self::F;
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
     /// `a` where it is greater, else `b`.
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `x` where `a` is less than `b`, else `y`.
+    fn less(self, a: Self::F, b: Self::F, x: Self::F, y: Self::F) -> Self::F;
     /// `a * b + c`, rounded once.
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// `x` times two to the power of an integer from -126 to 128 that [`ROUND`] was added to; exact where the result is
+    /// a normal number.
+    fn scale(self, x: Self::F, power: Self::F) -> Self::F;
+    /// Neighbours, lanes `2 i` and `2 i + 1`, change places.
+    fn swap(self, x: Self::F) -> Self::F;
+    /// The largest lane, if none is NaN.
+    fn largest(self, x: Self::F) -> f32;
     /// The tree: lane `i` takes lane `i + 8` in, then `i + 4`, `i + 2`, `i + 1`; the sum is lane 0.
     fn sum(self, x: Self::F) -> f32;
 }

@@ -7,6 +7,7 @@
 
 use super::{Isa, Kernel, LANES, Panels};
 use crate::dot;
+use crate::float::ROUND;
 use crate::product::SliceFn;
 use std::arch::aarch64::*;
 use std::arch::asm;
@@ -74,6 +75,36 @@ impl<const DOT: bool> Isa for Neon<DOT> {
     }
 
     #[inline(always)]
+    fn load_bf16(self, x: &[u8; 2 * LANES]) -> Self::F {
+        all!(Q => {
+            let four = vreinterpret_u16_u8(vld1_u8(x.as_ptr().add(8 * Q)));
+            vreinterpretq_f32_u32(vshll_n_u16::<16>(four))
+        })
+    }
+
+    #[inline(always)]
+    fn load_i8(self, x: &[u8; LANES]) -> Self::F {
+        neon!({
+            let bytes = vreinterpretq_s8_u8(vld1q_u8(x.as_ptr()));
+            let (low, high) = (vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes));
+            [
+                vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))),
+                vcvtq_f32_s32(vmovl_high_s16(low)),
+                vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))),
+                vcvtq_f32_s32(vmovl_high_s16(high)),
+            ]
+        })
+    }
+
+    #[inline(always)]
+    fn load_twice(self, x: &[f32; LANES / 2]) -> Self::F {
+        all!(Q => {
+            let two = vld1_f32(x.as_ptr().add(2 * Q));
+            vcombine_f32(vdup_lane_f32::<0>(two), vdup_lane_f32::<1>(two))
+        })
+    }
+
+    #[inline(always)]
     fn store(self, x: Self::F, out: &mut [f32; LANES]) {
         all!(Q => vst1q_f32(out.as_mut_ptr().add(4 * Q), x[Q]));
     }
@@ -85,6 +116,21 @@ impl<const DOT: bool> Isa for Neon<DOT> {
             asm!("fcvtn {0:v}.4h, {1:v}.4s", out(vreg) halves, in(vreg) x[Q], options(pure, nomem, nostack));
             vst1_u8(out.as_mut_ptr().add(8 * Q), vreinterpret_u8_u16(halves))
         });
+    }
+
+    #[inline(always)]
+    fn store_low_bytes(self, x: Self::F, out: &mut [i8; LANES]) {
+        neon!({
+            let words = [
+                vmovn_u32(vreinterpretq_u32_f32(x[0])),
+                vmovn_u32(vreinterpretq_u32_f32(x[1])),
+                vmovn_u32(vreinterpretq_u32_f32(x[2])),
+                vmovn_u32(vreinterpretq_u32_f32(x[3])),
+            ];
+            let (low, high) = (vcombine_u16(words[0], words[1]), vcombine_u16(words[2], words[3]));
+            let bytes = vcombine_u8(vmovn_u16(low), vmovn_u16(high));
+            vst1q_s8(out.as_mut_ptr(), vreinterpretq_s8_u8(bytes));
+        })
     }
 
     #[inline(always)]
@@ -108,6 +154,36 @@ impl<const DOT: bool> Isa for Neon<DOT> {
     }
 
     #[inline(always)]
+    fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        all!(Q => vdivq_f32(a[Q], b[Q]))
+    }
+
+    #[inline(always)]
+    fn less(self, a: Self::F, b: Self::F, x: Self::F, y: Self::F) -> Self::F {
+        all!(Q => vbslq_f32(vcltq_f32(a[Q], b[Q]), x[Q], y[Q]))
+    }
+
+    #[inline(always)]
+    fn scale(self, x: Self::F, power: Self::F) -> Self::F {
+        all!(Q => {
+            let n = vsubq_s32(vreinterpretq_s32_f32(power[Q]), vdupq_n_s32(ROUND.to_bits() as i32));
+            // Two steps, because 2^128 has no exponent of its own.
+            let half = vshrq_n_s32::<1>(n);
+            vmulq_f32(vmulq_f32(x[Q], two_to(self, half)), two_to(self, vsubq_s32(n, half)))
+        })
+    }
+
+    #[inline(always)]
+    fn swap(self, x: Self::F) -> Self::F {
+        all!(Q => vrev64q_f32(x[Q]))
+    }
+
+    #[inline(always)]
+    fn largest(self, x: Self::F) -> f32 {
+        neon!(vmaxvq_f32(vmaxq_f32(vmaxq_f32(x[0], x[1]), vmaxq_f32(x[2], x[3]))))
+    }
+
+    #[inline(always)]
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
         all!(Q => vfmaq_f32(c[Q], a[Q], b[Q]))
     }
@@ -120,6 +196,12 @@ impl<const DOT: bool> Isa for Neon<DOT> {
             vget_lane_f32::<0>(x2) + vget_lane_f32::<1>(x2)
         })
     }
+}
+
+/// Two to the powers `n`, normal numbers.
+#[inline(always)]
+fn two_to<const DOT: bool>(_: Neon<DOT>, n: int32x4_t) -> float32x4_t {
+    neon!(vreinterpretq_f32_s32(vshlq_n_s32::<23>(vaddq_s32(n, vdupq_n_s32(127)))))
 }
 
 /// Four f16 to f32; an instruction of every 64-bit Arm whose intrinsic wants types that are not stable everywhere.

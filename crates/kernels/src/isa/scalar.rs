@@ -4,6 +4,7 @@
 //! [`crate::product::definition`], so it has no panels.
 
 use super::{Isa, Kernel, LANES};
+use crate::float::ROUND;
 use crate::product::SliceFn;
 use half::f16;
 use tensor::DType;
@@ -37,6 +38,18 @@ impl Isa for Scalar {
         std::array::from_fn(|i| f16::from_le_bytes([x[2 * i], x[2 * i + 1]]).to_f32())
     }
 
+    fn load_bf16(self, x: &[u8; 2 * LANES]) -> Self::F {
+        std::array::from_fn(|i| f32::from_bits(u32::from(u16::from_le_bytes([x[2 * i], x[2 * i + 1]])) << 16))
+    }
+
+    fn load_i8(self, x: &[u8; LANES]) -> Self::F {
+        std::array::from_fn(|i| f32::from(x[i] as i8))
+    }
+
+    fn load_twice(self, x: &[f32; LANES / 2]) -> Self::F {
+        std::array::from_fn(|i| x[i / 2])
+    }
+
     fn store(self, x: Self::F, out: &mut [f32; LANES]) {
         *out = x;
     }
@@ -46,6 +59,10 @@ impl Isa for Scalar {
         for (out, x) in out.as_chunks_mut().0.iter_mut().zip(x) {
             *out = f16::from_f32(x).to_le_bytes();
         }
+    }
+
+    fn store_low_bytes(self, x: Self::F, out: &mut [i8; LANES]) {
+        *out = std::array::from_fn(|i| x[i].to_bits() as i8);
     }
 
     fn splat(self, x: f32) -> Self::F {
@@ -65,6 +82,35 @@ impl Isa for Scalar {
     #[inline(never)]
     fn mul(self, a: Self::F, b: Self::F) -> Self::F {
         std::array::from_fn(|i| a[i] * b[i])
+    }
+
+    #[inline(never)]
+    fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        std::array::from_fn(|i| a[i] / b[i])
+    }
+
+    #[inline(never)]
+    fn less(self, a: Self::F, b: Self::F, x: Self::F, y: Self::F) -> Self::F {
+        std::array::from_fn(|i| if a[i] < b[i] { x[i] } else { y[i] })
+    }
+
+    #[inline(never)]
+    fn scale(self, x: Self::F, power: Self::F) -> Self::F {
+        std::array::from_fn(|i| {
+            let n = power[i].to_bits().wrapping_sub(ROUND.to_bits()) as i32;
+            // Two steps, because 2^128 has no exponent of its own.
+            let half = n >> 1;
+            let to = |n: i32| f32::from_bits((n.wrapping_add(127) as u32) << 23);
+            x[i] * to(half) * to(n.wrapping_sub(half))
+        })
+    }
+
+    fn swap(self, x: Self::F) -> Self::F {
+        std::array::from_fn(|i| x[i ^ 1])
+    }
+
+    fn largest(self, x: Self::F) -> f32 {
+        x.into_iter().fold(f32::NEG_INFINITY, f32::max)
     }
 
     #[inline(never)]

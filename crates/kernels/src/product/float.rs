@@ -4,8 +4,8 @@
 //! keep several such sums in flight.
 
 use super::{Target, Weights};
+use crate::elementwise::padded;
 use crate::isa::{Isa, Kernel, LANES};
-use crate::norm::padded;
 use std::ops::Range;
 use tensor::DType;
 
@@ -125,11 +125,7 @@ impl Float for Bf16 {
     const BYTES: usize = 2;
     #[inline(always)]
     fn load<I: Isa>(isa: I, bytes: &[u8]) -> I::F {
-        let mut x = [0.0; LANES];
-        for (x, bytes) in x.iter_mut().zip(bytes.as_chunks().0) {
-            *x = f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16);
-        }
-        isa.load(&x)
+        isa.load_bf16(first(bytes))
     }
 }
 
