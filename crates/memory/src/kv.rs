@@ -104,7 +104,7 @@ impl KvCache {
         self.layers[state.0 as usize].slots as usize
     }
 
-    /// Keys and values of a layer, each (slots, kv_heads, head_dim).
+    /// Keys and values of a layer, for so many slots; the kernels say where in them what lies.
     pub fn split(&mut self, state: StateId) -> (&mut [u8], &mut [u8]) {
         let layer = &self.layers[state.0 as usize];
         let bytes = &mut self.region.as_mut_bytes()[layer.keys.start..layer.values.end];
