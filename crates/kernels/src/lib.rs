@@ -15,6 +15,8 @@
 //!   multiply-add in ascending order, zeros filling up the end; then sum `i` takes in `i + 8`, `i + 4`, `i + 2`, `i + 1`.
 //! - *Attention* works through tiles of 64 keys at absolute positions; see [`Attention`].
 //! - *Functions* such as exp are polynomials with explicit fused multiply-adds.
+//! - *WebAssembly* has no fused multiply-add. There each of them is two operations, so that its sets give the same bits as
+//!   each other, but not the same as other targets.
 //!
 //! Every other operation is one correctly rounded f32 operation per element. Equality means equal bits, but for NaNs:
 //! where a result is NaN its sign and payload are not promised. Flushing of subnormals must be off.

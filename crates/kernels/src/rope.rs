@@ -3,7 +3,7 @@
 //! Not a place for frequencies: the caller brings cosines and sines. A pair becomes
 //! `(fma(a, cos, -(b * sin)), fma(b, cos, a * sin))`.
 
-use crate::isa::{Isa, Kernel, LANES};
+use crate::isa::{Isa, Kernel, LANES, fused};
 
 /// Which elements of a head form a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,5 +85,5 @@ fn interleaved<I: Isa>(isa: I, x: &mut [f32], cos: &[f32], sin: &[f32]) {
 /// One pair.
 #[inline(always)]
 fn turn(a: f32, b: f32, cos: f32, sin: f32) -> (f32, f32) {
-    (a.mul_add(cos, -(b * sin)), b.mul_add(cos, a * sin))
+    (fused(a, cos, -(b * sin)), fused(b, cos, a * sin))
 }

@@ -6,7 +6,7 @@
 
 use super::{Attention, Scratch, TILE};
 use crate::float::exp;
-use crate::isa::{Isa, Kernel, LANES};
+use crate::isa::{Isa, Kernel, LANES, fused};
 use crate::product::Target;
 use std::ops::Range;
 
@@ -42,7 +42,7 @@ impl State {
         (lanes[0], lanes[1]) = (self.most - both, most - both);
         isa.store(exp(isa, isa.load(&lanes)), &mut lanes);
         (self.old, self.new) = (lanes[0], lanes[1]);
-        self.sum = sum.mul_add(self.new, self.sum * self.old);
+        self.sum = fused(sum, self.new, self.sum * self.old);
         self.most = both;
     }
 

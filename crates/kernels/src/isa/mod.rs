@@ -15,6 +15,8 @@ mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 pub(crate) mod scalar;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm;
 
 #[cfg(doc)]
 use crate::float::ROUND;
@@ -36,6 +38,8 @@ const ISAS: &[fn() -> Option<&'static KernelSet>] = &[
     KernelSet::detect::<neon::Neon<false>>,
     #[cfg(target_arch = "aarch64")]
     KernelSet::detect::<neon::Neon<true>>,
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    KernelSet::detect::<wasm::Wasm>,
 ];
 
 /// The kernel sets that run on this CPU, the plain one first and the best last. All give the same bits.
@@ -59,6 +63,12 @@ pub(crate) trait Kernel<I: Isa> {
 /// Runs `kernel` with the instructions `I`, which this CPU must have.
 pub(crate) fn run<I: Isa, K: Kernel<I>>(kernel: K) {
     I::detect().expect("a kernel set is handed out only where its instructions exist").run(kernel)
+}
+
+/// `a * b + c`, rounded once; on WebAssembly, which has no instruction for that, twice.
+#[inline(always)]
+pub(crate) fn fused(a: f32, b: f32, c: f32) -> f32 {
+    if cfg!(target_arch = "wasm32") { a * b + c } else { a.mul_add(b, c) }
 }
 
 /// Sixteen lanes of f32 arithmetic, each operation rounded once, and the product kernels of the set.
@@ -106,7 +116,7 @@ pub(crate) trait Isa: Copy + 'static {
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
     /// `x` where `a` is less than `b`, else `y`.
     fn less(self, a: Self::F, b: Self::F, x: Self::F, y: Self::F) -> Self::F;
-    /// `a * b + c`, rounded once.
+    /// `a * b + c`, as [`fused`].
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// `x` times two to the power of an integer from -126 to 128 that [`ROUND`] was added to; exact where the result is
     /// a normal number.

@@ -1,9 +1,9 @@
 //! The plain instruction set: arrays of sixteen floats, no assumptions about the CPU.
 //!
-//! Not meant to be fast, but small: its operations are functions, not inlined. It is the definition: every other set gives the same bits. Its products run through
-//! [`crate::product::definition`], so it has no panels.
+//! Not meant to be fast, but small: its operations are functions, not inlined. It is the definition: every other set
+//! gives the same bits. Its products run through [`crate::product::definition`], so it has no panels.
 
-use super::{Isa, Kernel, LANES};
+use super::{Isa, Kernel, LANES, fused};
 use crate::float::ROUND;
 use crate::product::SliceFn;
 use half::f16;
@@ -115,7 +115,7 @@ impl Isa for Scalar {
 
     #[inline(never)]
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
-        std::array::from_fn(|i| a[i].mul_add(b[i], c[i]))
+        std::array::from_fn(|i| fused(a[i], b[i], c[i]))
     }
 
     #[inline(never)]

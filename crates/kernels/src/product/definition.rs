@@ -5,7 +5,7 @@
 //! formats with minimums `accm = fma(min, da * asum, accm)`; the result is `acc - accm`.
 
 use super::{ACTIVATION_GROUP, Slice};
-use crate::isa::{Isa, Kernel};
+use crate::isa::{Isa, Kernel, fused};
 use tensor::{BlockFormat, Groups};
 
 /// Columns whose sums are carried together, so that a block is unpacked once for them.
@@ -57,11 +57,11 @@ fn row_sums(
                 let da = x.scale[start / ACTIVATION_GROUP];
                 let products = q.iter().zip(&x.q[start..start + group]);
                 let isum: i32 = products.map(|(&q, &a)| i32::from(q) * i32::from(a)).sum();
-                acc[c] = (groups.scale[g] * da).mul_add(isum as f32, acc[c]);
+                acc[c] = fused(groups.scale[g] * da, isum as f32, acc[c]);
                 if format.has_min() {
                     let asum: i32 =
                         x.sums[start / 16..(start + group) / 16].iter().map(|&s| i32::from(s)).sum();
-                    accm[c] = groups.min[g].mul_add(da * asum as f32, accm[c]);
+                    accm[c] = fused(groups.min[g], da * asum as f32, accm[c]);
                 }
             }
         }
