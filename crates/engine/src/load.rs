@@ -200,8 +200,8 @@ impl Engine {
         let (graph, program) = (&opened.decoder.graph, host::program_bytes());
         let fixed = Fixed {
             program: (program.code.min(CODE) + CONSTANTS).min(program.mapped),
-            // Most of a library's pages belong to whoever mapped it first.
-            start: program.mapped / 16 * 15,
+            // Most of a library's pages belong to whoever mapped it first: of 8.1 MB, 5.5 to 6.6 were seen.
+            start: program.mapped / 8 * 7,
             threads: self.threads as u32,
             heap: HEAP + opened.heap_bytes() + 2 * graph.heap_bytes(),
             tokenizer: opened.tokenizer_bytes(),
