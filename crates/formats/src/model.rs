@@ -12,6 +12,9 @@ use crate::limits::{Meter, heap_block};
 use crate::metadata::Metadata;
 use crate::{ArrayRef, Error, Value};
 
+/// Bytes that a path is counted with, at least: a budget is the same by whichever path a file is named.
+const PATH: usize = 256;
+
 /// The format of a model file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -139,7 +142,8 @@ impl ModelFile {
             + heap_block(self.by_name.capacity() * size_of::<u32>())
             + heap_block(self.files.capacity() * size_of::<FilePart>());
         let names: u64 = self.tensors.iter().map(|tensor| heap_block(tensor.name.len())).sum();
-        let paths: u64 = self.files.iter().map(|file| heap_block(file.path.as_os_str().len())).sum();
+        let paths: u64 =
+            self.files.iter().map(|file| heap_block(file.path.as_os_str().len().max(PATH))).sum();
         tables + names + paths + heap_block(self.architecture.len()) + self.metadata.heap_bytes()
     }
 
