@@ -34,11 +34,10 @@ fn measure(cpu: &Cpu, heads: usize, kv_heads: usize, head_dim: usize, rows: usiz
     let noise = |n: usize| (0..n).map(|i| ((i * 7919 % 1000) as f32 - 500.0) / 700.0).collect::<Vec<f32>>();
     let caches: Vec<[Vec<u8>; 2]> = (0..layers)
         .map(|_| {
-            [true, false].map(|keys| {
-                let mut cache = vec![0; bytes];
-                cpu.store_kv(shape, keys, &noise(slots * kv_heads * head_dim), &mut cache, 0);
-                cache
-            })
+            let (mut keys, mut values) = (vec![0; bytes], vec![0; bytes]);
+            cpu.store_keys(shape, &noise(slots * kv_heads * head_dim), &mut keys, 0);
+            cpu.store_values(shape, &noise(slots * kv_heads * head_dim), &mut values, 0);
+            [keys, values]
         })
         .collect();
     let q = noise(rows * heads * head_dim);

@@ -263,8 +263,17 @@ impl Cpu {
         });
     }
 
-    /// Stores rows `x` (n, heads, head_dim) of keys, or of values, for the positions from `first_pos` in a cache of that shape.
-    pub fn store_kv(&self, shape: KvShape, keys: bool, x: &[f32], cache: &mut [u8], first_pos: usize) {
+    /// Stores rows `x` (n, heads, head_dim) of keys for the positions from `first_pos` in a cache of that shape.
+    pub fn store_keys(&self, shape: KvShape, x: &[f32], cache: &mut [u8], first_pos: usize) {
+        self.store_kv(shape, true, x, cache, first_pos);
+    }
+
+    /// Stores rows `x` (n, heads, head_dim) of values for the positions from `first_pos` in a cache of that shape.
+    pub fn store_values(&self, shape: KvShape, x: &[f32], cache: &mut [u8], first_pos: usize) {
+        self.store_kv(shape, false, x, cache, first_pos);
+    }
+
+    fn store_kv(&self, shape: KvShape, keys: bool, x: &[f32], cache: &mut [u8], first_pos: usize) {
         shape.check();
         assert_eq!(cache.len(), shape.bytes(), "bytes of a cache");
         assert!(rows("x", x.len(), shape.width()) <= shape.slots, "more rows than {} slots", shape.slots);
@@ -280,7 +289,8 @@ impl Cpu {
         if n == 0 || self.attention_apart(attention, n, target) {
             return;
         }
-        // Few enough for all threads to have work, an even number for pairs; one thread shares what it can.
+        // Few enough for all threads to have work, and an even number, since one query alone is slow; one thread shares
+        // what it can.
         let fair = (queries * attention.cache.heads).div_ceil(4 * self.threads()).next_multiple_of(2);
         let block = if self.threads() == 1 { attention::QUERIES } else { fair.min(attention::QUERIES) };
         let blocks = queries.div_ceil(block);

@@ -170,8 +170,8 @@ fn attend(step: &mut Step<'_>, node: &Node, attention: &Attention) -> Result<(),
         };
         let kv = rows(k, kv_width);
         let first_pos = span.position as usize;
-        step.cpu.store_kv(shape, true, &k[kv.clone()], keys, first_pos);
-        step.cpu.store_kv(shape, false, &v[kv], values, first_pos);
+        step.cpu.store_keys(shape, &k[kv.clone()], keys, first_pos);
+        step.cpu.store_values(shape, &v[kv], values, first_pos);
         let range = rows(q, width);
         let task = kernels::Attention {
             q: &q[range.clone()],

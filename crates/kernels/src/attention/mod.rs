@@ -7,8 +7,8 @@
 //!
 //! For a query at position `p`, in each tile that has a key it sees (at most `p`, more than `p - window`):
 //!
-//! - `s = (q . k) * scale`, added up by fused multiply-adds in ascending order, then the soft cap; `m` the largest; `e = exp(s - m)`; a key that is not
-//!   seen has `e = 0`;
+//! - `s = (q . k) * scale`, added up by fused multiply-adds in ascending order, then the soft cap; `m` the largest;
+//!   `e = exp(s - m)`; a key that is not seen has `e = 0`;
 //! - `l`: the four times sixteen lanes of `e` added up in ascending order, then the tree of the chains;
 //! - `o`: from 0, `o = fma(e, v, o)` over the seen keys in ascending order.
 //!
@@ -43,9 +43,9 @@ pub(crate) const WIDEST: usize = FLOATS / LANES;
 pub struct Attention<'a> {
     /// Queries, (n, heads, head_dim); row `i` is at position `first_pos + i` and sees itself and what is before.
     pub q: &'a [f32],
-    /// Keys, as [`crate::Cpu::store_kv`] left them.
+    /// Keys, as [`crate::Cpu::store_keys`] left them.
     pub k: &'a [u8],
-    /// Values.
+    /// Values, as [`crate::Cpu::store_values`] left them.
     pub v: &'a [u8],
     /// What keys and values are.
     pub cache: KvShape,

@@ -327,11 +327,6 @@ impl Panels for Avx512 {
     }
 
     #[inline(always)]
-    fn widen(activations: u32) -> [u32; 2] {
-        [activations; 2]
-    }
-
-    #[inline(always)]
     unsafe fn dot<const BITS: u32, const STEPS: usize, const R: usize, const C: usize>(
         self,
         start: [Self::V; C],

@@ -215,9 +215,15 @@ pub(crate) trait Panels: Isa {
     fn half_high(self, x: Self::V) -> Self::F;
 
     /// Four signed codes a lane as [`Panels::dot`] wants them for `BITS == 8`; the first `SIGNED_STEPS` count.
-    fn signed(self, codes: Self::V) -> [Self::V; 2];
+    #[inline(always)]
+    fn signed(self, codes: Self::V) -> [Self::V; 2] {
+        [codes; 2]
+    }
     /// Four activations as they meet the vectors of [`Panels::signed`].
-    fn widen(activations: u32) -> [u32; 2];
+    #[inline(always)]
+    fn widen(activations: u32) -> [u32; 2] {
+        [activations; 2]
+    }
     /// `start` and exact sums over a group of `4 * STEPS` elements for `R` panels and `C` columns.
     ///
     /// `BITS` 4 to 7 says that the codes are unsigned and below `2^BITS`; 8 that they come from [`Panels::signed`]. Where

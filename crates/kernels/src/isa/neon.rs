@@ -362,16 +362,6 @@ impl<const DOT: bool> Panels for Neon<DOT> {
     }
 
     #[inline(always)]
-    fn signed(self, codes: Self::V) -> [Self::V; 2] {
-        [codes; 2]
-    }
-
-    #[inline(always)]
-    fn widen(activations: u32) -> [u32; 2] {
-        [activations; 2]
-    }
-
-    #[inline(always)]
     unsafe fn dot<const BITS: u32, const STEPS: usize, const R: usize, const C: usize>(
         self,
         start: [Self::V; C],
