@@ -75,6 +75,10 @@ pub struct Timing {
     pub phase_seconds: [f64; 3],
     /// Seconds that products waited for flash.
     pub wait_seconds: f64,
+    /// Experts that the tokens after the first wanted and that were kept.
+    pub expert_hits: u64,
+    /// Experts that the tokens after the first wanted and that were read.
+    pub expert_misses: u64,
 }
 
 impl Timing {
@@ -130,10 +134,11 @@ impl Model {
         let most = options.max_tokens.map_or(room, |n| room.min(n as usize));
         let mut answer = Answer::new(&self.tokenizer, options, on_text);
         let (start, flash) = (Instant::now(), self.flash_bytes());
-        let (phases, wait) = (self.executor.stats().seconds, self.executor.store().stats().wait_seconds);
+        let (phases, wait) = (self.executor.stats().seconds, self.executor.flash_stats().wait_seconds);
         let cached = self.keep_common(prompt);
         let mut next = self.feed(&prompt[cached..], most > 1, &mut sampler, &mut answer.digest)?;
         let (first, flash_first, faults_first) = (Instant::now(), self.flash_bytes(), host::major_faults());
+        let experts_first = self.executor.expert_stats();
         let finish = loop {
             if answer.ids.len() >= most {
                 break Finish::Length;
@@ -151,6 +156,7 @@ impl Model {
             let more = answer.ids.len() + 1 < most;
             next = self.feed(&[next], more, &mut sampler, &mut answer.digest)?;
         };
+        let experts = self.executor.expert_stats();
         let timing = Timing {
             prompt_tokens: prompt.len(),
             cached_tokens: cached,
@@ -161,13 +167,15 @@ impl Model {
             answer_flash_bytes: self.flash_bytes() - flash_first,
             answer_major_faults: host::major_faults() - faults_first,
             phase_seconds: std::array::from_fn(|n| self.executor.stats().seconds[n] - phases[n]),
-            wait_seconds: self.executor.store().stats().wait_seconds - wait,
+            wait_seconds: self.executor.flash_stats().wait_seconds - wait,
+            expert_hits: experts.hits - experts_first.hits,
+            expert_misses: experts.misses - experts_first.misses,
         };
         Ok(answer.finish(finish, timing))
     }
 
     fn flash_bytes(&self) -> u64 {
-        self.executor.store().stats().bytes_read
+        self.executor.flash_stats().bytes_read
     }
 
     /// Feeds ids in chunks and chooses the token after them.

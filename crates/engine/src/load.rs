@@ -2,7 +2,7 @@
 
 use crate::vocabulary::{Beside, Vocabulary};
 use crate::{Engine, Error, Model, vocabulary};
-use ::memory::{KvCache, KvFormat, Residency, WeightStore};
+use ::memory::{ExpertStore, KvCache, KvFormat, Residency, WeightStore};
 use formats::{Folder, Limits, ModelFile};
 use host::{FlashFile, Part, Pool, ReadAt, Reservation};
 use kernels::Cpu;
@@ -249,14 +249,16 @@ impl Engine {
             window_bytes: placement.window_bytes,
             options: placement.stream,
         };
-        let store = WeightStore::new(&self.ledger, &graph, &file, files, residency)?;
+        let store = WeightStore::new(&self.ledger, &graph, &file, files.clone(), residency)?;
+        let sets = Arc::clone(&placement.experts);
+        let experts = ExpertStore::new(&self.ledger, sets, files, &placement.expert_options)?;
         let cpu = Cpu::new(self.kernels, pool, &self.ledger)?;
         let context = placement.context;
         let mut cache = KvCache::new(&self.ledger, &graph, placement.kv, context, placement.bounds.rows)?;
         if placement.streamed_bytes() > 0 || options.context.is_some() {
             cache.commit(); // the budget is tight, or the user named the context: what is planned is held
         }
-        let parts = Parts { graph, plan: placement.plan.clone(), store, cpu };
+        let parts = Parts { graph, plan: placement.plan.clone(), store, experts, cpu };
         let executor = Executor::new(&self.ledger, parts)?;
         host::trim_heap();
         host::drop_program_pages();

@@ -119,7 +119,7 @@ impl Graph {
 
     /// Names a tensor of the file; naming it twice gives the same id.
     pub fn weight(&mut self, weight: Weight) -> WeightId {
-        if let Some(i) = self.weights.iter().position(|w| *w == weight) {
+        if let Some(i) = self.weights.iter().position(|w| w.tensor == weight.tensor && *w == weight) {
             return WeightId(i as u32);
         }
         self.weights.push(weight);

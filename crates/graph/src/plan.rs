@@ -19,6 +19,8 @@ pub struct Plan {
     pub arena_bytes: u64,
     /// Offset of each value in the arena, by value id; unused values have none.
     offsets: Vec<Option<u64>>,
+    /// Offset of what each node works in, by index; most have none.
+    scratch: Vec<Option<u64>>,
 }
 
 impl Plan {
@@ -26,21 +28,25 @@ impl Plan {
     pub fn new(graph: &Graph, bounds: Bounds) -> Plan {
         let lives = lives(graph);
         let owner = owners(graph, &lives);
-        let mut blocks = merge_lives(graph, &lives, &owner, &bounds);
+        let mut blocks = blocks(graph, &lives, &owner, &bounds);
         blocks.sort_by_key(|b| (std::cmp::Reverse(b.bytes), b.first));
         let mut offsets = vec![None; graph.values.len()];
+        let mut scratch = vec![None; graph.nodes.len()];
         let mut placed: Vec<(u64, Block)> = Vec::new();
         let mut arena_bytes = 0;
         for block in blocks {
             let offset = lowest_free(&placed, &block);
             arena_bytes = arena_bytes.max(offset + block.bytes);
-            offsets[block.value] = Some(offset);
+            match block.holds {
+                Holds::Value(value) => offsets[value] = Some(offset),
+                Holds::Scratch(node) => scratch[node] = Some(offset),
+            }
             placed.push((offset, block));
         }
         for i in 0..offsets.len() {
             offsets[i] = if lives[i].is_some() { offsets[owner[i]] } else { None };
         }
-        Plan { bounds, arena_bytes, offsets }
+        Plan { bounds, arena_bytes, offsets, scratch }
     }
 
     /// Offset of a value in the arena, a multiple of [`ALIGNMENT`].
@@ -48,11 +54,16 @@ impl Plan {
         self.offsets[id.0 as usize]
     }
 
+    /// Offset in the arena of what a node works in, a multiple of [`ALIGNMENT`].
+    pub fn scratch(&self, node: usize) -> Option<u64> {
+        self.scratch[node]
+    }
+
     /// The most bytes that are alive at once: no arena can be smaller.
     pub fn live_bound(graph: &Graph, bounds: &Bounds) -> u64 {
         let lives = lives(graph);
         let owner = owners(graph, &lives);
-        let blocks = merge_lives(graph, &lives, &owner, bounds);
+        let blocks = blocks(graph, &lives, &owner, bounds);
         (0..=graph.nodes.len())
             .map(|at| blocks.iter().filter(|b| b.first <= at && at <= b.last).map(|b| b.bytes).sum())
             .max()
@@ -113,25 +124,41 @@ fn owners(graph: &Graph, lives: &[Life]) -> Vec<usize> {
     owner
 }
 
-/// One piece of storage: the value that owns it, and the union of the lives of all values in it.
+/// One piece of storage and how long it is needed.
 #[derive(Clone, Copy, Debug)]
 struct Block {
-    value: usize,
+    holds: Holds,
     bytes: u64,
     first: usize,
     last: usize,
 }
 
-fn merge_lives(graph: &Graph, lives: &[Life], owner: &[usize], bounds: &Bounds) -> Vec<Block> {
+/// What a piece of storage is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holds {
+    /// The value that owns it and all that share it.
+    Value(usize),
+    /// What a node works in.
+    Scratch(usize),
+}
+
+/// All storage that is needed: that of values, for the union of the lives of all that share it, and scratch.
+fn blocks(graph: &Graph, lives: &[Life], owner: &[usize], bounds: &Bounds) -> Vec<Block> {
     let mut blocks: Vec<Option<Block>> = vec![None; graph.values.len()];
     for (i, life) in lives.iter().enumerate() {
         let Some((first, last)) = *life else { continue };
         let bytes = value_bytes(&graph.values[i], bounds);
-        let block = blocks[owner[i]].get_or_insert(Block { value: owner[i], bytes, first, last });
+        let holds = Holds::Value(owner[i]);
+        let block = blocks[owner[i]].get_or_insert(Block { holds, bytes, first, last });
         block.first = block.first.min(first);
         block.last = block.last.max(last);
     }
-    blocks.into_iter().flatten().collect()
+    let scratch = graph.nodes.iter().enumerate().filter_map(|(i, node)| {
+        let inputs: Vec<Value> = node.inputs.iter().map(|&id| *graph.value_of(id)).collect();
+        let bytes = node.op.scratch(graph, &inputs, bounds).next_multiple_of(ALIGNMENT);
+        (bytes > 0).then_some(Block { holds: Holds::Scratch(i), bytes, first: i + 1, last: i + 1 })
+    });
+    blocks.into_iter().flatten().chain(scratch).collect()
 }
 
 /// The lowest offset at which `block` overlaps no placed block that lives at the same time.

@@ -23,6 +23,8 @@ pub enum Part {
     Tokenizer,
     /// Weights that stay.
     Weights,
+    /// Experts that stay, some of the time.
+    Experts,
     /// The ring through which streamed weights pass.
     Window,
     /// KV caches and other state of sequences.
@@ -37,7 +39,7 @@ pub enum Part {
 
 impl Part {
     /// How many parts there are.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 11;
 
     /// Every part, in printing order.
     pub const ALL: [Part; Part::COUNT] = [
@@ -46,6 +48,7 @@ impl Part {
         Part::Heap,
         Part::Tokenizer,
         Part::Weights,
+        Part::Experts,
         Part::Window,
         Part::State,
         Part::Activations,
@@ -61,6 +64,7 @@ impl Part {
             Part::Heap => "heap",
             Part::Tokenizer => "tokenizer",
             Part::Weights => "weights",
+            Part::Experts => "experts",
             Part::Window => "window",
             Part::State => "state",
             Part::Activations => "activations",

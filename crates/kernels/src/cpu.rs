@@ -8,7 +8,7 @@ use crate::activation::{Activation, Glu};
 use crate::attention::{
     self, Apart, Attention, AttentionSlice, Division, KvShape, Merge, Slots, Space, State, StoreKv,
 };
-use crate::elementwise::{Add, Scale, SoftCap};
+use crate::elementwise::{Add, AddScaled, Gate, Scale, Scores, SoftCap};
 use crate::norm::RmsNorm;
 use crate::product::float::FloatSlice;
 use crate::product::{Quantized, QuantizedMut, Slice, Target, Weights, panels};
@@ -208,6 +208,28 @@ impl Cpu {
         for a in x.chunks_exact_mut(bias.len()) {
             (self.set.add)(Add { a, b: bias });
         }
+    }
+
+    /// `a = fma(b, factor, a)`.
+    pub fn add_scaled(&self, a: &mut [f32], b: &[f32], factor: f32) {
+        assert_eq!(a.len(), b.len(), "elements to add");
+        (self.set.add_scaled)(AddScaled { a, b, factor });
+    }
+
+    /// `x *= sigmoid(by)`.
+    pub fn gate(&self, x: &mut [f32], by: f32) {
+        (self.set.gate)(Gate { x, by });
+    }
+
+    /// `x = e^(x - most)`, of which the largest is 1: a softmax but for the division.
+    pub fn raise(&self, x: &mut [f32]) {
+        let most = Some(x.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        (self.set.scores)(Scores { x, most });
+    }
+
+    /// `x = sigmoid(x)`.
+    pub fn sigmoid(&self, x: &mut [f32]) {
+        (self.set.scores)(Scores { x, most: None });
     }
 
     /// `x *= factor`.

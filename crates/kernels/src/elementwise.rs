@@ -1,8 +1,8 @@
-//! Operations on each element by itself: add, scale, soft cap, and the loop that all such operations share.
+//! Operations on each element by itself: add, scale, gate, soft cap, and the loop that all such operations share.
 //!
 //! Not left to the compiler's vectors: whether it makes them depends on settings of the program that this is linked into.
 
-use crate::float::tanh;
+use crate::float::{exp, sigmoid, tanh};
 use crate::isa::{Isa, Kernel, LANES};
 
 /// What becomes of sixteen elements `a` with the elements `b` of another array.
@@ -69,6 +69,89 @@ impl<I: Isa> Lanes<I> for Sum {
     #[inline(always)]
     fn of(self, isa: I, a: I::F, b: I::F) -> I::F {
         isa.add(a, b)
+    }
+}
+
+/// `a = fma(b, factor, a)`.
+pub(crate) struct AddScaled<'a> {
+    pub a: &'a mut [f32],
+    pub b: &'a [f32],
+    pub factor: f32,
+}
+
+impl<I: Isa> Kernel<I> for AddScaled<'_> {
+    #[inline(always)]
+    fn run(self, isa: I) {
+        each(isa, PlusTimes(self.factor), self.a, self.b);
+    }
+}
+
+#[derive(Clone, Copy)]
+struct PlusTimes(f32);
+
+impl<I: Isa> Lanes<I> for PlusTimes {
+    #[inline(always)]
+    fn of(self, isa: I, a: I::F, b: I::F) -> I::F {
+        isa.fma(b, isa.splat(self.0), a)
+    }
+}
+
+/// `x *= sigmoid(by)`.
+pub(crate) struct Gate<'a> {
+    pub x: &'a mut [f32],
+    pub by: f32,
+}
+
+impl<I: Isa> Kernel<I> for Gate<'_> {
+    #[inline(always)]
+    fn run(self, isa: I) {
+        each_alone(isa, Gated(self.by), self.x);
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Gated(f32);
+
+impl<I: Isa> Lanes<I> for Gated {
+    #[inline(always)]
+    fn of(self, isa: I, a: I::F, _: I::F) -> I::F {
+        isa.mul(a, sigmoid(isa, isa.splat(self.0)))
+    }
+}
+
+/// Scores of a router: `e^(x - most)`, or the sigmoid of each where there is no `most`.
+pub(crate) struct Scores<'a> {
+    pub x: &'a mut [f32],
+    pub most: Option<f32>,
+}
+
+impl<I: Isa> Kernel<I> for Scores<'_> {
+    #[inline(always)]
+    fn run(self, isa: I) {
+        match self.most {
+            Some(most) => each_alone(isa, Raised(most), self.x),
+            None => each_alone(isa, Sigmoid, self.x),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Raised(f32);
+
+impl<I: Isa> Lanes<I> for Raised {
+    #[inline(always)]
+    fn of(self, isa: I, a: I::F, _: I::F) -> I::F {
+        exp(isa, isa.add(a, isa.splat(-self.0)))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Sigmoid;
+
+impl<I: Isa> Lanes<I> for Sigmoid {
+    #[inline(always)]
+    fn of(self, isa: I, a: I::F, _: I::F) -> I::F {
+        sigmoid(isa, a)
     }
 }
 

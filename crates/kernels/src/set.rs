@@ -5,7 +5,7 @@
 
 use crate::activation::Glu;
 use crate::attention::{AttentionSlice, Merge, StoreKv};
-use crate::elementwise::{Add, Scale, SoftCap};
+use crate::elementwise::{Add, AddScaled, Gate, Scale, Scores, SoftCap};
 use crate::isa::{self, Isa};
 use crate::norm::RmsNorm;
 use crate::product::definition::Definition;
@@ -20,8 +20,10 @@ pub struct KernelSet {
     name: &'static str,
     dots: &'static [(DType, SliceFn)],
     pub(crate) add: fn(Add),
+    pub(crate) add_scaled: fn(AddScaled),
     pub(crate) attention: fn(AttentionSlice),
     pub(crate) definition: fn(Definition),
+    pub(crate) gate: fn(Gate),
     pub(crate) glu: fn(Glu),
     pub(crate) merge: fn(Merge),
     pub(crate) product_float: fn(FloatSlice),
@@ -29,6 +31,7 @@ pub struct KernelSet {
     pub(crate) rms_norm: fn(RmsNorm),
     pub(crate) rope: fn(Rope),
     pub(crate) scale: fn(Scale),
+    pub(crate) scores: fn(Scores),
     pub(crate) soft_cap: fn(SoftCap),
     pub(crate) store_kv: fn(StoreKv),
 }
@@ -46,8 +49,10 @@ impl KernelSet {
                 name: I::NAME,
                 dots: I::DOTS,
                 add: |kernel| isa::run::<I, _>(kernel),
+                add_scaled: |kernel| isa::run::<I, _>(kernel),
                 attention: |kernel| isa::run::<I, _>(kernel),
                 definition: |kernel| isa::run::<I, _>(kernel),
+                gate: |kernel| isa::run::<I, _>(kernel),
                 glu: |kernel| isa::run::<I, _>(kernel),
                 merge: |kernel| isa::run::<I, _>(kernel),
                 product_float: |kernel| isa::run::<I, _>(kernel),
@@ -55,6 +60,7 @@ impl KernelSet {
                 rms_norm: |kernel| isa::run::<I, _>(kernel),
                 rope: |kernel| isa::run::<I, _>(kernel),
                 scale: |kernel| isa::run::<I, _>(kernel),
+                scores: |kernel| isa::run::<I, _>(kernel),
                 soft_cap: |kernel| isa::run::<I, _>(kernel),
                 store_kv: |kernel| isa::run::<I, _>(kernel),
             }

@@ -260,6 +260,10 @@ fn rows_and_elements() {
     check("add_bias", &|cpu, x| cpu.add_bias(x, weight));
     check("scale", &|cpu, x| cpu.scale(x, 0.3));
     check("softcap", &|cpu, x| cpu.softcap(x, 0.7));
+    check("add_scaled", &|cpu, x| cpu.add_scaled(x, &y, 0.3));
+    check("gate", &|cpu, x| cpu.gate(x, 0.3));
+    check("raise", &|cpu, x| cpu.raise(x));
+    check("sigmoid", &|cpu, x| cpu.sigmoid(x));
     for activation in [Activation::GeluTanh, Activation::Silu] {
         let glu = |cpu: &Cpu, x: &mut [f32]| {
             x.copy_from_slice(&wide);

@@ -6,6 +6,7 @@
 use crate::tiling::{Tile, Tiling};
 use crate::{Error, Vectors};
 use formats::ModelFile;
+use graph::op::WeightUse;
 use graph::{Graph, WeightId};
 use host::{Extent, RunId, Stream, StreamOptions};
 use host::{FlashFile, Ledger, Part, ReadAt, Region};
@@ -51,7 +52,8 @@ pub struct WeightStore {
     tile_offsets: Vec<usize>,
     vectors: Vectors,
     files: Vec<Arc<FlashFile>>,
-    rows: Vec<RowSource>,
+    /// By weight; only those of which single rows are read have one.
+    rows: Vec<Option<RowSource>>,
     stream: Option<Stream>,
     ahead: Ahead,
 }
@@ -261,7 +263,9 @@ impl WeightStore {
 
     /// Copies row `row` of a matrix, as it lies in the file, into `out`.
     pub fn read_row(&self, weight: WeightId, row: u32, out: &mut [u8]) -> Result<(), Error> {
-        let source = &self.rows[weight.0 as usize];
+        let Some(source) = &self.rows[weight.0 as usize] else {
+            return Err(Error::OutOfOrder { run: weight.0, next: None });
+        };
         if u64::from(row) >= source.rows {
             return Err(Error::Row { tensor: source.name.clone(), row, rows: source.rows });
         }
@@ -306,25 +310,26 @@ fn streamed<'a>(stream: &'a Stream, id: RunId, tile: &Tile) -> Result<&'a [u8], 
     stream.bytes(id, file, offset, len).ok_or(Error::OutOfOrder { run: tile.run, next: None })
 }
 
-fn row_sources(graph: &Graph, file: &ModelFile, tiling: &Tiling) -> Vec<RowSource> {
+fn row_sources(graph: &Graph, file: &ModelFile, tiling: &Tiling) -> Vec<Option<RowSource>> {
     let first_use = |id: WeightId| {
         (0..tiling.uses())
             .map(|n| tiling.tiles_of_use(n))
             .find(|tiles| tiles.clone().next().is_some_and(|t| tiling.tiles[t as usize].weight == id))
     };
-    let ids = (0..graph.weights.len() as u32).map(WeightId);
-    ids.map(|id| {
+    let mut sources: Vec<Option<RowSource>> = graph.weights.iter().map(|_| None).collect();
+    for (used, _) in graph::plan::weight_uses(graph) {
+        let WeightUse::Rows(id) = used else { continue };
         let weight = graph.weight_of(id);
         let info = &file.tensors[weight.tensor];
         let rows = weight.shape.rows();
-        RowSource {
+        sources[id.0 as usize] = Some(RowSource {
             name: weight.name.clone(),
             file: info.file,
             start: info.range.start,
             row_bytes: (info.range.end - info.range.start) / rows,
             rows,
             tiles: first_use(id).unwrap_or(0..0),
-        }
-    })
-    .collect()
+        });
+    }
+    sources
 }

@@ -136,13 +136,7 @@ fn cut(graph: &Graph, file: &ModelFile, id: WeightId, limit: u64) -> Result<Vec<
     if row_bytes > limit {
         return Err(Error::WideRow { tensor: weight.name.clone(), bytes: row_bytes, limit });
     }
-    // Rows are taken in eights where possible, because kernels work on eight or sixteen rows at a time.
-    let most = (limit / row_bytes).max(1);
-    let pieces = rows.div_ceil(most);
-    let mut step = rows.div_ceil(pieces);
-    if step.next_multiple_of(16) <= most {
-        step = step.next_multiple_of(16);
-    }
+    let step = even_rows(rows, limit / row_bytes);
     Ok((0..rows)
         .step_by(step as usize)
         .map(|first| {
@@ -158,6 +152,14 @@ fn cut(graph: &Graph, file: &ModelFile, id: WeightId, limit: u64) -> Result<Vec<
             }
         })
         .collect())
+}
+
+/// Rows of a tile of which `most` may be one, for a matrix of `rows`: as even as can be, in sixteens where possible,
+/// because kernels work on sixteen rows at a time.
+pub(crate) fn even_rows(rows: u64, most: u64) -> u64 {
+    let most = most.max(1);
+    let step = rows.div_ceil(rows.div_ceil(most).max(1)).max(1);
+    if step.next_multiple_of(16) <= most { step.next_multiple_of(16) } else { step }
 }
 
 /// The extents that cover `tiles`: by file and offset, neighbours joined.

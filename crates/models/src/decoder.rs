@@ -4,12 +4,14 @@
 //! there, the file itself says.
 
 use crate::Error;
+use crate::experts::ExpertSpec;
 use crate::names::{Role, Tensors};
 use formats::ModelFile;
 use graph::op::{
-    Activation, Add, Attention, Embed, Glu, Linear, Norm, Rope, RopeTable, Scale, SelectRows, Softcap,
+    Activation, Add, Attention, Embed, Experts, Glu, Linear, Norm, Rope, RopeTable, Route, Scale, SelectRows,
+    SigmoidGate, Softcap,
 };
-use graph::op::{RopeScaling, RopeStyle};
+use graph::op::{RopeScaling, RopeStyle, Stack};
 use graph::{Dims, Elem, Graph, State, StateKind, Symbol, ValueId, Weight, WeightId};
 
 /// What differs between decoders.
@@ -47,6 +49,8 @@ pub struct DecoderSpec {
     pub local_rope: Option<RopeSpec>,
     /// Which layers see how far.
     pub windows: Windows,
+    /// How experts are chosen, in layers that have a router.
+    pub experts: Option<ExpertSpec>,
 }
 
 /// Rotary embedding of a kind of layer.
@@ -183,15 +187,85 @@ impl Builder<'_> {
         Ok(self.graph.push(Add, &[x, a])?)
     }
 
-    /// x + down(act(gate) * up), with a norm before and, in a sandwich, after.
+    /// x + ffn(x), with a norm before and, in a sandwich, after; a layer with a router has experts.
     fn feed_forward_block(&mut self, layer: u32, x: ValueId) -> Result<ValueId, Error> {
         let h = self.norm(Role::FeedForwardNorm, layer, x)?;
-        let gate = self.linear(Role::Gate, layer, h)?;
-        let up = self.linear(Role::Up, layer, h)?;
-        let h = self.graph.push(Glu { activation: self.spec.activation }, &[gate, up])?;
-        let h = self.linear(Role::Down, layer, h)?;
+        let h = match (&self.spec.experts, self.tensors.find(Role::Router, layer, "weight")) {
+            (Some(experts), Some(_)) => self.mixture(experts, layer, h)?,
+            _ => self.feed_forward([Role::Gate, Role::Up, Role::Down], layer, h)?,
+        };
         let h = self.post_norm(Role::PostFeedForwardNorm, layer, h)?;
         Ok(self.graph.push(Add, &[x, h])?)
+    }
+
+    /// down(act(gate) * up).
+    fn feed_forward(
+        &mut self,
+        [gate, up, down]: [Role; 3],
+        layer: u32,
+        h: ValueId,
+    ) -> Result<ValueId, Error> {
+        let gate = self.linear(gate, layer, h)?;
+        let up = self.linear(up, layer, h)?;
+        let h = self.graph.push(Glu { activation: self.spec.activation }, &[gate, up])?;
+        self.linear(down, layer, h)
+    }
+
+    /// The experts that the router chooses, and the one that all rows share if there is one. That goes second, so that it
+    /// is computed while the chosen ones are read.
+    fn mixture(&mut self, spec: &ExpertSpec, layer: u32, h: ValueId) -> Result<ValueId, Error> {
+        let logits = self.linear(Role::Router, layer, h)?;
+        let count = self.graph.value_of(logits).dims.columns();
+        spec.check(count)?;
+        let ExpertSpec { used, score, normalize, scale, groups } = *spec;
+        let route = Route { used, score, bias: None, normalize, scale, groups };
+        let mixture = self.graph.push(route, &[logits])?;
+        let shared = match self.tensors.find(Role::SharedGate, layer, "weight") {
+            Some(_) => Some(self.shared_expert(layer, h)?),
+            None => None,
+        };
+        let experts = Experts {
+            gate: self.stack(Role::ExpertGate, layer, count)?,
+            up: self.stack(Role::ExpertUp, layer, count)?,
+            down: self.stack(Role::ExpertDown, layer, count)?,
+            activation: self.spec.activation,
+            count,
+            used,
+        };
+        let y = self.graph.push(experts, &[h, mixture])?;
+        match shared {
+            Some(shared) => Ok(self.graph.push(Add, &[y, shared])?),
+            None => Ok(y),
+        }
+    }
+
+    fn shared_expert(&mut self, layer: u32, h: ValueId) -> Result<ValueId, Error> {
+        let y = self.feed_forward([Role::SharedGate, Role::SharedUp, Role::SharedDown], layer, h)?;
+        match self.tensors.find(Role::SharedRouter, layer, "weight") {
+            Some(weight) => {
+                let weight = self.checked(weight)?;
+                Ok(self.graph.push(SigmoidGate { weight }, &[y, h])?)
+            }
+            None => Ok(y),
+        }
+    }
+
+    /// A matrix for each of `count` experts: one tensor for all, or one for each.
+    fn stack(&mut self, role: Role, layer: u32, count: u32) -> Result<Stack, Error> {
+        let first = self.tensors.get_of(role, layer, 0)?;
+        if first.shape.extents().len() == 3 {
+            return Ok(Stack::Whole(self.checked(first)?));
+        }
+        let first = self.checked(first)?;
+        for expert in 1..count {
+            let weight = self.tensors.get_of(role, layer, expert)?;
+            let id = self.checked(weight)?;
+            if id.0 != first.0 + expert {
+                let name = self.graph.weight_of(id).name.clone();
+                return Err(Error::SharedTensor { name });
+            }
+        }
+        Ok(Stack::Each(first))
     }
 
     fn linear(&mut self, role: Role, layer: u32, x: ValueId) -> Result<ValueId, Error> {

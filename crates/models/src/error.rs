@@ -20,6 +20,28 @@ pub enum Error {
         /// Its value.
         value: String,
     },
+    /// A router has fewer experts than a row goes to.
+    #[error("damaged file: a router chooses {used} of {found} experts; download the file again")]
+    FewExperts {
+        /// How many there are.
+        found: u32,
+        /// How many a row goes to.
+        used: u32,
+    },
+    /// More experts than pintpot reckons with.
+    #[error("a layer has {found} experts; at most {most} are supported")]
+    ManyExperts {
+        /// How many there are.
+        found: u32,
+        /// How many there may be.
+        most: u32,
+    },
+    /// Two experts have a tensor in common.
+    #[error("damaged file: tensor '{name}' is there for two experts; download the file again")]
+    SharedTensor {
+        /// The tensor.
+        name: String,
+    },
     /// A norm has not as many elements as what it is applied to.
     #[error(
         "damaged file: tensor '{name}' has {found} elements, expected {expected}; download the file again"

@@ -20,6 +20,7 @@ impl Architecture for Gemma3 {
     }
 
     fn spec(&self, settings: &Settings<'_>) -> Result<DecoderSpec, Error> {
+        settings.refuse_experts()?;
         let plain = llama::plain(settings, RopeStyle::Halves, 1_000_000.0)?;
         let windows = windows(settings, settings.size(key::WINDOW)?)?;
         let local_base = settings.positive(key::ROPE_BASE_LOCAL)?.unwrap_or(10_000.0);

@@ -9,15 +9,20 @@
 
 mod decoder;
 mod error;
+mod experts;
 mod gemma3;
 mod llama;
 mod names;
+mod olmoe;
 mod qwen2;
+mod qwen2moe;
 mod qwen3;
+mod qwen3moe;
 mod settings;
 
 pub use decoder::{Decoder, DecoderSpec, RopeSpec, Windows};
 pub use error::Error;
+pub use experts::ExpertSpec;
 
 use formats::ModelFile;
 use settings::Settings;
@@ -32,8 +37,15 @@ pub trait Architecture: Sync {
 }
 
 /// All architectures, alphabetically.
-pub static ARCHITECTURES: &[&dyn Architecture] =
-    &[&gemma3::Gemma3, &llama::Llama, &qwen2::Qwen2, &qwen3::Qwen3];
+pub static ARCHITECTURES: &[&dyn Architecture] = &[
+    &gemma3::Gemma3,
+    &llama::Llama,
+    &olmoe::Olmoe,
+    &qwen2::Qwen2,
+    &qwen2moe::Qwen2Moe,
+    &qwen3::Qwen3,
+    &qwen3moe::Qwen3Moe,
+];
 
 /// The graph of the model in `file`.
 ///

@@ -1,9 +1,10 @@
-//! Llama and all that is built like it: Mistral, SmolLM, TinyLlama (arXiv 2302.13971, 2407.21783).
+//! Llama and all that is built like it: Mistral, Mixtral, SmolLM, TinyLlama (arXiv 2302.13971, 2407.21783, 2401.04088).
 //!
 //! GGUF's conversion reorders the rows of queries and keys so that pairs of RoPE are neighbours; files of the hub
 //! pair the halves of a head. Llama 3's frequency ramp comes as settings from the hub, as a tensor in GGUF.
 
 use crate::decoder::{DecoderSpec, RopeSpec, Windows};
+use crate::experts::ExpertSpec;
 use crate::settings::{self as key, Key, Settings};
 use crate::{Architecture, Error};
 use graph::op::{Activation, RopeScaling, RopeStyle};
@@ -19,20 +20,20 @@ pub(crate) struct Llama;
 
 impl Architecture for Llama {
     fn names(&self) -> &'static [&'static str] {
-        &["llama", "mistral", "smollm"]
+        &["llama", "mistral", "mixtral", "smollm"]
     }
 
     fn spec(&self, settings: &Settings<'_>) -> Result<DecoderSpec, Error> {
         let style = if settings.is_gguf() { RopeStyle::Interleaved } else { RopeStyle::Halves };
         let spec = plain(settings, style, 10_000.0)?;
         let window = settings.find::<u32>(key::WINDOW)?.filter(|&w| w > 0);
-        Ok(DecoderSpec { windows: window.map_or(Windows::None, |window| Windows::All { window }), ..spec })
+        let windows = window.map_or(Windows::None, |window| Windows::All { window });
+        Ok(DecoderSpec { windows, experts: ExpertSpec::softmax(settings, true)?, ..spec })
     }
 }
 
 /// The settings that the whole family shares: norms before, SiLU gate, one RoPE, no windows.
 pub(crate) fn plain(settings: &Settings<'_>, style: RopeStyle, base: f64) -> Result<DecoderSpec, Error> {
-    settings.refuse_experts()?;
     let width = settings.size(key::WIDTH)?;
     let heads = settings.size(key::HEADS)?;
     let layers = settings.size(key::LAYERS)?;
@@ -79,6 +80,7 @@ pub(crate) fn plain(settings: &Settings<'_>, style: RopeStyle, base: f64) -> Res
         rope: RopeSpec { dims, base, scaling: scaling(settings)?, style },
         local_rope: None,
         windows: Windows::None,
+        experts: None,
     })
 }
 

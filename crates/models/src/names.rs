@@ -11,6 +11,9 @@ pub(crate) enum Role {
     AttentionOut,
     Down,
     Embedding,
+    ExpertDown,
+    ExpertGate,
+    ExpertUp,
     FeedForwardNorm,
     Gate,
     Head,
@@ -22,16 +25,28 @@ pub(crate) enum Role {
     Query,
     QueryNorm,
     RopeFactors,
+    Router,
+    SharedDown,
+    SharedGate,
+    SharedRouter,
+    SharedUp,
     Up,
     Value,
 }
 
-/// Role, GGUF's name, the hub's name. `{}` stands for the layer's number; a bias ends in `.bias`.
+/// Role, GGUF's name, the hub's name. The first `{}` stands for the layer's number, a second one for the expert's; a bias
+/// ends in `.bias`. A role may have several rows, the usual spelling first; an empty name is none.
 const NAMES: &[(Role, &str, &str)] = &[
     (Role::AttentionNorm, "blk.{}.attn_norm", "model.layers.{}.input_layernorm"),
     (Role::AttentionOut, "blk.{}.attn_output", "model.layers.{}.self_attn.o_proj"),
     (Role::Down, "blk.{}.ffn_down", "model.layers.{}.mlp.down_proj"),
     (Role::Embedding, "token_embd", "model.embed_tokens"),
+    (Role::ExpertDown, "blk.{}.ffn_down_exps", "model.layers.{}.mlp.experts.{}.down_proj"),
+    (Role::ExpertDown, "blk.{}.ffn_down.{}", "model.layers.{}.block_sparse_moe.experts.{}.w2"),
+    (Role::ExpertGate, "blk.{}.ffn_gate_exps", "model.layers.{}.mlp.experts.{}.gate_proj"),
+    (Role::ExpertGate, "blk.{}.ffn_gate.{}", "model.layers.{}.block_sparse_moe.experts.{}.w1"),
+    (Role::ExpertUp, "blk.{}.ffn_up_exps", "model.layers.{}.mlp.experts.{}.up_proj"),
+    (Role::ExpertUp, "blk.{}.ffn_up.{}", "model.layers.{}.block_sparse_moe.experts.{}.w3"),
     (Role::FeedForwardNorm, "blk.{}.ffn_norm", "model.layers.{}.post_attention_layernorm"),
     (Role::Gate, "blk.{}.ffn_gate", "model.layers.{}.mlp.gate_proj"),
     (Role::Head, "output", "lm_head"),
@@ -43,6 +58,15 @@ const NAMES: &[(Role, &str, &str)] = &[
     (Role::Query, "blk.{}.attn_q", "model.layers.{}.self_attn.q_proj"),
     (Role::QueryNorm, "blk.{}.attn_q_norm", "model.layers.{}.self_attn.q_norm"),
     (Role::RopeFactors, "rope_freqs", "rope_freqs"),
+    (Role::Router, "blk.{}.ffn_gate_inp", "model.layers.{}.mlp.gate"),
+    (Role::Router, "", "model.layers.{}.block_sparse_moe.gate"),
+    (Role::SharedDown, "blk.{}.ffn_down_shexp", "model.layers.{}.mlp.shared_expert.down_proj"),
+    (Role::SharedDown, "", "model.layers.{}.mlp.shared_experts.down_proj"),
+    (Role::SharedGate, "blk.{}.ffn_gate_shexp", "model.layers.{}.mlp.shared_expert.gate_proj"),
+    (Role::SharedGate, "", "model.layers.{}.mlp.shared_experts.gate_proj"),
+    (Role::SharedRouter, "blk.{}.ffn_gate_inp_shexp", "model.layers.{}.mlp.shared_expert_gate"),
+    (Role::SharedUp, "blk.{}.ffn_up_shexp", "model.layers.{}.mlp.shared_expert.up_proj"),
+    (Role::SharedUp, "", "model.layers.{}.mlp.shared_experts.up_proj"),
     (Role::Up, "blk.{}.ffn_up", "model.layers.{}.mlp.up_proj"),
     (Role::Value, "blk.{}.attn_v", "model.layers.{}.self_attn.v_proj"),
 ];
@@ -58,25 +82,42 @@ pub(crate) struct Tensors<'a> {
 }
 
 impl Tensors<'_> {
-    fn name(&self, role: Role, layer: u32, suffix: &str) -> String {
-        let row = NAMES.iter().find(|row| row.0 == role);
-        let (gguf, hub) = row.map_or(("", ""), |row| (row.1, row.2));
-        let pattern = match self.file.format {
-            Format::Gguf { .. } => gguf,
-            _ if self.sandwich && role == Role::FeedForwardNorm => FEED_FORWARD_NORM_OF_SANDWICH,
-            _ => hub,
-        };
-        format!("{}.{suffix}", pattern.replacen("{}", &layer.to_string(), 1))
+    /// The names that a tensor may have, the usual one first.
+    fn names(&self, role: Role, layer: u32, expert: u32, suffix: &str) -> impl Iterator<Item = String> {
+        let gguf = matches!(self.file.format, Format::Gguf { .. });
+        let sandwich = self.sandwich && role == Role::FeedForwardNorm && !gguf;
+        let patterns = NAMES.iter().filter(move |row| row.0 == role).filter_map(move |row| match gguf {
+            _ if sandwich => Some(FEED_FORWARD_NORM_OF_SANDWICH),
+            true => Some(row.1).filter(|name| !name.is_empty()),
+            false => Some(row.2),
+        });
+        let (layer, expert) = (layer.to_string(), expert.to_string());
+        patterns.map(move |pattern| {
+            format!("{}.{suffix}", pattern.replacen("{}", &layer, 1).replacen("{}", &expert, 1))
+        })
     }
 
     /// The tensor, if the file has it; `suffix` is `weight` or `bias`.
     pub fn find(&self, role: Role, layer: u32, suffix: &str) -> Option<Weight> {
-        self.named(self.name(role, layer, suffix)).ok()
+        self.find_of(role, layer, 0, suffix)
+    }
+
+    /// As [`Tensors::find`], for a tensor that each expert has.
+    pub fn find_of(&self, role: Role, layer: u32, expert: u32, suffix: &str) -> Option<Weight> {
+        self.names(role, layer, expert, suffix).find_map(|name| self.named(name).ok())
     }
 
     /// The tensor's weight, or an error that names it.
     pub fn get(&self, role: Role, layer: u32) -> Result<Weight, Error> {
-        Ok(self.named(self.name(role, layer, "weight"))?)
+        self.get_of(role, layer, 0)
+    }
+
+    /// As [`Tensors::get`], for a tensor that each expert has.
+    pub fn get_of(&self, role: Role, layer: u32, expert: u32) -> Result<Weight, Error> {
+        match self.find_of(role, layer, expert, "weight") {
+            Some(weight) => Ok(weight),
+            None => Ok(self.named(self.names(role, layer, expert, "weight").next().unwrap_or_default())?),
+        }
     }
 
     fn named(&self, name: String) -> Result<Weight, formats::Error> {

@@ -16,6 +16,7 @@ impl Architecture for Qwen2 {
     }
 
     fn spec(&self, settings: &Settings<'_>) -> Result<DecoderSpec, Error> {
+        settings.refuse_experts()?;
         llama::plain(settings, RopeStyle::Halves, 10_000.0)
     }
 }

@@ -16,6 +16,7 @@ impl Architecture for Qwen3 {
     }
 
     fn spec(&self, settings: &Settings<'_>) -> Result<DecoderSpec, Error> {
+        settings.refuse_experts()?;
         llama::plain(settings, RopeStyle::Halves, 1_000_000.0)
     }
 }

@@ -15,6 +15,9 @@ pub(crate) struct Key(pub &'static str, pub &'static str);
 
 pub(crate) const CONTEXT: Key = Key("context_length", "max_position_embeddings");
 pub(crate) const EXPERTS: Key = Key("expert_count", "num_local_experts");
+pub(crate) const EXPERTS_USED: Key = Key("expert_used_count", "num_experts_per_tok");
+pub(crate) const EXPERT_NORM: Key = Key("expert_weights_norm", "norm_topk_prob");
+pub(crate) const EXPERT_SCALE: Key = Key("expert_weights_scale", "routed_scaling_factor");
 pub(crate) const FINAL_SOFTCAP: Key = Key("final_logit_softcapping", "final_logit_softcapping");
 pub(crate) const HEADS: Key = Key("attention.head_count", "num_attention_heads");
 pub(crate) const HEAD_DIM: Key = Key("attention.key_length", "head_dim");
@@ -110,6 +113,8 @@ fn spellings(key: &str) -> Vec<String> {
             all.push("rope_scaling.type".to_string());
         }
         all.extend([format!("rope_parameters.{part}"), format!("rope_parameters.full_attention.{part}")]);
+    } else if key == EXPERTS.1 {
+        all.extend(["num_experts", "n_routed_experts"].map(str::to_string));
     } else if key == ROPE_BASE.1 {
         all.extend(["", "full_attention."].map(|of| format!("rope_parameters.{of}rope_theta")));
     } else if key == ROPE_BASE_LOCAL.1 {

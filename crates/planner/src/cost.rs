@@ -3,7 +3,7 @@
 //! Arithmetic, bytes from memory, bytes from flash: reads overlap with compute, so the slowest of them decides.
 
 use crate::Profile;
-use graph::op::WeightUse;
+use graph::op::{Op, WeightUse, expected_experts};
 use graph::{Bounds, Graph, Value};
 
 /// What limits a step.
@@ -52,11 +52,13 @@ pub struct StepBounds {
     pub memory: f64,
     /// The larger of both, operator by operator, and what an operator costs for being one.
     pub both: f64,
+    /// What of that is experts, which begin when they have been chosen.
+    pub experts: f64,
 }
 
 /// Bounds of one step of `graph` with `bounds` rows, `context` positions before it, on the machine of `profile`.
 pub fn step_bounds(graph: &Graph, profile: &Profile, bounds: &Bounds, context: u32) -> StepBounds {
-    let (mut arithmetic, mut memory, mut both) = (0.0, 0.0, 0.0);
+    let mut sum = StepBounds::default();
     for node in &graph.nodes {
         let rows = graph.value_of(node.output).dims.rows().map_or(1, |symbol| bounds.of(symbol));
         if rows == 0 {
@@ -64,37 +66,60 @@ pub fn step_bounds(graph: &Graph, profile: &Profile, bounds: &Bounds, context: u
         }
         let inputs: Vec<Value> = node.inputs.iter().map(|&id| *graph.value_of(id)).collect();
         let cost = node.op.cost(graph, &inputs, bounds, context);
-        let whole = node.op.weights().into_iter().find_map(|used| match used {
-            WeightUse::Whole(id) => Some(graph.weight_of(id)),
-            _ => None,
-        });
-        let product = whole.map_or(0.0, |w| cost.macs as f64 / profile.product(w.dtype, rows));
+        let (product, weight_bytes) = match &node.op {
+            Op::Experts(experts) => {
+                let met = expected_experts(experts.count, experts.used, rows);
+                let each = (f64::from(rows * experts.used) / met).ceil() as u32;
+                let dtype = graph.weight_of(experts.gate.first()).dtype;
+                (cost.macs as f64 / profile.product(dtype, each), met * experts.bytes(graph) as f64)
+            }
+            op => {
+                let whole = op.weights().into_iter().find_map(|used| match used {
+                    WeightUse::Whole(id) => Some(graph.weight_of(id)),
+                    _ => None,
+                });
+                let bytes = whole.and_then(|w| w.dtype.bytes_of(w.shape.elements())).unwrap_or(0);
+                let product = whole.map_or(0.0, |w| cost.macs as f64 / profile.product(w.dtype, rows));
+                (product, bytes as f64)
+            }
+        };
         let operations = product + cost.float_ops as f64 / profile.float_ops;
-        let weight_bytes = whole.and_then(|w| w.dtype.bytes_of(w.shape.elements())).unwrap_or(0);
-        let moving = (weight_bytes + cost.state_bytes) as f64 / profile.memory_bytes;
-        arithmetic += operations;
-        memory += moving;
-        both += operations.max(moving) + profile.node_seconds;
+        let moving = (weight_bytes + cost.state_bytes as f64) / profile.memory_bytes;
+        let seconds = operations.max(moving) + profile.node_seconds;
+        sum.arithmetic += operations;
+        sum.memory += moving;
+        sum.both += seconds;
+        sum.experts += if matches!(node.op, Op::Experts(_)) { seconds } else { 0.0 };
     }
-    StepBounds { arithmetic, memory, both }
+    sum
+}
+
+/// Bytes that a step reads from flash.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FlashBytes {
+    /// Known before the step: reading them overlaps with everything.
+    pub ahead: f64,
+    /// Experts that were chosen and are not here: reading them overlaps with experts alone.
+    pub experts: f64,
 }
 
 /// Seconds of one step, and what bounds it.
 ///
 /// Operators follow each other, so their times add up; within a product the weights arrive from memory while the
-/// arithmetic goes on. Reading flash overlaps with all of it.
+/// arithmetic goes on.
 pub(crate) fn step_seconds(
     graph: &Graph,
     profile: &Profile,
     bounds: &Bounds,
     context: u32,
-    flash_bytes: u64,
+    flash: FlashBytes,
 ) -> (f64, Bound) {
-    let StepBounds { arithmetic, memory, both: compute } = step_bounds(graph, profile, bounds, context);
-    let flash = flash_bytes as f64 / profile.flash_bytes;
-    match flash > compute {
-        true => (flash, Bound::Flash),
-        false if memory > arithmetic => (compute, Bound::Memory),
-        false => (compute, Bound::Arithmetic),
+    let StepBounds { arithmetic, memory, both, experts } = step_bounds(graph, profile, bounds, context);
+    let (ahead, chosen) = (flash.ahead / profile.flash_bytes, flash.experts / profile.flash_bytes);
+    let seconds = ahead.max(both - experts) + chosen.max(experts);
+    match () {
+        () if ahead + chosen > both => (seconds, Bound::Flash),
+        () if memory > arithmetic => (seconds, Bound::Memory),
+        () => (seconds, Bound::Arithmetic),
     }
 }

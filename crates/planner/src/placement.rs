@@ -1,7 +1,7 @@
 //! A decision that fits: what lies where, how much in all, and how fast.
 
 use crate::cost::Forecast;
-use ::memory::{KvFormat, Tiling};
+use ::memory::{ExpertOptions, ExpertSets, KvFormat, Tiling};
 use graph::{Bounds, Plan};
 use host::{Part, StreamOptions};
 use std::sync::Arc;
@@ -30,6 +30,10 @@ pub struct Placement {
     pub window_bytes: u64,
     /// How the window is read.
     pub stream: StreamOptions,
+    /// What experts are made of; empty for most models.
+    pub experts: Arc<ExpertSets>,
+    /// How they are kept and read.
+    pub expert_options: ExpertOptions,
     /// Tokens that a sequence may have.
     pub context: u32,
     /// How keys and values are stored.
@@ -48,14 +52,17 @@ impl Placement {
         self.lines.iter().map(|l| l.bytes).sum()
     }
 
-    /// Bytes of weights that stay.
+    /// Bytes of weights that stay, experts included.
     pub fn resident_bytes(&self) -> u64 {
-        self.tiling.runs.iter().zip(&self.resident).filter(|(_, stays)| **stays).map(|(r, _)| r.bytes).sum()
+        let runs = self.tiling.runs.iter().zip(&self.resident);
+        let slots = self.experts.iter().zip(&self.expert_options.slots);
+        runs.filter(|(_, stays)| **stays).map(|(r, _)| r.bytes).sum::<u64>()
+            + slots.map(|(set, &slots)| u64::from(slots) * set.slot_bytes).sum::<u64>()
     }
 
-    /// Bytes of weights that a step with logits reads from flash.
+    /// Bytes of weights that do not stay: a step reads all of them, and of experts those that it meets.
     pub fn streamed_bytes(&self) -> u64 {
-        self.tiling.bytes(true) - self.resident_bytes()
+        self.tiling.bytes(true) + self.experts.bytes() - self.resident_bytes()
     }
 
     /// Bytes of one part of the account.

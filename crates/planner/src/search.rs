@@ -3,12 +3,15 @@
 //! Candidates are few (chunks and run sizes are powers of two), so all are tried; of those that fit, the one with
 //! the least predicted time for a typical request wins, and among equals the one that holds less.
 
-use crate::cost::{Forecast, step_seconds};
+use crate::cost::{FlashBytes, Forecast, step_seconds};
 use crate::placement::{Line, Placement};
 use crate::{Profile, Request};
-use ::memory::{Error, KvCache, Run, Tiling, TilingOptions, Vectors, WeightStore};
+use ::memory::{
+    Error, ExpertOptions, ExpertSets, ExpertStore, KvCache, Run, Tiling, TilingOptions, Vectors, WeightStore,
+};
+use graph::op::expected_experts;
 use graph::{Bounds, Plan};
-use host::{Part, Stream, StreamOptions, format_bytes, kernel_overhead};
+use host::{Extent, Part, Stream, StreamOptions, format_bytes, kernel_overhead};
 use std::sync::Arc;
 
 /// Rows of a step that are tried. The first is the least that a prompt is fed in.
@@ -17,6 +20,8 @@ const CHUNKS: [u32; 6] = [16, 32, 64, 128, 256, 512];
 const RUN_BYTES: [u64; 3] = [512 << 10, 1 << 20, 4 << 20];
 /// Runs that the window holds: one in use, one arriving, one asked for.
 const WINDOW_RUNS: usize = 3;
+/// Pieces of experts that their window holds: in use, arriving, asked for.
+const WINDOW_PIECES: usize = 4;
 /// The request that placements are compared by: tokens of the prompt and of the answer.
 const TYPICAL: (u32, u32) = (512, 128);
 /// Held back for what nobody can name.
@@ -44,12 +49,12 @@ pub fn place(request: &Request<'_>, profile: &Profile) -> Result<Result<Placemen
     let least = smallest(request)?;
     let mut best: Option<(f64, Placement)> = None;
     for run_bytes in RUN_BYTES {
-        let tiling = Arc::new(tile(request, run_bytes)?);
+        let cut = Cut::new(request, run_bytes)?;
         for rows in CHUNKS {
             if rows > CHUNKS[0] && rows >= request.context.saturating_mul(2) {
                 continue;
             }
-            let Some(placement) = fit(request, profile, &tiling, rows) else { continue };
+            let Some(placement) = fit(request, profile, &cut, rows) else { continue };
             let seconds = typical_seconds(request, profile, &placement);
             let better = best.as_ref().is_none_or(|(so_far, kept)| {
                 seconds < so_far * 0.99 || (seconds <= *so_far && placement.peak() < kept.peak())
@@ -65,12 +70,12 @@ pub fn place(request: &Request<'_>, profile: &Profile) -> Result<Result<Placemen
 /// The smallest budget that works, as the refusal of a budget of nothing.
 pub fn smallest(request: &Request<'_>) -> Result<Refusal, Error> {
     let sum = |lines: &[Line]| lines.iter().map(|l| l.bytes).sum::<u64>();
-    let (_, _, mut lines) = account(request, &tile(request, RUN_BYTES[0])?, CHUNKS[0], 0, true);
+    let cut = Cut::new(request, RUN_BYTES[0])?;
+    let mut lines = account(request, &cut, CHUNKS[0], &Kept::nothing(&cut)).lines;
     // A model smaller than what streaming takes is better kept.
     for run_bytes in RUN_BYTES {
-        let tiling = tile(request, run_bytes)?;
-        let all = tiling.runs.iter().map(|r| held_bytes(&tiling, r)).sum();
-        let (_, _, whole) = account(request, &tiling, CHUNKS[0], all, false);
+        let cut = Cut::new(request, run_bytes)?;
+        let whole = account(request, &cut, CHUNKS[0], &Kept::all(&cut)).lines;
         if sum(&whole) < sum(&lines) {
             lines = whole;
         }
@@ -79,34 +84,94 @@ pub fn smallest(request: &Request<'_>) -> Result<Refusal, Error> {
     Ok(Refusal { needed, budget: request.budget, lines, context: request.context })
 }
 
-fn tile(request: &Request<'_>, run_bytes: u64) -> Result<Tiling, Error> {
-    let tile_bytes = run_bytes.min(1 << 20);
-    Tiling::new(request.graph, request.file, TilingOptions { tile_bytes, run_bytes })
+/// Weights cut for one size of run.
+struct Cut {
+    tiling: Arc<Tiling>,
+    experts: Arc<ExpertSets>,
 }
 
-/// The account of a placement that keeps `resident` bytes, with its plan and window.
-fn account(
-    request: &Request<'_>,
-    tiling: &Tiling,
-    rows: u32,
-    resident: u64,
+impl Cut {
+    fn new(request: &Request<'_>, run_bytes: u64) -> Result<Cut, Error> {
+        let tile_bytes = run_bytes.min(1 << 20);
+        let options = TilingOptions { tile_bytes, run_bytes };
+        Ok(Cut {
+            tiling: Arc::new(Tiling::new(request.graph, request.file, options)?),
+            experts: Arc::new(ExpertSets::new(request.graph, request.file, tile_bytes)?),
+        })
+    }
+}
+
+/// What of the weights stays.
+struct Kept {
+    /// Bytes of runs that stay.
+    runs: u64,
+    /// Whether others are streamed.
     streams: bool,
-) -> (Plan, u64, Vec<Line>) {
-    let graph = request.graph;
+    /// For each set of experts, how many stay.
+    slots: Vec<u32>,
+}
+
+impl Kept {
+    fn nothing(cut: &Cut) -> Kept {
+        Kept { runs: 0, streams: !cut.tiling.runs.is_empty(), slots: vec![0; cut.experts.len()] }
+    }
+
+    fn runs(cut: &Cut) -> Kept {
+        let runs = cut.tiling.runs.iter().map(|r| held_bytes(&cut.tiling, r)).sum();
+        Kept { runs, streams: false, slots: vec![0; cut.experts.len()] }
+    }
+
+    fn all(cut: &Cut) -> Kept {
+        Kept { slots: cut.experts.iter().map(|set| set.count).collect(), ..Kept::runs(cut) }
+    }
+}
+
+/// A plan, how weights are read, and what it all takes.
+struct Account {
+    plan: Plan,
+    window_bytes: u64,
+    experts: ExpertOptions,
+    lines: Vec<Line>,
+}
+
+impl Account {
+    fn sum(&self) -> u64 {
+        self.lines.iter().map(|l| l.bytes).sum()
+    }
+}
+
+/// The account of a placement that keeps so much.
+fn account(request: &Request<'_>, cut: &Cut, rows: u32, kept: &Kept) -> Account {
+    let (graph, tiling) = (request.graph, &cut.tiling);
     let plan = Plan::new(graph, Bounds { rows, logit_rows: request.logit_rows.min(rows) });
     let window = window_bytes(tiling, request.align).next_multiple_of(host::page_size() as u64);
     // A region is whole pages.
     let pages = |bytes: u64| bytes.max(1).next_multiple_of(host::page_size() as u64);
     let kv = pages(KvCache::bytes(graph, request.kv, request.context, rows));
-    let weights = pages(Vectors::bytes(graph)) + pages(resident);
+    let weights = pages(Vectors::bytes(graph)) + pages(kept.runs);
     let activations = pages(plan.arena_bytes) + pages(request.fixed.scratch);
     let stream = stream_options(tiling);
-    let io = if streams { stream.memory() } else { 0 };
+    let sets = || cut.experts.iter().zip(&kept.slots);
+    let slots = pages(sets().map(|(set, &slots)| u64::from(slots) * set.slot_bytes).sum());
+    let experts = expert_options(cut, kept.slots.clone(), request.align);
     // A window that is only for loading comes and goes, its ring with it, before the caches and the arena are touched.
-    let window_line =
-        if streams { window } else { (window + stream.memory()).saturating_sub(kv + activations) };
-    let heap = request.fixed.heap + tiling.heap_bytes() + WeightStore::heap_bytes(tiling);
-    let mapped = weights + window + kv + activations + heap + request.fixed.tokenizer;
+    let of_window = |window: u64, stream: &StreamOptions, stays: bool| match stays {
+        true => (window, stream.memory()),
+        false => ((window + stream.memory()).saturating_sub(kv + activations), 0),
+    };
+    let (window_line, io) = of_window(window, &stream, kept.streams);
+    let misses = sets().any(|(set, &slots)| slots < set.count);
+    let (expert_window, expert_io) = match cut.experts.is_empty() {
+        true => (0, 0),
+        false => of_window(experts.window_bytes, &experts.stream, misses),
+    };
+    let heap = request.fixed.heap
+        + tiling.heap_bytes()
+        + WeightStore::heap_bytes(tiling)
+        + cut.experts.heap_bytes()
+        + ExpertStore::heap_bytes(&cut.experts, &kept.slots);
+    let mapped =
+        weights + slots + window + experts.window_bytes + kv + activations + heap + request.fixed.tokenizer;
     let kernel = kernel_overhead(request.fixed.threads as usize, mapped);
     let line = |part, bytes| Line { part, bytes };
     let mut lines = vec![
@@ -115,39 +180,57 @@ fn account(
         line(Part::Heap, heap),
         line(Part::Tokenizer, request.fixed.tokenizer),
         line(Part::Weights, weights),
-        line(Part::Window, window_line),
+        line(Part::Window, window_line + expert_window),
         line(Part::State, kv),
         line(Part::Activations, activations),
-        line(Part::Io, io),
+        line(Part::Io, io + expert_io),
         line(Part::Slack, SLACK),
     ];
+    if !cut.experts.is_empty() {
+        lines.insert(5, line(Part::Experts, slots));
+    }
     // No run is smaller than the start of the process.
     let sum: u64 = lines.iter().map(|l| l.bytes).sum();
     lines[0].bytes += request.fixed.start.saturating_sub(sum);
-    (plan, window, lines)
+    Account { plan, window_bytes: window, experts, lines }
 }
 
-/// The placement with this tiling and chunk that keeps as many runs as fit; `None` if even none fits.
-fn fit(request: &Request<'_>, profile: &Profile, tiling: &Arc<Tiling>, rows: u32) -> Option<Placement> {
-    let all = tiling.runs.iter().map(|r| held_bytes(tiling, r)).sum();
-    let sum = |lines: &[Line]| lines.iter().map(|l| l.bytes).sum::<u64>();
-    let (plan, window_bytes, lines) = account(request, tiling, rows, all, false);
-    let whole = sum(&lines) <= request.budget;
-    let (resident, plan, lines) = if whole {
-        (vec![true; tiling.runs.len()], plan, lines)
-    } else {
-        let (_, _, bare) = account(request, tiling, rows, 0, true);
-        let mut room = request.budget.checked_sub(sum(&bare))?;
-        // Page tables of what stays are not in the bare account: 8 bytes for each 4 KiB, and some to spare.
-        room -= (room / 256).min(room);
-        let resident = spread(tiling, room);
-        let kept = held(tiling, &resident);
-        let (plan, _, lines) = account(request, tiling, rows, kept, true);
-        if sum(&lines) > request.budget {
-            return None;
-        }
-        (resident, plan, lines)
+/// How experts are read, of which so many stay.
+fn expert_options(cut: &Cut, slots: Vec<u32>, align: usize) -> ExpertOptions {
+    let piece = Extent { file: 0, offset: 1, len: cut.experts.largest_piece() };
+    let window_bytes = match cut.experts.is_empty() {
+        true => 0,
+        false => Stream::window_needed(&[piece; WINDOW_PIECES], align),
     };
+    let stream = StreamOptions { max_runs: 64, max_extents: 64, ..StreamOptions::default() };
+    ExpertOptions { slots, window_bytes, stream }
+}
+
+/// The placement with this cut and chunk that keeps as much as fits; `None` if it does not fit at all.
+fn fit(request: &Request<'_>, profile: &Profile, cut: &Cut, rows: u32) -> Option<Placement> {
+    let tiling = &cut.tiling;
+    let account = |kept: &Kept| account(request, cut, rows, kept);
+    // Page tables of what stays are not in the account of what does not: 8 bytes for each 4 KiB, and some to spare.
+    let room = |bare: &Account| {
+        let room = request.budget.checked_sub(bare.sum())?;
+        Some(room - (room / 256).min(room))
+    };
+    let all_runs = || vec![true; tiling.runs.len()];
+    let whole = account(&Kept::all(cut));
+    let (resident, account) = if whole.sum() <= request.budget {
+        (all_runs(), whole)
+    } else if let Some(room) = room(&account(&Kept::runs(cut))).filter(|_| !cut.experts.is_empty()) {
+        // A step reads every run and only some of the experts, so runs come first.
+        (all_runs(), account(&Kept { slots: slots(&cut.experts, room), ..Kept::runs(cut) }))
+    } else {
+        let resident = spread(tiling, room(&account(&Kept::nothing(cut)))?);
+        let kept = Kept { runs: held(tiling, &resident), ..Kept::nothing(cut) };
+        (resident, account(&kept))
+    };
+    if account.sum() > request.budget {
+        return None;
+    }
+    let Account { plan, window_bytes, experts, lines } = account;
     let mut placement = Placement {
         bounds: plan.bounds,
         plan,
@@ -155,6 +238,8 @@ fn fit(request: &Request<'_>, profile: &Profile, tiling: &Arc<Tiling>, rows: u32
         resident,
         window_bytes,
         stream: stream_options(tiling),
+        experts: Arc::clone(&cut.experts),
+        expert_options: experts,
         context: request.context,
         kv: request.kv,
         lines,
@@ -169,6 +254,22 @@ fn fit(request: &Request<'_>, profile: &Profile, tiling: &Arc<Tiling>, rows: u32
     };
     placement.forecast = forecast(request, profile, &placement);
     Some(placement)
+}
+
+/// How many experts of each set stay in `room` bytes: the same share of every set, and what is left to the first.
+fn slots(experts: &ExpertSets, room: u64) -> Vec<u32> {
+    let total = experts.bytes().max(1);
+    let share = |count: u32| (u128::from(count) * u128::from(room) / u128::from(total)) as u32;
+    let mut slots: Vec<u32> = experts.iter().map(|set| share(set.count).min(set.count)).collect();
+    let taken: u64 = experts.iter().zip(&slots).map(|(set, &n)| u64::from(n) * set.slot_bytes).sum();
+    let mut left = room.saturating_sub(taken);
+    for (set, slots) in experts.iter().zip(&mut slots) {
+        if *slots < set.count && set.slot_bytes <= left {
+            *slots += 1;
+            left -= set.slot_bytes;
+        }
+    }
+    slots
 }
 
 /// Marks runs that stay, spread evenly over a step so that reads and arithmetic overlap everywhere.
@@ -228,9 +329,19 @@ pub fn forecast(request: &Request<'_>, profile: &Profile, placement: &Placement)
         let runs = placement.tiling.runs.iter().zip(&placement.resident);
         runs.filter(|(r, stays)| !**stays && (logits || !r.logits_only)).map(|(r, _)| r.bytes).sum()
     };
+    // If all are equally likely, and so to be found among those that stay.
+    let missed = |rows: u32| -> f64 {
+        let sets = placement.experts.iter().zip(&placement.expert_options.slots);
+        let missed = |(set, &slots): (&::memory::ExpertSet, &u32)| {
+            let away = 1.0 - f64::from(slots) / f64::from(set.count);
+            expected_experts(set.count, set.used, rows) * away * set.slot_bytes as f64
+        };
+        sets.map(missed).sum()
+    };
     let step = |rows: u32, logit_rows: u32, context: u32| {
         let bounds = Bounds { rows, logit_rows };
-        step_seconds(request.graph, profile, &bounds, context, streamed(logit_rows > 0))
+        let flash = FlashBytes { ahead: streamed(logit_rows > 0) as f64, experts: missed(rows) };
+        step_seconds(request.graph, profile, &bounds, context, flash)
     };
     let rows = placement.bounds.rows;
     let chunks = prompt.div_ceil(rows);
@@ -243,6 +354,6 @@ pub fn forecast(request: &Request<'_>, profile: &Profile, placement: &Placement)
         first_token_seconds: body + step(tail, 1, prompt - tail).0,
         prompt_tokens: prompt,
         bound,
-        flash_bytes_per_token: streamed(true),
+        flash_bytes_per_token: streamed(true) + missed(1) as u64,
     }
 }

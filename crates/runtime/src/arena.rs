@@ -4,6 +4,7 @@ use crate::Error;
 use ::memory::Error as MemoryError;
 use graph::{Bounds, Elem, Graph, Plan, ValueId};
 use host::{Ledger, Part, Region, cast, cast_mut};
+use kernels::Quantized;
 use std::ops::Range;
 
 /// Memory for the values of a graph under a plan.
@@ -38,7 +39,8 @@ impl Arena {
         Ok(Arena { region, places: places.collect() })
     }
 
-    fn range(&self, id: ValueId, now: &Bounds) -> Result<Range<usize>, Error> {
+    /// Where a value lies in a step.
+    pub fn range(&self, id: ValueId, now: &Bounds) -> Result<Range<usize>, Error> {
         let place = self.places[id.0 as usize].ok_or(Error::Unplanned { value: id.0 })?;
         let rows = place.rows.map_or(1, |s| now.of(s) as usize);
         let bytes = rows * place.elem.row_bytes(place.columns as u64) as usize;
@@ -78,10 +80,12 @@ impl Arena {
         for (range, id) in ranges.iter_mut().zip(ids) {
             *range = self.range(id, now)?;
         }
-        self.region
-            .as_mut_bytes()
-            .get_disjoint_mut(ranges)
-            .map_err(|_| Error::Unplanned { value: ids.first().map_or(0, |id| id.0) })
+        self.split_ranges(ranges).ok_or(Error::Unplanned { value: ids.first().map_or(0, |id| id.0) })
+    }
+
+    /// Several ranges at once; `None` if they overlap.
+    pub fn split_ranges<const N: usize>(&mut self, ranges: [Range<usize>; N]) -> Option<[&mut [u8]; N]> {
+        self.region.as_mut_bytes().get_disjoint_mut(ranges).ok()
     }
 
     /// Several f32 values at once; they must not share storage.
@@ -102,6 +106,20 @@ pub(crate) fn floats_of(bytes: &mut [u8]) -> &mut [f32] {
 /// Bytes of a planned value as indices.
 pub(crate) fn indices_of(bytes: &mut [u8]) -> &mut [u32] {
     cast_mut(bytes).unwrap_or_default()
+}
+
+/// Bytes of int8 values of `rows` rows, to be read.
+pub(crate) fn quantized_of(bytes: &[u8], rows: usize, columns: usize) -> Quantized<'_> {
+    let (q, rest) = bytes.split_at(rows * columns);
+    let (scale, rest) = rest.split_at(rows * columns / 32 * 4);
+    let sums = &rest[..rows * columns / 16 * 2];
+    let (q, scale, sums) = (cast(q), cast(scale), cast(sums));
+    Quantized {
+        q: q.unwrap_or_default(),
+        scale: scale.unwrap_or_default(),
+        sums: sums.unwrap_or_default(),
+        columns,
+    }
 }
 
 /// Bytes of a planned int8 value of `rows` rows as its three parts.

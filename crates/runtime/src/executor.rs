@@ -1,10 +1,10 @@
 //! The loop: one node after another, each by the kernels of this machine.
 
 use crate::arena::Arena;
-use crate::ops::{self, Step};
+use crate::ops::{self, Mixture, Step};
 use crate::stats::{Phase, StepStats};
 use crate::{Batch, Error, Sequence};
-use ::memory::WeightStore;
+use ::memory::{ExpertStats, ExpertStore, StoreStats, WeightStore};
 use graph::op::{RopeTable, WeightUse};
 use graph::{Bounds, Graph, Op, Plan, StateId, StateKind, ValueId};
 use host::Ledger;
@@ -21,6 +21,8 @@ pub struct Parts {
     pub plan: Plan,
     /// Its weights.
     pub store: WeightStore,
+    /// Its experts.
+    pub experts: ExpertStore,
     /// Kernels and threads.
     pub cpu: Cpu,
 }
@@ -31,8 +33,10 @@ pub struct Executor {
     bounds: Bounds,
     arena: Arena,
     store: WeightStore,
+    experts: ExpertStore,
     cpu: Cpu,
     program: Vec<Extra>,
+    mixtures: Vec<Mixture>,
     row: Vec<u8>,
     stats: StepStats,
 }
@@ -44,6 +48,8 @@ pub(crate) struct Extra {
     pub tiles: Range<u32>,
     /// Frequencies of a RoPE table.
     pub frequencies: Vec<f64>,
+    /// Which mixture a router chooses for, or experts compute.
+    pub mixture: Option<usize>,
 }
 
 impl Executor {
@@ -52,12 +58,13 @@ impl Executor {
     /// # Errors
     /// If the ledger has no room for the arena.
     pub fn new(ledger: &Ledger, parts: Parts) -> Result<Executor, Error> {
-        let Parts { graph, plan, store, cpu } = parts;
+        let Parts { graph, plan, store, experts, cpu } = parts;
         let arena = Arena::new(ledger, &graph, &plan)?;
         let mut uses = 0;
+        let mut mixtures = Vec::new();
         let mut widest_row = 0;
-        let mut program = Vec::with_capacity(graph.nodes.len());
-        for node in &graph.nodes {
+        let mut program: Vec<Extra> = Vec::with_capacity(graph.nodes.len());
+        for (index, node) in graph.nodes.iter().enumerate() {
             let mut extra = Extra::default();
             for use_ in node.op.weights() {
                 match use_ {
@@ -70,16 +77,26 @@ impl Executor {
                         let bytes = weight.dtype.bytes_of(weight.shape.columns()).unwrap_or(0);
                         widest_row = widest_row.max(bytes as usize);
                     }
-                    WeightUse::Vector(_) => {}
+                    WeightUse::Vector(_) | WeightUse::OneOf { .. } => {}
                 }
             }
             if let Op::RopeTable(table) = &node.op {
                 extra.frequencies = frequencies(table, &store);
             }
+            if let Op::Experts(op) = &node.op {
+                let offset = plan.scratch(index).ok_or(Error::Unplanned { value: node.output.0 })?;
+                extra.mixture = Some(mixtures.len());
+                mixtures.push(Mixture::new(&graph, node, op, &plan.bounds, offset));
+                let router = graph.nodes.iter().position(|other| other.output == node.inputs[1]);
+                if let Some(router) = router.and_then(|router| program.get_mut(router)) {
+                    router.mixture = extra.mixture;
+                }
+            }
             program.push(extra);
         }
         let (bounds, row) = (plan.bounds, vec![0; widest_row]);
-        Ok(Executor { graph, bounds, arena, store, cpu, program, row, stats: StepStats::default() })
+        let stats = StepStats::default();
+        Ok(Executor { graph, bounds, arena, store, experts, cpu, program, mixtures, row, stats })
     }
 
     /// Runs the rows of `batch` through the graph and moves its sequences on. `more` says that another step is sure to
@@ -101,6 +118,7 @@ impl Executor {
         }
         if let Err(error) = self.nodes(batch, sequences, now, more) {
             self.store.reset()?;
+            self.experts.reset()?;
             return Err(error);
         }
         for span in &batch.spans {
@@ -122,6 +140,7 @@ impl Executor {
         more: bool,
     ) -> Result<(), Error> {
         self.store.begin(now.logit_rows > 0, more)?;
+        self.experts.begin(now.rows as usize);
         self.feed(batch, &now)?;
         let graph = Arc::clone(&self.graph);
         let mut before = Instant::now();
@@ -134,6 +153,8 @@ impl Executor {
                 graph: &graph,
                 arena: &mut self.arena,
                 store: &mut self.store,
+                experts: &mut self.experts,
+                mixtures: &mut self.mixtures,
                 cpu: &mut self.cpu,
                 row: &mut self.row,
                 spans: &batch.spans,
@@ -170,9 +191,16 @@ impl Executor {
         })
     }
 
-    /// The weights, for their statistics.
-    pub fn store(&self) -> &WeightStore {
-        &self.store
+    /// What was asked of the experts so far.
+    pub fn expert_stats(&self) -> ExpertStats {
+        self.experts.stats()
+    }
+
+    /// Bytes of weights read so far, and seconds that steps waited for them.
+    pub fn flash_stats(&self) -> StoreStats {
+        let stats = self.store.stats();
+        let experts = self.experts.stats().wait_nanos as f64 / 1e9;
+        StoreStats { wait_seconds: stats.wait_seconds + experts, ..stats }
     }
 
     /// The kernels in use.

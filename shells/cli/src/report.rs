@@ -44,10 +44,15 @@ pub(crate) fn placement(placement: &Placement) -> Value {
 pub(crate) fn start_line(placement: &Placement) -> String {
     use pintpot::Part;
     let (resident, state) = (placement.bytes_of(Part::Weights), placement.bytes_of(Part::State));
-    let other = placement.peak() - resident - state;
+    let experts = placement.bytes_of(Part::Experts);
+    let other = placement.peak() - resident - experts - state;
+    let experts = match experts {
+        0 => String::new(),
+        bytes => format!(" | experts {}", format_bytes(bytes)),
+    };
     let rate = placement.forecast.flash_bytes_per_token as f64 / 1e6;
     format!(
-        "budget {} | weights kept {} | KV {} ({} tokens, {}) | other {} | reads {rate:.1} MB/token",
+        "budget {} | weights kept {}{experts} | KV {} ({} tokens, {}) | other {} | reads {rate:.1} MB/token",
         format_bytes(placement.budget),
         format_bytes(resident),
         format_bytes(state),
@@ -66,7 +71,9 @@ pub(crate) fn answer(name: &str, engine: &Engine, model: &Model, answer: &Comple
     let mut phases: Map<_, _> =
         phases.map(|(phase, seconds)| (phase.name().to_string(), json!(seconds))).collect();
     phases.insert("wait".to_string(), json!(timing.wait_seconds));
-    json!({
+    let experts = (timing.expert_hits + timing.expert_misses > 0)
+        .then(|| json!({"hits": timing.expert_hits, "misses": timing.expert_misses}));
+    let mut answer = json!({
         "model": name,
         "text": answer.text,
         "ids": answer.ids,
@@ -99,7 +106,11 @@ pub(crate) fn answer(name: &str, engine: &Engine, model: &Model, answer: &Comple
         "bound": placement.forecast.bound.name(),
         "bound_tokens_per_second": placement.forecast.tokens_per_second,
         "bound_share": rate.map(|rate| rate / placement.forecast.tokens_per_second.max(1e-9)),
-    })
+    });
+    if let (Some(map), Some(experts)) = (answer.as_object_mut(), experts) {
+        map.insert("experts".to_string(), experts);
+    }
+    answer
 }
 
 /// An object, a key a line, for people; long texts and lists are left out.
@@ -109,30 +120,46 @@ pub(crate) fn lines(value: &Value) -> String {
         match value {
             Value::Object(inner) => {
                 text += &format!("{key}\n");
-                for (key, value) in inner {
-                    text += &format!("  {key:<24}{}\n", amount(key, value, true));
+                for (name, value) in inner {
+                    text += &format!("  {name:<24}{}\n", amount(value, Unit::of(key)));
                 }
             }
             Value::Array(_) => {}
             _ if key == "text" => {}
-            value => {
-                text += &format!(
-                    "{key:<26}{}\n",
-                    amount(key, value, key.ends_with("_bytes") || key.contains("_bytes_"))
-                )
-            }
+            value => text += &format!("{key:<26}{}\n", amount(value, Unit::of(key))),
         }
     }
     text
 }
 
-/// A value with its unit, which its key tells; inside the account every whole number is bytes.
-fn amount(key: &str, value: &Value, is_bytes: bool) -> String {
+/// What a number counts.
+#[derive(Clone, Copy, PartialEq)]
+enum Unit {
+    Bytes,
+    Seconds,
+    None,
+}
+
+impl Unit {
+    /// A key tells the unit of its value, or of all values of its object.
+    fn of(key: &str) -> Unit {
+        match key {
+            "ledger" => Unit::Bytes,
+            "phases" => Unit::Seconds,
+            _ if key.ends_with("_bytes") || key.contains("_bytes_") => Unit::Bytes,
+            _ if key.ends_with("seconds") => Unit::Seconds,
+            _ => Unit::None,
+        }
+    }
+}
+
+/// A value with its unit.
+fn amount(value: &Value, unit: Unit) -> String {
     match value {
         Value::Number(number) => match (number.as_u64(), number.as_f64()) {
-            (Some(bytes), _) if is_bytes => format_bytes(bytes),
+            (Some(bytes), _) if unit == Unit::Bytes => format_bytes(bytes),
             (Some(count), _) => count.to_string(),
-            (None, Some(seconds)) if key.ends_with("seconds") || is_bytes => format!("{seconds:.3} s"),
+            (None, Some(seconds)) if unit == Unit::Seconds => format!("{seconds:.3} s"),
             (None, Some(x)) => format!("{x:.2}"),
             (None, None) => number.to_string(),
         },

@@ -343,7 +343,7 @@ impl Model {
     /// Times the tokens of `test`, which begin where the sequence ends.
     fn timed(&mut self, test: &Test, ids: &[u32]) -> Result<Sample, Error> {
         let ids = &ids[test.depth as usize..][..test.tokens() as usize];
-        let (stats, store) = (self.executor.stats(), self.executor.store().stats());
+        let (stats, store) = (self.executor.stats(), self.executor.flash_stats());
         let start = Instant::now();
         match test.prompt {
             0 => {
@@ -354,7 +354,7 @@ impl Model {
             _ => self.feed_ids(ids, false)?,
         }
         let seconds = start.elapsed().as_secs_f64();
-        let (after, read) = (self.executor.stats(), self.executor.store().stats());
+        let (after, read) = (self.executor.stats(), self.executor.flash_stats());
         Ok(Sample {
             seconds,
             phase_seconds: std::array::from_fn(|n| after.seconds[n] - stats.seconds[n]),

@@ -7,27 +7,33 @@
 mod add;
 mod attention;
 mod embed;
+mod experts;
 mod glu;
 mod linear;
 mod norm;
 mod quantize;
 mod rope;
 mod rope_table;
+mod route;
 mod scale;
 mod select_rows;
+mod sigmoid_gate;
 mod softcap;
 
 pub use add::Add;
 pub use attention::Attention;
 pub use embed::Embed;
+pub use experts::{Experts, Stack, Workspace, expected_experts};
 pub use glu::{Activation, Glu};
 pub use linear::Linear;
 pub use norm::Norm;
 pub use quantize::Quantize;
 pub use rope::{Rope, RopeStyle};
 pub use rope_table::{RopeScaling, RopeTable};
+pub use route::{Groups, Route, Score};
 pub use scale::Scale;
 pub use select_rows::SelectRows;
+pub use sigmoid_gate::SigmoidGate;
 pub use softcap::Softcap;
 
 use crate::interpret::{Interpreter, Tensor};
@@ -60,7 +66,23 @@ macro_rules! ops {
     };
 }
 
-ops!(Add, Attention, Embed, Glu, Linear, Norm, Quantize, Rope, RopeTable, Scale, SelectRows, Softcap);
+ops!(
+    Add,
+    Attention,
+    Embed,
+    Experts,
+    Glu,
+    Linear,
+    Norm,
+    Quantize,
+    Rope,
+    RopeTable,
+    Route,
+    Scale,
+    SelectRows,
+    SigmoidGate,
+    Softcap,
+);
 
 /// What an operator costs in one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -95,6 +117,10 @@ pub(crate) trait Operator {
     fn state(&self) -> Option<StateId> {
         None
     }
+    /// Bytes that it works in besides its inputs and its output.
+    fn scratch(&self, _graph: &Graph, _inputs: &[Value], _bounds: &Bounds) -> u64 {
+        0
+    }
 }
 
 /// How a node reads one of its weights.
@@ -106,6 +132,15 @@ pub enum WeightUse {
     Rows(WeightId),
     /// A vector.
     Vector(WeightId),
+    /// The matrices of a few experts, known only in the step.
+    OneOf {
+        /// What an expert has, in order of use.
+        set: [Stack; 3],
+        /// How many experts there are.
+        of: u32,
+        /// How many of them a row needs.
+        at_most: u32,
+    },
 }
 
 impl Op {
@@ -132,6 +167,11 @@ impl Op {
     /// The state that it reads and writes.
     pub fn state(&self) -> Option<StateId> {
         self.operator().state()
+    }
+
+    /// Bytes that it works in besides its inputs and its output.
+    pub fn scratch(&self, graph: &Graph, inputs: &[Value], bounds: &Bounds) -> u64 {
+        self.operator().scratch(graph, inputs, bounds)
     }
 
     pub(crate) fn infer(&self, graph: &Graph, inputs: &[Value]) -> Result<Value, Error> {

@@ -10,10 +10,15 @@ pub fn int8_products(graph: &mut Graph) -> Result<(), Error> {
     let mut quantized: HashMap<ValueId, ValueId> = HashMap::new();
     let nodes = std::mem::take(&mut graph.nodes);
     for mut node in nodes {
-        if let Op::Linear(linear) = &node.op {
+        let matrix = match &node.op {
+            Op::Experts(experts) => Some(experts.gate.first()),
+            Op::Linear(linear) => Some(linear.weight),
+            _ => None,
+        };
+        if let Some(matrix) = matrix {
             let input = node.inputs[0];
             let plain = graph.value_of(input).elem == Elem::F32;
-            if plain && takes_int8(graph.weight_of(linear.weight).dtype) {
+            if plain && takes_int8(graph.weight_of(matrix).dtype) {
                 node.inputs[0] = match quantized.get(&input) {
                     Some(&known) => known,
                     None => {

@@ -1,19 +1,28 @@
 //! The CPU backend: how each operator of the graph is done by the kernels.
 
+mod experts;
+mod route;
+
+pub(crate) use experts::Mixture;
+
 use crate::arena::{Arena, floats_of, indices_of, int8_of};
 use crate::executor::Extra;
 use crate::stats::StepStats;
 use crate::{Error, Sequence, Span};
-use ::memory::{KvFormat, WeightStore};
+use ::memory::{ExpertStore, KvFormat, WeightStore};
 use graph::op::{self, Attention, Linear, Op};
 use graph::{Bounds, Elem, Graph, Node, StateKind, ValueId};
 use kernels::{Cpu, NextRows, Quantized, QuantizedMut, Weights};
+use tensor::DType;
 
 /// What a node may touch in a step.
 pub(crate) struct Step<'a> {
     pub graph: &'a Graph,
     pub arena: &'a mut Arena,
     pub store: &'a mut WeightStore,
+    pub experts: &'a mut ExpertStore,
+    /// For each layer of experts, which rows go where.
+    pub mixtures: &'a mut [Mixture],
     pub cpu: &'a mut Cpu,
     /// Room for one row of a matrix.
     pub row: &'a mut [u8],
@@ -34,6 +43,7 @@ pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(),
         }
         Op::Attention(attention) => return attend(step, node, attention),
         Op::Embed(embed) => return gather(step, node, embed.weight),
+        Op::Experts(op) => return experts::experts(step, node, op, extra),
         Op::Glu(glu) => {
             let gate = step.in_place(node)?;
             let [gate, up] = step.arena.split_floats([gate, node.inputs[1]], &step.now)?;
@@ -69,6 +79,7 @@ pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(),
                 rope.fill(position, &extra.frequencies, cos, sin);
             }
         }
+        Op::Route(op) => return route::route(step, node, op, extra),
         Op::Scale(scale) => {
             let x = step.in_place(node)?;
             let [x] = step.arena.split_floats([x], &step.now)?;
@@ -80,6 +91,19 @@ pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(),
             let x = floats_of(x);
             for (&r, row) in indices_of(picked).iter().zip(floats_of(y).chunks_exact_mut(columns)) {
                 row.copy_from_slice(&x[r as usize * columns..][..columns]);
+            }
+        }
+        Op::SigmoidGate(gate) => {
+            let y = step.in_place(node)?;
+            let weight = step.store.vector(gate.weight);
+            let (width, columns) = (step.arena.columns(y), weight.len());
+            let bytes = host::as_bytes(weight);
+            let weights = Weights { dtype: DType::F32, bytes, rows: 1, columns };
+            let [y, x] = step.arena.split_floats([y, node.inputs[1]], &step.now)?;
+            for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(columns)) {
+                let mut dot = [0.0];
+                step.cpu.product_float(weights, x, &mut dot, 1, 0);
+                step.cpu.gate(y, dot[0]);
             }
         }
         Op::Softcap(softcap) => {

@@ -1,0 +1,329 @@
+//! Experts: matrices of which a step needs a few, some kept in slots, the others passing through a window.
+//!
+//! What it is: the part of the weights that is known only in the step. The one design choice: the router's choice asks
+//! for all that is missing at once, and what is missing passes through a window piece by piece, as dense weights do; it
+//! is copied into a slot on its way if it is to be kept. So a budget too small for a single expert still works, and
+//! nothing is read into memory that anybody looks at.
+
+mod cache;
+mod sets;
+
+pub use sets::{ExpertSet, ExpertSets, Piece};
+
+use crate::Error;
+use cache::Cache;
+use host::{FlashFile, Ledger, Part, Region, RunId, Stream, StreamOptions};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// How experts are kept and read: a planner's decision.
+#[derive(Clone, Debug)]
+pub struct ExpertOptions {
+    /// For each set, how many of its experts can be kept.
+    pub slots: Vec<u32>,
+    /// Bytes of the window for the others; used for loading too.
+    pub window_bytes: u64,
+    /// How the window is read.
+    pub stream: StreamOptions,
+}
+
+/// What was asked of the experts so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExpertStats {
+    /// Experts that a step wanted and that were kept.
+    pub hits: u64,
+    /// Experts that a step wanted and that were read.
+    pub misses: u64,
+    /// Nanoseconds for which a step had nothing to do but wait for them.
+    pub wait_nanos: u64,
+}
+
+/// The experts of one model while it runs.
+pub struct ExpertStore {
+    sets: Arc<ExpertSets>,
+    caches: Vec<Cache>,
+    /// For each set, where its slots begin in the region.
+    bases: Vec<usize>,
+    slots: Region,
+    stream: Option<Stream>,
+    step: Step,
+    /// Tokens of all steps that began.
+    tokens: u64,
+    /// Tokens before this step.
+    before: u64,
+    stats: ExpertStats,
+}
+
+/// What the layer that is being computed wants.
+#[derive(Default)]
+struct Step {
+    set: usize,
+    /// Experts in the order in which they are to be taken, each with its slot.
+    order: Vec<(u32, Option<u32>)>,
+    /// By expert, whether it is still to be taken.
+    pending: Vec<bool>,
+    /// The next piece to ask for: an index into `order`, and a piece of that expert.
+    next: (usize, usize),
+    /// Pieces asked for and not released, oldest first.
+    queue: VecDeque<RunId>,
+    /// The slot that the expert which is passing is copied to.
+    filling: Option<u32>,
+}
+
+impl ExpertStore {
+    /// Takes memory for the slots, and reads all experts if all can be kept.
+    ///
+    /// # Errors
+    /// [`Error::Host`] if the ledger has no room or the disk fails.
+    pub fn new(
+        ledger: &Ledger,
+        sets: Arc<ExpertSets>,
+        files: Vec<Arc<FlashFile>>,
+        options: &ExpertOptions,
+    ) -> Result<ExpertStore, Error> {
+        let (mut end, mut bases, mut caches) = (0, Vec::new(), Vec::new());
+        for (set, &slots) in sets.iter().zip(&options.slots) {
+            bases.push(end);
+            end += slots as usize * set.slot_bytes as usize;
+            caches.push(Cache::new(set.count, slots));
+        }
+        let most = sets.iter().map(|set| set.count as usize).max().unwrap_or(0);
+        let step = Step {
+            order: Vec::with_capacity(most),
+            pending: vec![false; most],
+            queue: VecDeque::with_capacity(options.stream.max_runs),
+            ..Step::default()
+        };
+        let slots = Region::new(ledger, Part::Experts, end.max(1))?.huge();
+        let stream = match sets.is_empty() {
+            true => None,
+            false => Some(Stream::new(ledger, files, options.window_bytes as usize, options.stream)?),
+        };
+        let (tokens, before, stats) = (0, 0, ExpertStats::default());
+        let mut store = ExpertStore { sets, caches, bases, slots, stream, step, tokens, before, stats };
+        if store.sets.iter().zip(&options.slots).all(|(set, &slots)| slots >= set.count) {
+            (0..store.sets.len()).try_for_each(|set| store.load(set))?;
+            store.stream = None; // nothing passes through it any more; its memory goes back
+        }
+        Ok(store)
+    }
+
+    /// Bytes of heap that a store with these slots takes, and whoever makes lists of which rows want whom.
+    pub fn heap_bytes(sets: &ExpertSets, slots: &[u32]) -> u64 {
+        let lists = |set: &ExpertSet| u64::from(set.count) * 5 * size_of::<u32>() as u64;
+        let caches =
+            sets.iter().zip(slots).map(|(set, &slots)| Cache::heap_bytes(set.count, slots) + lists(set));
+        let most = sets.iter().map(|set| u64::from(set.count)).max().unwrap_or(0);
+        caches.sum::<u64>() + most * size_of::<(u32, Option<u32>, bool)>() as u64
+    }
+
+    /// Reads every expert of a set into its slot, in the order of the file.
+    fn load(&mut self, set: usize) -> Result<(), Error> {
+        let sets = Arc::clone(&self.sets);
+        let (description, base) = (sets.get(set), self.bases[set]);
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        let matrices = 0..3;
+        let mut todo = matrices.flat_map(|matrix| {
+            let pieces = description.pieces.iter().filter(move |piece| piece.matrix == matrix);
+            (0..description.count).flat_map(move |e| pieces.clone().map(move |piece| (e, piece)))
+        });
+        let mut next = todo.next();
+        let mut asked = VecDeque::new();
+        loop {
+            while let Some((e, piece)) = next {
+                let extent = description.extent(e, piece);
+                let Some(id) = stream.push(&[extent])? else { break };
+                asked.push_back((id, e, piece, extent));
+                next = todo.next();
+            }
+            let Some((id, e, piece, extent)) = asked.pop_front() else { break };
+            stream.wait(id)?;
+            let bytes = stream.bytes(id, extent.file, extent.offset, extent.len).unwrap_or_default();
+            let at = base + (u64::from(e) * description.slot_bytes + piece.in_slot) as usize;
+            self.slots.as_mut_bytes()[at..at + bytes.len()].copy_from_slice(bytes);
+            stream.release(id);
+        }
+        (0..description.count).for_each(|e| self.caches[set].put(e, e));
+        Ok(())
+    }
+
+    /// Starts a step of so many tokens.
+    pub fn begin(&mut self, tokens: usize) {
+        self.before = self.tokens;
+        self.tokens += tokens as u64;
+    }
+
+    /// Says which experts of a set the step wants, ascending, each with the last of its tokens that does, and asks for
+    /// those that are not here. If `any_order`, those that are here are to be taken first.
+    ///
+    /// # Errors
+    /// If the system does not take the reads.
+    pub fn choose(&mut self, set: usize, wanted: &[(u32, u32)], any_order: bool) -> Result<(), Error> {
+        let (cache, step) = (&mut self.caches[set], &mut self.step);
+        step.set = set;
+        step.order.clear();
+        step.next = (0, 0);
+        for &(expert, token) in wanted {
+            cache.want(expert, self.before + u64::from(token));
+            let slot = cache.slot(expert);
+            step.order.push((expert, slot));
+            step.pending[expert as usize] = true;
+            match slot {
+                Some(_) => self.stats.hits += 1,
+                None => self.stats.misses += 1,
+            }
+        }
+        if step.order.iter().any(|(_, slot)| slot.is_none()) {
+            cache.settle();
+        }
+        if any_order {
+            step.order.sort_unstable_by_key(|&(expert, slot)| (slot.is_none(), expert));
+        }
+        self.fill()
+    }
+
+    /// How many experts the step wants of this set.
+    pub fn chosen(&self) -> usize {
+        self.step.order.len()
+    }
+
+    /// The expert that is to be taken as number `at`.
+    pub fn expert(&self, at: usize) -> u32 {
+        self.step.order[at].0
+    }
+
+    /// Asks for pieces until the window is full.
+    fn fill(&mut self) -> Result<(), Error> {
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        let (set, step) = (self.sets.get(self.step.set), &mut self.step);
+        while let Some(&(expert, slot)) = step.order.get(step.next.0) {
+            let Some(piece) = set.pieces.get(step.next.1).filter(|_| slot.is_none()) else {
+                step.next = (step.next.0 + 1, 0);
+                continue;
+            };
+            let Some(id) = stream.push(&[set.extent(expert, piece)])? else { return Ok(()) };
+            step.queue.push_back(id);
+            step.next.1 += 1;
+        }
+        Ok(())
+    }
+
+    /// Waits until a piece of the expert that is number `at` is in memory. Experts and pieces are to be asked for in order.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn acquire(&mut self, at: usize) -> Result<(), Error> {
+        if self.step.order[at].1.is_some() {
+            return Ok(());
+        }
+        if self.step.queue.is_empty() {
+            self.fill()?;
+        }
+        match (&mut self.stream, self.step.queue.front()) {
+            (Some(stream), Some(&id)) => Ok(stream.wait(id)?),
+            _ => Err(Error::OutOfOrder { run: at as u32, next: None }),
+        }
+    }
+
+    /// The bytes of an acquired piece: whole rows as they lie in the file.
+    ///
+    /// # Errors
+    /// If it was not acquired.
+    pub fn bytes(&self, at: usize, piece: usize) -> Result<&[u8], Error> {
+        let (expert, slot) = self.step.order[at];
+        let set = self.sets.get(self.step.set);
+        let place = &set.pieces[piece];
+        if slot.is_some() {
+            return Ok(&self.slots.as_bytes()[self.place(slot, place)..][..place.bytes as usize]);
+        }
+        let extent = set.extent(expert, place);
+        let streamed = self
+            .stream
+            .as_ref()
+            .zip(self.step.queue.front())
+            .and_then(|(stream, &id)| stream.bytes(id, extent.file, extent.offset, extent.len));
+        streamed.ok_or(Error::OutOfOrder { run: at as u32, next: None })
+    }
+
+    /// The bytes of a piece, if its expert is kept.
+    pub fn kept(&self, at: usize, piece: usize) -> Option<(&[u8], &Piece)> {
+        let &(_, slot) = self.step.order.get(at)?;
+        let place = self.sets.get(self.step.set).pieces.get(piece).filter(|_| slot.is_some())?;
+        Some((&self.slots.as_bytes()[self.place(slot, place)..][..place.bytes as usize], place))
+    }
+
+    /// Where a piece lies in the region of the slots.
+    fn place(&self, slot: Option<u32>, piece: &Piece) -> usize {
+        let set = self.sets.get(self.step.set);
+        let slot = u64::from(slot.unwrap_or(0));
+        self.bases[self.step.set] + (slot * set.slot_bytes + piece.in_slot) as usize
+    }
+
+    /// Says that a piece is done with: it is copied if its expert is to be kept, and its room is free for the next read.
+    ///
+    /// # Errors
+    /// If the system does not take the next reads.
+    pub fn release(&mut self, at: usize, piece: usize) -> Result<(), Error> {
+        let (expert, slot) = self.step.order[at];
+        let last = piece + 1 == self.sets.get(self.step.set).pieces.len();
+        if slot.is_none() {
+            self.keep(at, piece, last)?;
+            if let (Some(stream), Some(id)) = (&mut self.stream, self.step.queue.pop_front()) {
+                stream.release(id);
+            }
+            self.fill()?;
+        }
+        if last {
+            self.step.pending[expert as usize] = false;
+        }
+        Ok(())
+    }
+
+    /// Copies a piece that passes through the window into a slot, if its expert is to be kept.
+    fn keep(&mut self, at: usize, piece: usize, last: bool) -> Result<(), Error> {
+        let (expert, _) = self.step.order[at];
+        let (set, cache) = (self.step.set, &mut self.caches[self.step.set]);
+        if piece == 0 {
+            let pending = &self.step.pending;
+            self.step.filling =
+                cache.keeps(expert).then(|| cache.make_room(|other| pending[other as usize])).flatten();
+        }
+        let Some(slot) = self.step.filling else { return Ok(()) };
+        let place = self.sets.get(set).pieces[piece];
+        let to = self.place(Some(slot), &place);
+        let extent = self.sets.get(set).extent(expert, &place);
+        let (Some(stream), Some(&id)) = (&self.stream, self.step.queue.front()) else { return Ok(()) };
+        if let Some(bytes) = stream.bytes(id, extent.file, extent.offset, extent.len) {
+            self.slots.as_mut_bytes()[to..to + bytes.len()].copy_from_slice(bytes);
+        }
+        if last {
+            self.caches[set].put(expert, slot);
+        }
+        Ok(())
+    }
+
+    /// Forgets what was asked for, after a step that did not end.
+    ///
+    /// # Errors
+    /// If the reader broke for good.
+    pub fn reset(&mut self) -> Result<(), Error> {
+        self.step.queue.clear();
+        self.step.order.clear();
+        self.step.pending.fill(false);
+        match &mut self.stream {
+            Some(stream) => Ok(stream.reset()?),
+            None => Ok(()),
+        }
+    }
+
+    /// What they are made of.
+    pub fn sets(&self) -> &ExpertSets {
+        &self.sets
+    }
+
+    /// What was asked so far.
+    pub fn stats(&self) -> ExpertStats {
+        let wait_nanos = self.stream.as_ref().map_or(0, |stream| stream.stats().wait_nanos);
+        ExpertStats { wait_nanos, ..self.stats }
+    }
+}
