@@ -15,13 +15,16 @@ import numpy as np
 import torch
 import transformers
 
+# Attention and experts as a model's own file writes them down.
+PLAIN = {"attn_implementation": "eager", "experts_implementation": "eager"}
+
 
 def load(config: dict, weights: dict[str, np.ndarray]) -> torch.nn.Module:
     """The model that `transformers` builds for `config`, with these weights, in float32."""
     kind = config["model_type"]
     settings = {k: v for k, v in config.items() if k != "model_type"}
     config = transformers.AutoConfig.for_model(kind, **settings)
-    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=torch.float32)
+    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32, **PLAIN)
     missing, unexpected = model.load_state_dict({k: torch.from_numpy(w) for k, w in weights.items()}, strict=False)
     assert not unexpected and set(missing) <= {"lm_head.weight"}, (missing, unexpected)
     model.tie_weights()
@@ -30,9 +33,11 @@ def load(config: dict, weights: dict[str, np.ndarray]) -> torch.nn.Module:
 
 def open_folder(folder: str) -> torch.nn.Module:
     """The model in a folder of config.json and safetensors, in float32."""
-    return transformers.AutoModelForCausalLM.from_pretrained(
-        folder, attn_implementation="eager", dtype=torch.float32
-    ).eval()
+    model, report = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, output_loading_info=True, **PLAIN
+    )
+    assert not any(report.values()), report
+    return model.eval()
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use host::Rights;
@@ -99,6 +99,19 @@ impl Program {
         cap.attach(&mut command)?;
         let output = command.output().expect("the program starts");
         Ok(answer(output, cap.report()))
+    }
+
+    /// Starts it in the group of `cap`, with nobody to hear what it says.
+    ///
+    /// # Errors
+    /// If it may not join the group.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start(&self, args: &[&str], cap: &Cap) -> Result<Child, host::Error> {
+        let mut command = self.command(args);
+        cap.attach(&mut command)?;
+        Ok(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts"))
     }
 
     fn command(&self, args: &[&str]) -> Command {

@@ -186,10 +186,12 @@ impl Model {
         sampler: &mut Sampler,
         digest: &mut Digest,
     ) -> Result<u32, Error> {
-        let chunk = self.executor.bounds().rows as usize;
-        let mut chunks = ids.chunks(chunk).peekable();
-        while let Some(ids) = chunks.next() {
-            let last = chunks.peek().is_none();
+        let mut left = ids;
+        while !left.is_empty() {
+            self.follow_budget()?; // which may change the chunk
+            let (ids, rest) = left.split_at(left.len().min(self.executor.bounds().rows as usize));
+            left = rest;
+            let last = left.is_empty();
             let wanted = if last { Wanted::Last } else { Wanted::None };
             self.batch.clear();
             self.batch.push(0, &self.sequences[0], ids, wanted)?;

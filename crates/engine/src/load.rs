@@ -1,5 +1,6 @@
 //! From a path to a model that can answer: open, plan, reserve, load.
 
+use crate::live::Live;
 use crate::vocabulary::{Beside, Vocabulary};
 use crate::{Engine, Error, Model, vocabulary};
 use ::memory::{ExpertStore, KvCache, KvFormat, Residency, WeightStore};
@@ -166,7 +167,7 @@ impl Engine {
         let mut refusal = None;
         for &context in contexts {
             let request = self.request(opened, options, context.min(most), budget);
-            match planner::place(&request, &self.profile)? {
+            match planner::place(&request, &opened.file, &self.profile)? {
                 Ok(placement) => return Ok(Ok(placement)),
                 Err(refused) => refusal = Some(refused),
             }
@@ -209,9 +210,9 @@ impl Engine {
         };
         Request {
             graph,
-            file: &opened.file,
             context,
             kv: options.kv,
+            kv_rows: None,
             logit_rows: options.logit_rows.unwrap_or(1).max(1),
             budget,
             align: opened.align(),
@@ -232,6 +233,7 @@ impl Engine {
         if !opened.is_here() {
             return Err(Error::NotHere { path: opened.path });
         }
+        let Request { fixed, align, logit_rows, .. } = self.request(&opened, options, 0, 0);
         let placement = match self.plan(&opened, options)? {
             Ok(placement) => placement,
             Err(refused) => return Err(Error::Refused(Box::new(refused))),
@@ -251,18 +253,28 @@ impl Engine {
         };
         let store = WeightStore::new(&self.ledger, &graph, &file, files.clone(), residency)?;
         let sets = Arc::clone(&placement.experts);
-        let experts = ExpertStore::new(&self.ledger, sets, files, &placement.expert_options)?;
+        let experts = ExpertStore::new(&self.ledger, sets, files.clone(), &placement.expert_options)?;
         let cpu = Cpu::new(self.kernels, pool, &self.ledger)?;
         let context = placement.context;
         let mut cache = KvCache::new(&self.ledger, &graph, placement.kv, context, placement.bounds.rows)?;
         if placement.streamed_bytes() > 0 || options.context.is_some() {
             cache.commit(); // the budget is tight, or the user named the context: what is planned is held
         }
-        let parts = Parts { graph, plan: placement.plan.clone(), store, experts, cpu };
+        let parts = Parts { graph: Arc::clone(&graph), plan: placement.plan.clone(), store, experts, cpu };
         let executor = Executor::new(&self.ledger, parts)?;
         host::trim_heap();
         host::drop_program_pages();
-        Ok(Model::new(executor, Sequence::new(cache, context), tokenizer, template, placement, reserved))
+        let fixed = Fixed { start: 0, ..fixed };
+        let (ledger, profile) = (self.ledger.clone(), self.profile.clone());
+        let live = Live { ledger, profile, graph, file, files, fixed, align, logit_rows };
+        Ok(Model::new(
+            executor,
+            Sequence::new(cache, context),
+            tokenizer,
+            template,
+            placement,
+            (live, reserved),
+        ))
     }
 
     /// Holds the lines of the account that nobody else reserves.

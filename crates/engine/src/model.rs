@@ -1,5 +1,6 @@
 //! A loaded model: its words, its weights, and one conversation.
 
+use crate::live::{BudgetSource, Live};
 use crate::{Error, Message};
 use host::Reservation;
 use planner::Placement;
@@ -16,8 +17,13 @@ pub struct Model {
     pub(crate) batch: Batch,
     pub(crate) tokenizer: Arc<Tokenizer>,
     template: Option<ChatTemplate>,
-    placement: Placement,
-    _reserved: Vec<Reservation>,
+    pub(crate) placement: Placement,
+    /// What a change of the budget needs.
+    pub(crate) live: Live,
+    /// Lines of the account that nobody else holds.
+    pub(crate) reserved: Vec<Reservation>,
+    /// Who is asked for a new budget before every step.
+    pub(crate) source: Option<Box<dyn BudgetSource>>,
 }
 
 impl Model {
@@ -27,12 +33,23 @@ impl Model {
         tokenizer: Tokenizer,
         template: Option<ChatTemplate>,
         placement: Placement,
-        reserved: Vec<Reservation>,
+        (live, reserved): (Live, Vec<Reservation>),
     ) -> Model {
         let batch = Batch::with_capacity(placement.bounds.rows as usize);
         let remembered = Vec::with_capacity(sequence.context as usize);
         let (sequences, tokenizer) = ([sequence], Arc::new(tokenizer));
-        Model { executor, sequences, remembered, batch, tokenizer, template, placement, _reserved: reserved }
+        Model {
+            executor,
+            sequences,
+            remembered,
+            batch,
+            tokenizer,
+            template,
+            placement,
+            live,
+            reserved,
+            source: None,
+        }
     }
 
     /// Where everything lies.

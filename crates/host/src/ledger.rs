@@ -108,7 +108,7 @@ pub struct Ledger {
 
 #[derive(Debug)]
 struct Account {
-    budget: u64,
+    budget: AtomicU64,
     used: AtomicU64,
     peak: AtomicU64,
     lines: [AtomicU64; Part::COUNT],
@@ -120,7 +120,7 @@ impl Ledger {
     /// An empty account of `budget` bytes.
     pub fn new(budget: u64) -> Ledger {
         let account = Account {
-            budget,
+            budget: AtomicU64::new(budget),
             used: AtomicU64::new(0),
             peak: AtomicU64::new(0),
             lines: [const { AtomicU64::new(0) }; Part::COUNT],
@@ -147,7 +147,12 @@ impl Ledger {
 
     /// Bytes that may be held.
     pub fn budget(&self) -> u64 {
-        self.account.budget
+        self.account.budget.load(Relaxed)
+    }
+
+    /// Changes how many bytes may be held. Those who hold more than that are not asked: give back first.
+    pub fn set_budget(&self, budget: u64) {
+        self.account.budget.store(budget, Relaxed);
     }
 
     /// Bytes still free.
@@ -168,12 +173,13 @@ impl Ledger {
 
     fn take(&self, part: Part, need: u64) -> Result<(), Refused> {
         let account = &*self.account;
-        let refused = |held, injected| Refused { part, need, held, budget: account.budget, injected };
+        let budget = self.budget();
+        let refused = |held, injected| Refused { part, need, held, budget, injected };
         let burn = |left: u64| left.checked_sub(1);
         if account.fuse.fetch_update(Relaxed, Relaxed, burn) == Ok(1) {
             return Err(refused(self.used(), true));
         }
-        let within = |held: u64| held.checked_add(need).filter(|&sum| sum <= account.budget);
+        let within = |held: u64| held.checked_add(need).filter(|&sum| sum <= budget);
         let before =
             account.used.fetch_update(Relaxed, Relaxed, within).map_err(|held| refused(held, false))?;
         account.peak.fetch_max(before + need, Relaxed);

@@ -29,6 +29,20 @@ impl Region {
         Ok(Region { pages, len: bytes, reservation })
     }
 
+    /// Addresses for `bytes` bytes for `part`, of which none may be used before [`Region::hold`] says how many.
+    pub fn sparse(ledger: &Ledger, part: Part, bytes: usize) -> Result<Region, Error> {
+        let whole = bytes.max(1).checked_next_multiple_of(sys::page_size()).unwrap_or(usize::MAX);
+        let reservation = ledger.reserve(part, 0)?;
+        let pages = sys::Pages::new(whole).map_err(|source| Error::Map { bytes: whole as u64, source })?;
+        Ok(Region { pages, len: bytes, reservation })
+    }
+
+    /// Charges the account so many bytes, in whole pages, wherever in the region they are. What is not used any more is
+    /// to be given back first.
+    pub fn hold(&mut self, bytes: u64) -> Result<(), Error> {
+        Ok(self.reservation.resize(bytes.next_multiple_of(sys::page_size() as u64))?)
+    }
+
     /// Usable bytes, as asked for.
     pub fn len(&self) -> usize {
         self.len
@@ -81,7 +95,7 @@ impl Region {
     }
 
     /// Lets the system use huge pages here. Only for memory that will be written in full.
-    pub fn huge(self) -> Region {
+    pub fn huge(mut self) -> Region {
         self.pages.allow_huge();
         self
     }

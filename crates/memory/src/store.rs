@@ -1,7 +1,8 @@
 //! The weights of a model while it runs: some runs in memory for good, the others passing through a window.
 //!
 //! A step names its tiles in the order of the [`Tiling`]; the store walks the same list ahead of it and keeps the
-//! window full of reads. After the last tile of a step it goes on with the first run of the next one.
+//! window full of reads. After the last tile of a step it goes on with the first run of the next one. Every run has
+//! its place in the memory of those that stay, whether it does or not, so that it can come and go between steps.
 
 use crate::tiling::{Tile, Tiling};
 use crate::{Error, Vectors};
@@ -12,15 +13,6 @@ use host::{Extent, RunId, Stream, StreamOptions};
 use host::{FlashFile, Ledger, Part, ReadAt, Region};
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// Where the bytes of a run are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// In the region of resident weights, from this byte on, its tiles one after another.
-    Resident(usize),
-    /// In the file, fetched for every step.
-    Streamed,
-}
 
 /// What the store has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -46,9 +38,10 @@ pub struct Residency<'a> {
 /// The weights of one model.
 pub struct WeightStore {
     tiling: Arc<Tiling>,
-    places: Vec<Place>,
+    /// By run, whether it stays.
+    stays: Vec<bool>,
     resident: Region,
-    /// Offset of each tile in the region, for tiles of resident runs.
+    /// Offset of each tile in the region.
     tile_offsets: Vec<usize>,
     vectors: Vectors,
     files: Vec<Arc<FlashFile>>,
@@ -100,50 +93,91 @@ impl WeightStore {
         files: Vec<Arc<FlashFile>>,
         residency: Residency<'_>,
     ) -> Result<WeightStore, Error> {
-        let Residency { tiling, resident, window_bytes, options } = residency;
+        let tiling = Arc::clone(&residency.tiling);
         let vectors = Vectors::load(ledger, graph, file, &files)?;
         let mut end = 0;
-        let mut places = Vec::with_capacity(tiling.runs.len());
         let mut tile_offsets = vec![0; tiling.tiles.len()];
-        for (run, &stays) in tiling.runs.iter().zip(resident) {
-            places.push(if stays { Place::Resident(end) } else { Place::Streamed });
-            if stays {
-                for t in run.tiles.clone() {
-                    tile_offsets[t as usize] = end;
-                    end = (end + tiling.tiles[t as usize].bytes as usize).next_multiple_of(64);
-                }
+        for run in &tiling.runs {
+            let mut offset = end;
+            for t in run.tiles.clone() {
+                tile_offsets[t as usize] = offset;
+                offset = (offset + tiling.tiles[t as usize].bytes as usize).next_multiple_of(64);
             }
+            end += tiling.held_bytes(run) as usize;
         }
-        let region = Region::new(ledger, Part::Weights, end.max(1))?.huge();
+        let region = Region::sparse(ledger, Part::Weights, end)?.huge();
         let rows = row_sources(graph, file, &tiling);
-        let order: Vec<u32> =
-            (0..places.len() as u32).filter(|&r| places[r as usize] == Place::Streamed).collect();
-        let common = order.iter().filter(|&&r| !tiling.runs[r as usize].logits_only).count();
-        let ahead = Ahead { order, common, queue: VecDeque::with_capacity(64), ..Ahead::default() };
-        let stream = Stream::new(ledger, files.clone(), window_bytes as usize, options)?;
-        let mut store = WeightStore {
-            tiling,
-            places,
-            resident: region,
-            tile_offsets,
-            vectors,
-            files,
-            rows,
-            stream: Some(stream),
-            ahead,
-        };
-        store.load_resident()?;
-        if store.ahead.order.is_empty() {
-            store.stream = None; // nothing passes through it any more; its memory goes back
-        }
+        let stays = vec![false; tiling.runs.len()];
+        let ahead = Ahead { queue: VecDeque::with_capacity(64), ..Ahead::default() };
+        let (resident, stream) = (region, None);
+        let mut store =
+            WeightStore { tiling, stays, resident, tile_offsets, vectors, files, rows, stream, ahead };
+        store.adapt(ledger, residency)?;
         Ok(store)
     }
 
-    /// Reads every run that stays, through the window.
-    fn load_resident(&mut self) -> Result<(), Error> {
-        let Some(stream) = &mut self.stream else { return Ok(()) };
-        let stays = |r: &usize| matches!(self.places[*r], Place::Resident(_));
-        let runs: Vec<usize> = (0..self.places.len()).filter(stays).collect();
+    /// Changes what stays, between steps: gives back what does not stay any more, reads what does from now on. The tiling
+    /// is the store's own.
+    ///
+    /// # Errors
+    /// As [`WeightStore::new`]; what could not be read is streamed.
+    pub fn adapt(&mut self, ledger: &Ledger, residency: Residency<'_>) -> Result<(), Error> {
+        let Residency { resident, window_bytes, options, .. } = residency;
+        self.reset()?;
+        self.stream = None;
+        for (run, &stays) in resident.iter().enumerate() {
+            if self.stays[run] && !stays {
+                self.stays[run] = false;
+                let range = self.place(run);
+                self.resident.give_back(range);
+            }
+        }
+        let held = |stays: &[bool]| -> u64 {
+            let runs = self.tiling.runs.iter().zip(stays).filter(|(_, stays)| **stays);
+            runs.map(|(run, _)| self.tiling.held_bytes(run)).sum()
+        };
+        self.resident.hold(held(resident))?;
+        let missing: Vec<usize> =
+            (0..resident.len()).filter(|&run| resident[run] && !self.stays[run]).collect();
+        let streams = resident.contains(&false);
+        let loaded = match streams || !missing.is_empty() {
+            true => {
+                let stream = Stream::new(ledger, self.files.clone(), window_bytes as usize, options)?;
+                self.load(stream, &missing)
+            }
+            false => Ok(()),
+        };
+        let away = |run: &u32| !self.stays[*run as usize];
+        self.ahead.order = (0..self.stays.len() as u32).filter(away).collect();
+        let every_step = |run: &&u32| !self.tiling.runs[**run as usize].logits_only;
+        self.ahead.common = self.ahead.order.iter().filter(every_step).count();
+        if self.ahead.order.is_empty() {
+            self.stream = None; // nothing passes through it any more; its memory goes back
+        }
+        loaded
+    }
+
+    /// Gives all memory back; no step is possible any more.
+    pub fn unload(&mut self) {
+        self.stream = None;
+        self.ahead = Ahead::default();
+        self.stays.fill(false);
+        let all = 0..self.resident.len();
+        self.resident.give_back(all);
+        let _ = self.resident.hold(0); // less is never refused
+        self.vectors.unload();
+    }
+
+    /// Where a run lies in the region.
+    fn place(&self, run: usize) -> std::ops::Range<usize> {
+        let run = &self.tiling.runs[run];
+        let start = self.tile_offsets[run.tiles.start as usize];
+        start..start + self.tiling.held_bytes(run) as usize
+    }
+
+    /// Reads runs that are to stay through the window.
+    fn load(&mut self, stream: Stream, runs: &[usize]) -> Result<(), Error> {
+        let stream = self.stream.insert(stream);
         let mut asked: VecDeque<(usize, RunId)> = VecDeque::new();
         let mut next = runs.iter().peekable();
         loop {
@@ -160,6 +194,7 @@ impl WeightStore {
                 self.resident.as_mut_bytes()[self.tile_offsets[t as usize]..][..bytes.len()]
                     .copy_from_slice(bytes);
             }
+            self.stays[run] = true;
             stream.release(id);
         }
     }
@@ -198,14 +233,14 @@ impl WeightStore {
 
     /// Bytes of heap that a store of `tiling` takes besides it.
     pub fn heap_bytes(tiling: &Tiling) -> u64 {
-        let of_run = size_of::<Place>() + size_of::<u32>();
+        let of_run = size_of::<bool>() + size_of::<u32>();
         (tiling.runs.len() * of_run + tiling.tiles.len() * size_of::<usize>()) as u64
     }
 
     /// Waits until a tile's bytes are in memory. Tiles are to be asked for in the order of the tiling.
     pub fn acquire(&mut self, tile: u32) -> Result<(), Error> {
         let run = self.tiling.tiles[tile as usize].run;
-        if self.places[run as usize] != Place::Streamed {
+        if self.stays[run as usize] {
             return Ok(());
         }
         if self.ahead.queue.front().is_none_or(|&(front, _)| front != run) {
@@ -220,11 +255,11 @@ impl WeightStore {
     /// The bytes of an acquired tile: whole rows as they lie in the file.
     pub fn bytes(&self, tile: u32) -> Result<&[u8], Error> {
         let t = &self.tiling.tiles[tile as usize];
-        match (self.places[t.run as usize], &self.stream, self.ahead.queue.front()) {
-            (Place::Resident(_), _, _) => {
+        match (self.stays[t.run as usize], &self.stream, self.ahead.queue.front()) {
+            (true, _, _) => {
                 Ok(&self.resident.as_bytes()[self.tile_offsets[tile as usize]..][..t.bytes as usize])
             }
-            (Place::Streamed, Some(stream), Some(&(_, id))) => streamed(stream, id, t),
+            (false, Some(stream), Some(&(_, id))) => streamed(stream, id, t),
             _ => Err(Error::OutOfOrder { run: t.run, next: None }),
         }
     }
@@ -232,14 +267,14 @@ impl WeightStore {
     /// The bytes of a tile, if there is one with that number and it stays in memory.
     pub fn resident(&self, tile: u32) -> Option<&[u8]> {
         let t = self.tiling.tiles.get(tile as usize)?;
-        (self.places[t.run as usize] != Place::Streamed).then(|| self.bytes(tile).ok())?
+        self.stays[t.run as usize].then(|| self.bytes(tile).ok())?
     }
 
     /// Says that a tile is done with; the last tile of a run frees its room for the next read.
     pub fn release(&mut self, tile: u32) -> Result<(), Error> {
         let run = self.tiling.tiles[tile as usize].run;
         let last = self.tiling.runs[run as usize].tiles.end == tile + 1;
-        if last && self.places[run as usize] == Place::Streamed {
+        if last && !self.stays[run as usize] {
             if let (Some(stream), Some((_, id))) = (&mut self.stream, self.ahead.queue.pop_front()) {
                 stream.release(id);
             }
@@ -272,7 +307,7 @@ impl WeightStore {
         for t in source.tiles.clone() {
             let tile = &self.tiling.tiles[t as usize];
             let inside = row >= tile.first_row && row < tile.first_row + tile.rows;
-            if inside && matches!(self.places[tile.run as usize], Place::Resident(_)) {
+            if inside && self.stays[tile.run as usize] {
                 let at = self.tile_offsets[t as usize] + (row - tile.first_row) as usize * out.len();
                 out.copy_from_slice(&self.resident.as_bytes()[at..at + out.len()]);
                 return Ok(());

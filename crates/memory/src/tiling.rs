@@ -118,6 +118,12 @@ impl Tiling {
         self.runs.iter().filter(|r| with_logits || !r.logits_only).map(|r| r.bytes).sum()
     }
 
+    /// Bytes that a run takes where it stays: its tiles, each at a multiple of 64, in pages of its own.
+    pub fn held_bytes(&self, run: &Run) -> u64 {
+        let tiles = run.tiles.clone().map(|t| self.tiles[t as usize].bytes.next_multiple_of(64));
+        tiles.sum::<u64>().next_multiple_of(host::page_size() as u64)
+    }
+
     /// Bytes on the heap, for the ledger.
     pub fn heap_bytes(&self) -> u64 {
         let extents: usize = self.runs.iter().map(|r| r.extents.capacity() * size_of::<Extent>()).sum();

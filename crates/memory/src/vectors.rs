@@ -55,6 +55,14 @@ impl Vectors {
         Ok(Vectors { region, places })
     }
 
+    /// Gives their memory back.
+    pub(crate) fn unload(&mut self) {
+        self.places.fill(None);
+        let all = 0..self.region.len();
+        self.region.give_back(all);
+        let _ = self.region.hold(0); // less is never refused
+    }
+
     /// The elements of a vector; empty if `id` is a matrix.
     pub fn get(&self, id: WeightId) -> &[f32] {
         match self.places[id.0 as usize] {

@@ -16,4 +16,4 @@ pub use cost::{Bound, Forecast, StepBounds, step_bounds};
 pub use placement::{Line, Placement};
 pub use profile::{ProductRate, Profile};
 pub use request::{Fixed, Request};
-pub use search::{Refusal, forecast, place, smallest};
+pub use search::{Refusal, adapt, forecast, place, smallest};

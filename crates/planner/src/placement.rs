@@ -38,6 +38,8 @@ pub struct Placement {
     pub context: u32,
     /// How keys and values are stored.
     pub kv: KvFormat,
+    /// Rows of a step that caches are made for.
+    pub kv_rows: u32,
     /// The account, in printing order; its sum is the predicted peak.
     pub lines: Vec<Line>,
     /// The budget that this was made for.

@@ -1,7 +1,6 @@
 //! What is asked of the planner.
 
 use ::memory::KvFormat;
-use formats::ModelFile;
 use graph::Graph;
 
 /// A model, what the user wants of it, and what the process costs without it.
@@ -9,12 +8,12 @@ use graph::Graph;
 pub struct Request<'a> {
     /// The computation.
     pub graph: &'a Graph,
-    /// Where its weights lie.
-    pub file: &'a ModelFile,
     /// Tokens that a sequence may have.
     pub context: u32,
     /// How keys and values are stored.
     pub kv: KvFormat,
+    /// Rows of a step that caches were made for, if there are some.
+    pub kv_rows: Option<u32>,
     /// Logit rows of a step: 1 to generate, more to judge a text.
     pub logit_rows: u32,
     /// Bytes that may be used in all.

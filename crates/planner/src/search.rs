@@ -7,8 +7,9 @@ use crate::cost::{FlashBytes, Forecast, step_seconds};
 use crate::placement::{Line, Placement};
 use crate::{Profile, Request};
 use ::memory::{
-    Error, ExpertOptions, ExpertSets, ExpertStore, KvCache, Run, Tiling, TilingOptions, Vectors, WeightStore,
+    Error, ExpertOptions, ExpertSets, ExpertStore, KvCache, Tiling, TilingOptions, Vectors, WeightStore,
 };
+use formats::ModelFile;
 use graph::op::expected_experts;
 use graph::{Bounds, Plan};
 use host::{Extent, Part, Stream, StreamOptions, format_bytes, kernel_overhead};
@@ -41,20 +42,49 @@ pub struct Refusal {
     pub context: u32,
 }
 
-/// The best placement within the request's budget.
+/// The best placement within the request's budget of the weights in `file`.
 ///
 /// # Errors
 /// The outer error is a model that cannot be tiled; the inner one a budget that is too small.
-pub fn place(request: &Request<'_>, profile: &Profile) -> Result<Result<Placement, Refusal>, Error> {
-    let least = smallest(request)?;
+pub fn place(
+    request: &Request<'_>,
+    file: &ModelFile,
+    profile: &Profile,
+) -> Result<Result<Placement, Refusal>, Error> {
+    let least = smallest(request, file)?;
+    let cuts = RUN_BYTES.map(|run_bytes| Cut::new(request, file, run_bytes));
+    let cuts = cuts.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(best(request, profile, &cuts, request.kv_rows.unwrap_or(u32::MAX)).ok_or(least))
+}
+
+/// The best placement within the request's budget of a model that is loaded as `now`. Weights stay cut as they are if
+/// that fits, so that those which stay need not be read again; caches keep their size.
+///
+/// # Errors
+/// As [`place`].
+pub fn adapt(
+    request: &Request<'_>,
+    file: &ModelFile,
+    now: &Placement,
+    profile: &Profile,
+) -> Result<Result<Placement, Refusal>, Error> {
+    let cut = Cut { tiling: Arc::clone(&now.tiling), experts: Arc::clone(&now.experts) };
+    let request = Request { kv_rows: Some(now.kv_rows), ..*request };
+    if let Some(placement) = best(&request, profile, std::slice::from_ref(&cut), now.kv_rows) {
+        return Ok(Ok(placement));
+    }
+    place(&request, file, profile)
+}
+
+/// The best of all placements that fit, with chunks of at most so many rows.
+fn best(request: &Request<'_>, profile: &Profile, cuts: &[Cut], most: u32) -> Option<Placement> {
     let mut best: Option<(f64, Placement)> = None;
-    for run_bytes in RUN_BYTES {
-        let cut = Cut::new(request, run_bytes)?;
-        for rows in CHUNKS {
+    for cut in cuts {
+        for rows in CHUNKS.into_iter().filter(|&rows| rows <= most) {
             if rows > CHUNKS[0] && rows >= request.context.saturating_mul(2) {
                 continue;
             }
-            let Some(placement) = fit(request, profile, &cut, rows) else { continue };
+            let Some(placement) = fit(request, profile, cut, rows) else { continue };
             let seconds = typical_seconds(request, profile, &placement);
             let better = best.as_ref().is_none_or(|(so_far, kept)| {
                 seconds < so_far * 0.99 || (seconds <= *so_far && placement.peak() < kept.peak())
@@ -64,17 +94,17 @@ pub fn place(request: &Request<'_>, profile: &Profile) -> Result<Result<Placemen
             }
         }
     }
-    Ok(best.map(|(_, placement)| placement).ok_or(least))
+    best.map(|(_, placement)| placement)
 }
 
 /// The smallest budget that works, as the refusal of a budget of nothing.
-pub fn smallest(request: &Request<'_>) -> Result<Refusal, Error> {
+pub fn smallest(request: &Request<'_>, file: &ModelFile) -> Result<Refusal, Error> {
     let sum = |lines: &[Line]| lines.iter().map(|l| l.bytes).sum::<u64>();
-    let cut = Cut::new(request, RUN_BYTES[0])?;
+    let cut = Cut::new(request, file, RUN_BYTES[0])?;
     let mut lines = account(request, &cut, CHUNKS[0], &Kept::nothing(&cut)).lines;
     // A model smaller than what streaming takes is better kept.
     for run_bytes in RUN_BYTES {
-        let cut = Cut::new(request, run_bytes)?;
+        let cut = Cut::new(request, file, run_bytes)?;
         let whole = account(request, &cut, CHUNKS[0], &Kept::all(&cut)).lines;
         if sum(&whole) < sum(&lines) {
             lines = whole;
@@ -91,12 +121,12 @@ struct Cut {
 }
 
 impl Cut {
-    fn new(request: &Request<'_>, run_bytes: u64) -> Result<Cut, Error> {
+    fn new(request: &Request<'_>, file: &ModelFile, run_bytes: u64) -> Result<Cut, Error> {
         let tile_bytes = run_bytes.min(1 << 20);
         let options = TilingOptions { tile_bytes, run_bytes };
         Ok(Cut {
-            tiling: Arc::new(Tiling::new(request.graph, request.file, options)?),
-            experts: Arc::new(ExpertSets::new(request.graph, request.file, tile_bytes)?),
+            tiling: Arc::new(Tiling::new(request.graph, file, options)?),
+            experts: Arc::new(ExpertSets::new(request.graph, file, tile_bytes)?),
         })
     }
 }
@@ -117,7 +147,7 @@ impl Kept {
     }
 
     fn runs(cut: &Cut) -> Kept {
-        let runs = cut.tiling.runs.iter().map(|r| held_bytes(&cut.tiling, r)).sum();
+        let runs = cut.tiling.runs.iter().map(|r| cut.tiling.held_bytes(r)).sum();
         Kept { runs, streams: false, slots: vec![0; cut.experts.len()] }
     }
 
@@ -147,12 +177,13 @@ fn account(request: &Request<'_>, cut: &Cut, rows: u32, kept: &Kept) -> Account 
     let window = window_bytes(tiling, request.align).next_multiple_of(host::page_size() as u64);
     // A region is whole pages.
     let pages = |bytes: u64| bytes.max(1).next_multiple_of(host::page_size() as u64);
-    let kv = pages(KvCache::bytes(graph, request.kv, request.context, rows));
-    let weights = pages(Vectors::bytes(graph)) + pages(kept.runs);
+    let kv_rows = request.kv_rows.unwrap_or(rows);
+    let kv = pages(KvCache::bytes(graph, request.kv, request.context, kv_rows));
+    let weights = pages(Vectors::bytes(graph)) + kept.runs;
     let activations = pages(plan.arena_bytes) + pages(request.fixed.scratch);
     let stream = stream_options(tiling);
     let sets = || cut.experts.iter().zip(&kept.slots);
-    let slots = pages(sets().map(|(set, &slots)| u64::from(slots) * set.slot_bytes).sum());
+    let slots = cut.experts.held_bytes(&kept.slots);
     let experts = expert_options(cut, kept.slots.clone(), request.align);
     // A window that is only for loading comes and goes, its ring with it, before the caches and the arena are touched.
     let of_window = |window: u64, stream: &StreamOptions, stays: bool| match stays {
@@ -169,7 +200,7 @@ fn account(request: &Request<'_>, cut: &Cut, rows: u32, kept: &Kept) -> Account 
         + tiling.heap_bytes()
         + WeightStore::heap_bytes(tiling)
         + cut.experts.heap_bytes()
-        + ExpertStore::heap_bytes(&cut.experts, &kept.slots);
+        + ExpertStore::heap_bytes(&cut.experts);
     let mapped =
         weights + slots + window + experts.window_bytes + kv + activations + heap + request.fixed.tokenizer;
     let kernel = kernel_overhead(request.fixed.threads as usize, mapped);
@@ -242,6 +273,7 @@ fn fit(request: &Request<'_>, profile: &Profile, cut: &Cut, rows: u32) -> Option
         expert_options: experts,
         context: request.context,
         kv: request.kv,
+        kv_rows: request.kv_rows.unwrap_or(rows),
         lines,
         budget: request.budget,
         forecast: Forecast {
@@ -259,14 +291,17 @@ fn fit(request: &Request<'_>, profile: &Profile, cut: &Cut, rows: u32) -> Option
 /// How many experts of each set stay in `room` bytes: the same share of every set, and what is left to the first.
 fn slots(experts: &ExpertSets, room: u64) -> Vec<u32> {
     let total = experts.bytes().max(1);
-    let share = |count: u32| (u128::from(count) * u128::from(room) / u128::from(total)) as u32;
+    // Each set has pages of its own.
+    let pages = experts.len() as u64 * host::page_size() as u64;
+    let share =
+        |count: u32| (u128::from(count) * u128::from(room.saturating_sub(pages)) / u128::from(total)) as u32;
     let mut slots: Vec<u32> = experts.iter().map(|set| share(set.count).min(set.count)).collect();
-    let taken: u64 = experts.iter().zip(&slots).map(|(set, &n)| u64::from(n) * set.slot_bytes).sum();
-    let mut left = room.saturating_sub(taken);
+    let mut left = room.saturating_sub(experts.held_bytes(&slots));
     for (set, slots) in experts.iter().zip(&mut slots) {
-        if *slots < set.count && set.slot_bytes <= left {
+        let more = set.held_bytes(*slots + 1) - set.held_bytes(*slots);
+        if *slots < set.count && more <= left {
             *slots += 1;
-            left -= set.slot_bytes;
+            left -= more;
         }
     }
     slots
@@ -274,10 +309,10 @@ fn slots(experts: &ExpertSets, room: u64) -> Vec<u32> {
 
 /// Marks runs that stay, spread evenly over a step so that reads and arithmetic overlap everywhere.
 fn spread(tiling: &Tiling, room: u64) -> Vec<bool> {
-    let total: u64 = tiling.runs.iter().map(|r| held_bytes(tiling, r)).sum();
+    let total: u64 = tiling.runs.iter().map(|r| tiling.held_bytes(r)).sum();
     let (mut seen, mut kept) = (0u64, 0u64);
     let stays = tiling.runs.iter().map(|run| {
-        let bytes = held_bytes(tiling, run);
+        let bytes = tiling.held_bytes(run);
         seen += bytes;
         let due = (u128::from(room) * u128::from(seen) / u128::from(total.max(1))) as u64;
         let stays = kept + bytes <= due;
@@ -288,12 +323,7 @@ fn spread(tiling: &Tiling, room: u64) -> Vec<bool> {
 }
 
 fn held(tiling: &Tiling, resident: &[bool]) -> u64 {
-    tiling.runs.iter().zip(resident).filter(|(_, stays)| **stays).map(|(r, _)| held_bytes(tiling, r)).sum()
-}
-
-/// Bytes that a run takes in memory: its tiles, each rounded up to 64.
-fn held_bytes(tiling: &Tiling, run: &Run) -> u64 {
-    run.tiles.clone().map(|t| tiling.tiles[t as usize].bytes.next_multiple_of(64)).sum()
+    tiling.runs.iter().zip(resident).filter(|(_, stays)| **stays).map(|(r, _)| tiling.held_bytes(r)).sum()
 }
 
 /// A window for the most demanding few runs in a row, the first following the last.

@@ -27,21 +27,34 @@ pub(crate) type Int8Mut<'a> = (&'a mut [i8], &'a mut [f32], &'a mut [i16]);
 
 impl Arena {
     pub fn new(ledger: &Ledger, graph: &Graph, plan: &Plan) -> Result<Arena, Error> {
-        let region = Region::new(ledger, Part::Activations, plan.arena_bytes.max(1) as usize)
-            .map_err(MemoryError::from)?;
-        let places = (0..graph.values.len() as u32).map(|i| {
+        let mut arena = Arena { region: Arena::region(ledger, 1)?, places: Vec::new() };
+        arena.adapt(ledger, graph, plan)?;
+        Ok(arena)
+    }
+
+    /// Changes to another plan; what values held is gone.
+    pub fn adapt(&mut self, ledger: &Ledger, graph: &Graph, plan: &Plan) -> Result<(), Error> {
+        self.places.clear();
+        self.region = Arena::region(ledger, 1)?; // the old one goes before the new one comes
+        self.region = Arena::region(ledger, plan.arena_bytes.max(1))?;
+        self.places.extend((0..graph.values.len() as u32).map(|i| {
             let value = graph.value_of(ValueId(i));
             let offset = plan.offset(ValueId(i))? as usize;
             let rows = value.dims.rows();
             let columns = if value.elem == Elem::Index { 1 } else { value.dims.columns() as usize };
             Some(Place { offset, elem: value.elem, columns, rows })
-        });
-        Ok(Arena { region, places: places.collect() })
+        }));
+        Ok(())
+    }
+
+    fn region(ledger: &Ledger, bytes: u64) -> Result<Region, Error> {
+        Ok(Region::new(ledger, Part::Activations, bytes as usize).map_err(MemoryError::from)?)
     }
 
     /// Where a value lies in a step.
     pub fn range(&self, id: ValueId, now: &Bounds) -> Result<Range<usize>, Error> {
-        let place = self.places[id.0 as usize].ok_or(Error::Unplanned { value: id.0 })?;
+        let place =
+            self.places.get(id.0 as usize).copied().flatten().ok_or(Error::Unplanned { value: id.0 })?;
         let rows = place.rows.map_or(1, |s| now.of(s) as usize);
         let bytes = rows * place.elem.row_bytes(place.columns as u64) as usize;
         Ok(place.offset..place.offset + bytes)
@@ -49,12 +62,12 @@ impl Arena {
 
     /// Columns of a value.
     pub fn columns(&self, id: ValueId) -> usize {
-        self.places[id.0 as usize].map_or(0, |p| p.columns)
+        self.places.get(id.0 as usize).copied().flatten().map_or(0, |p| p.columns)
     }
 
     /// Whether two values share storage.
     pub fn shared(&self, a: ValueId, b: ValueId) -> bool {
-        let offset = |id: ValueId| self.places[id.0 as usize].map(|p| p.offset);
+        let offset = |id: ValueId| self.places.get(id.0 as usize).copied().flatten().map(|p| p.offset);
         offset(a) == offset(b)
     }
 

@@ -4,8 +4,9 @@ use crate::arena::Arena;
 use crate::ops::{self, Mixture, Step};
 use crate::stats::{Phase, StepStats};
 use crate::{Batch, Error, Sequence};
-use ::memory::{ExpertStats, ExpertStore, StoreStats, WeightStore};
-use graph::op::{RopeTable, WeightUse};
+use ::memory::Error as MemoryError;
+use ::memory::{ExpertOptions, ExpertStats, ExpertStore, Residency, StoreStats, WeightStore};
+use graph::op::WeightUse;
 use graph::{Bounds, Graph, Op, Plan, StateId, StateKind, ValueId};
 use host::Ledger;
 use kernels::Cpu;
@@ -60,43 +61,60 @@ impl Executor {
     pub fn new(ledger: &Ledger, parts: Parts) -> Result<Executor, Error> {
         let Parts { graph, plan, store, experts, cpu } = parts;
         let arena = Arena::new(ledger, &graph, &plan)?;
-        let mut uses = 0;
-        let mut mixtures = Vec::new();
-        let mut widest_row = 0;
-        let mut program: Vec<Extra> = Vec::with_capacity(graph.nodes.len());
-        for (index, node) in graph.nodes.iter().enumerate() {
-            let mut extra = Extra::default();
-            for use_ in node.op.weights() {
-                match use_ {
-                    WeightUse::Whole(_) => {
-                        extra.tiles = store.tiling().tiles_of_use(uses);
-                        uses += 1;
-                    }
-                    WeightUse::Rows(id) => {
-                        let weight = graph.weight_of(id);
-                        let bytes = weight.dtype.bytes_of(weight.shape.columns()).unwrap_or(0);
-                        widest_row = widest_row.max(bytes as usize);
-                    }
-                    WeightUse::Vector(_) | WeightUse::OneOf { .. } => {}
-                }
-            }
-            if let Op::RopeTable(table) = &node.op {
-                extra.frequencies = frequencies(table, &store);
-            }
-            if let Op::Experts(op) = &node.op {
-                let offset = plan.scratch(index).ok_or(Error::Unplanned { value: node.output.0 })?;
-                extra.mixture = Some(mixtures.len());
-                mixtures.push(Mixture::new(&graph, node, op, &plan.bounds, offset));
-                let router = graph.nodes.iter().position(|other| other.output == node.inputs[1]);
-                if let Some(router) = router.and_then(|router| program.get_mut(router)) {
-                    router.mixture = extra.mixture;
-                }
-            }
-            program.push(extra);
-        }
-        let (bounds, row) = (plan.bounds, vec![0; widest_row]);
-        let stats = StepStats::default();
+        let row = vec![0; widest_row(&graph)];
+        let (program, mixtures) = (program(&graph, &store), mixtures(&graph, &plan)?);
+        let (bounds, stats) = (plan.bounds, StepStats::default());
         Ok(Executor { graph, bounds, arena, store, experts, cpu, program, mixtures, row, stats })
+    }
+
+    /// Changes to weights that are cut in another way, between steps: everything is given back and read anew.
+    ///
+    /// # Errors
+    /// If the ledger has no room or the disk fails; no step is possible then.
+    pub fn reload(
+        &mut self,
+        ledger: &Ledger,
+        plan: &Plan,
+        load: impl FnOnce(&Graph) -> Result<(WeightStore, ExpertStore), MemoryError>,
+    ) -> Result<(), Error> {
+        self.store.unload();
+        self.experts.unload();
+        self.replan(ledger, plan)?;
+        (self.store, self.experts) = load(&self.graph)?;
+        self.program = program(&self.graph, &self.store);
+        Ok(())
+    }
+
+    /// Changes to another plan and to other weights that stay, between steps.
+    ///
+    /// # Errors
+    /// If the ledger has no room or the disk fails; what could not be read is streamed, but without an arena no step is
+    /// possible until a plan fits.
+    pub fn adapt(
+        &mut self,
+        ledger: &Ledger,
+        plan: &Plan,
+        residency: Residency<'_>,
+        experts: &ExpertOptions,
+    ) -> Result<(), Error> {
+        // What gives back goes first.
+        let shrinks = plan.bounds.rows <= self.bounds.rows;
+        if plan.bounds != self.bounds && shrinks {
+            self.replan(ledger, plan)?;
+        }
+        self.experts.adapt(ledger, experts)?;
+        self.store.adapt(ledger, residency)?;
+        if plan.bounds != self.bounds {
+            self.replan(ledger, plan)?;
+        }
+        Ok(())
+    }
+
+    fn replan(&mut self, ledger: &Ledger, plan: &Plan) -> Result<(), Error> {
+        self.arena.adapt(ledger, &self.graph, plan)?;
+        self.mixtures = mixtures(&self.graph, plan)?;
+        self.bounds = plan.bounds;
+        Ok(())
     }
 
     /// Runs the rows of `batch` through the graph and moves its sequences on. `more` says that another step is sure to
@@ -224,6 +242,52 @@ impl Executor {
     }
 }
 
-fn frequencies(table: &RopeTable, store: &WeightStore) -> Vec<f64> {
-    table.frequencies(table.factors.map(|id| store.vector(id)))
+/// Bytes of the widest row that a node reads by itself.
+fn widest_row(graph: &Graph) -> usize {
+    let rows = graph.nodes.iter().flat_map(|node| node.op.weights()).filter_map(|used| match used {
+        WeightUse::Rows(id) => {
+            let weight = graph.weight_of(id);
+            weight.dtype.bytes_of(weight.shape.columns())
+        }
+        _ => None,
+    });
+    rows.max().unwrap_or(0) as usize
+}
+
+/// What each node needs beside the graph.
+fn program(graph: &Graph, store: &WeightStore) -> Vec<Extra> {
+    let (mut uses, mut sets) = (0, 0);
+    let mut program: Vec<Extra> = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        let mut extra = Extra::default();
+        if node.op.weights().iter().any(|used| matches!(used, WeightUse::Whole(_))) {
+            extra.tiles = store.tiling().tiles_of_use(uses);
+            uses += 1;
+        }
+        if let Op::RopeTable(table) = &node.op {
+            extra.frequencies = table.frequencies(table.factors.map(|id| store.vector(id)));
+        }
+        if let Op::Experts(_) = &node.op {
+            extra.mixture = Some(sets);
+            sets += 1;
+            let router = graph.nodes.iter().position(|other| other.output == node.inputs[1]);
+            if let Some(router) = router.and_then(|router| program.get_mut(router)) {
+                router.mixture = extra.mixture;
+            }
+        }
+        program.push(extra);
+    }
+    program
+}
+
+/// What each layer of experts needs.
+fn mixtures(graph: &Graph, plan: &Plan) -> Result<Vec<Mixture>, Error> {
+    let mut mixtures = Vec::new();
+    for (index, node) in graph.nodes.iter().enumerate() {
+        if let Op::Experts(op) = &node.op {
+            let offset = plan.scratch(index).ok_or(Error::Unplanned { value: node.output.0 })?;
+            mixtures.push(Mixture::new(graph, node, op, &plan.bounds, offset));
+        }
+    }
+    Ok(mixtures)
 }

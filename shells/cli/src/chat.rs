@@ -6,7 +6,7 @@
 
 use std::io::{BufRead, Write};
 
-use pintpot::{Completion, Engine, Finish, Flow, GenerateOptions, Message, Model};
+use pintpot::{Completion, Engine, Finish, Flow, GenerateOptions, Memory, Message, Model};
 
 use crate::exit::Failure;
 use crate::flags::{self, Args, wrong};
@@ -19,7 +19,7 @@ const HELP: &str = "\
   /bye     end
   /clear   forget the conversation
   /help    this
-  /memory  the account
+  /memory  the account; with an amount, such as /memory 512MiB, another budget from now on
   /stats   where bytes and seconds of the last answer went
 ";
 
@@ -73,6 +73,9 @@ impl Chat<'_> {
                     Some(answer) => eprint!("{}", self.report(answer)),
                     None => eprintln!("nothing was said yet"),
                 },
+                command if command.split_whitespace().next() == Some("/memory") => {
+                    self.change_budget(command.trim_start_matches("/memory").trim());
+                }
                 command if command.starts_with('/') && !command.contains(char::is_whitespace) => {
                     eprintln!("there is no {command}; /help lists what there is");
                 }
@@ -80,6 +83,19 @@ impl Chat<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Changes the budget, or says why not.
+    fn change_budget(&mut self, amount: &str) {
+        let bytes = match amount.parse::<Memory>().map_err(|error| error.to_string()) {
+            Ok(memory) => memory.resolve().map(|budget| budget.bytes).map_err(|error| error.to_string()),
+            Err(error) => Err(error),
+        };
+        let changed = bytes.and_then(|bytes| self.model.set_memory(bytes).map_err(|error| error.to_string()));
+        match changed {
+            Ok(()) => eprintln!("{}", report::start_line(self.model.placement())),
+            Err(error) => eprintln!("the budget stays as it was: {error}"),
+        }
     }
 
     /// One turn; `None` if it was refused.

@@ -48,7 +48,7 @@ flags! {
     KV = "kv", None, "FORMAT", "how keys and values are kept: f16 or q8_0 (half the memory, changes answers a little)";
     LLAMA = "llama", None, "PATH", "llama-bench, llama-completion or llama-cli, or its folder; else PATH is searched";
     LOGIT_BIAS = "logit-bias", None, "ID=X", "added to the logit of a token; may be repeated";
-    MEMORY = "memory", None, "SIZE", "the budget of the whole process: 64MiB, 1.5G, 50% or auto";
+    MEMORY = "memory", None, "SIZE", "the budget of the whole process: 64MiB, 1.5G, 50%, auto, or @FILE, read anew at SIGUSR1";
     MIN_P = "min-p", None, "P", "only tokens at least this fraction as likely as the likeliest";
     MODEL = "model", Some('m'), "MODEL", "the model, instead of the first word";
     N_DEPTH = "n-depth", Some('d'), "LIST", "tokens in the cache before the clock starts: 0, or 0,4096";

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod bar;
+mod budget;
 mod chat;
 mod config;
 mod exit;

@@ -86,7 +86,7 @@ pub(crate) fn answer(name: &str, engine: &Engine, model: &Model, answer: &Comple
         "answer_seconds": timing.answer_seconds,
         "prompt_tokens_per_second": timing.prompt_rate(),
         "tokens_per_second": rate,
-        "budget_bytes": engine.budget().bytes,
+        "budget_bytes": placement.budget,
         "predicted_peak_bytes": placement.peak(),
         "peak_charge_bytes": host::cgroup::charge().map(|charge| charge.peak),
         "heap_peak_bytes": host::heap_peak(),

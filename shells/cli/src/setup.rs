@@ -8,7 +8,7 @@ use pintpot::{Builder, Engine, GenerateOptions, KvFormat, LoadOptions, Sampling}
 
 use crate::exit::Failure;
 use crate::flags::{self, Args, Flag, wrong};
-use crate::profile;
+use crate::{budget, profile};
 
 pub(crate) const ENGINE: &[&Flag] = &[&flags::MEMORY, &flags::THREADS, &flags::ISA];
 pub(crate) const LOAD: &[&Flag] = &[&flags::MODEL, &flags::CONTEXT, &flags::KV];
@@ -40,8 +40,7 @@ pub(crate) fn engines(args: &Args, memory: Memory) -> Result<Vec<Engine>, Failur
 
 /// The budget that the flags name.
 pub(crate) fn memory(args: &Args) -> Result<Memory, Failure> {
-    let read = |text: &str| text.parse().map_err(|error| Failure::usage(format!("--memory: {error}")));
-    args.get(&flags::MEMORY).map_or(Ok(Memory::Auto), read)
+    args.get(&flags::MEMORY).map_or(Ok(Memory::Auto), budget::amount)
 }
 
 fn engine_with(args: &Args, memory: Memory, threads: Option<usize>) -> Result<Engine, Failure> {

@@ -91,6 +91,16 @@ impl Cap {
         Ok(())
     }
 
+    /// Bytes that are charged now.
+    pub fn usage(&self) -> Option<u64> {
+        self.memory.number("memory.usage_in_bytes", "memory.current")
+    }
+
+    /// Makes the peak what is charged now; whether this kernel lets it.
+    pub fn reset_peak(&self) -> bool {
+        self.memory.version == Version::V1 && write(&self.memory, "memory.max_usage_in_bytes", "0").is_ok()
+    }
+
     /// What was charged to the groups so far.
     pub fn report(&self) -> Report {
         let group = &self.memory;

@@ -18,11 +18,17 @@ pub(crate) fn page_size() -> usize {
     rustix::param::page_size()
 }
 
+/// What pages may be used for.
+const WRITABLE: ProtFlags = ProtFlags::READ.union(ProtFlags::WRITE);
+/// Bytes that one table of pages maps, on most machines.
+const TABLE: usize = 2 << 20;
+
 /// Whole zeroed pages, unmapped when dropped.
 #[derive(Debug)]
 pub(crate) struct Pages {
     start: *mut u8,
     len: usize,
+    huge: bool,
 }
 
 // SAFETY: Pages owns its mapping and gives out only a raw pointer; whoever makes references of it answers for
@@ -34,17 +40,10 @@ unsafe impl Sync for Pages {}
 impl Pages {
     /// Maps `len` bytes, a multiple of the page size and not zero. No page is charged until it is written.
     pub(crate) fn new(len: usize) -> io::Result<Pages> {
-        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no memory in use.
-        let start = unsafe {
-            rustix::mm::mmap_anonymous(
-                ptr::null_mut(),
-                len,
-                protection,
-                MapFlags::PRIVATE | MapFlags::NORESERVE,
-            )
-        }?;
-        let pages = Pages { start: start.cast(), len };
+        let start = unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), len, WRITABLE, flags) }?;
+        let pages = Pages { start: start.cast(), len, huge: false };
         pages.advise(0, len, Advice::LinuxNoHugepage);
         Ok(pages)
     }
@@ -54,12 +53,28 @@ impl Pages {
     }
 
     /// Lets the kernel use huge pages.
-    pub(crate) fn allow_huge(&self) {
+    pub(crate) fn allow_huge(&mut self) {
+        self.huge = true;
         self.advise(0, self.len, Advice::LinuxHugepage);
     }
 
-    /// Frees the pages of `range` (page-aligned, within the mapping); they read as zero afterwards.
+    /// Frees the pages of `range` (page-aligned, within the mapping); they read as zero afterwards. A large range is
+    /// mapped anew, so that its page tables go too.
     pub(crate) fn give_back(&mut self, range: std::ops::Range<usize>) {
+        // A huge page that is only partly in the range would be charged as a whole; this splits it.
+        self.advise(range.start, range.len(), Advice::LinuxFree);
+        if range.len() >= TABLE {
+            let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
+            // SAFETY: the range lies within this mapping, which is borrowed mutably; what was there is given up.
+            let anew = unsafe {
+                let place = self.start.add(range.start).cast();
+                rustix::mm::mmap_anonymous(place, range.len(), WRITABLE, flags)
+            };
+            if anew.is_ok() {
+                let advice = if self.huge { Advice::LinuxHugepage } else { Advice::LinuxNoHugepage };
+                return self.advise(range.start, range.len(), advice);
+            }
+        }
         self.advise(range.start, range.len(), Advice::LinuxDontNeed);
     }
 

@@ -34,9 +34,34 @@ impl Cache {
         }
     }
 
-    /// Bytes on the heap of a cache of so many.
-    pub(super) fn heap_bytes(experts: u32, slots: u32) -> u64 {
-        u64::from(experts) * (4 + 8 + 1 + 4) + u64::from(slots) * 4
+    /// Bytes on the heap of a cache with a slot for each of so many.
+    pub(super) fn heap_bytes(experts: u32) -> u64 {
+        u64::from(experts) * (4 + 8 + 1 + 4 + 4)
+    }
+
+    /// How many slots there are.
+    pub(super) fn slots(&self) -> u32 {
+        self.holder.len() as u32
+    }
+
+    /// Slots that nobody is in.
+    pub(super) fn free(&self) -> impl Iterator<Item = u32> {
+        self.holder.iter().zip(0..).filter(|(holder, _)| **holder == NONE).map(|(_, slot)| slot)
+    }
+
+    /// Whether there are any.
+    pub(super) fn has_free(&self) -> bool {
+        self.free().next().is_some()
+    }
+
+    /// Changes how many slots there are; who was in one that goes, goes too.
+    pub(super) fn resize(&mut self, slots: u32) {
+        for holder in self.holder.drain((slots as usize).min(self.holder.len())..) {
+            if holder != NONE {
+                self.slot_of[holder as usize] = NONE;
+            }
+        }
+        self.holder.resize(slots as usize, NONE);
     }
 
     /// The slot of an expert, if it has one.
@@ -190,6 +215,16 @@ mod tests {
         let ours = reads(64, 24, &steps);
         assert!(ours <= most - 3 * 12, "{ours} of {most}: half of the slots at least are of use");
         assert_eq!(reads(64, 0, &steps), most);
+    }
+
+    #[test]
+    fn who_is_in_a_slot_that_goes_goes_too() {
+        let mut cache = Cache::new(4, 3);
+        (0..3).for_each(|e| cache.put(e, e));
+        cache.resize(1);
+        assert_eq!([0, 1, 2].map(|e| cache.slot(e)), [Some(0), None, None]);
+        cache.resize(4);
+        assert_eq!((cache.slots(), cache.slot(1)), (4, None));
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub struct ExpertStats {
 /// The experts of one model while it runs.
 pub struct ExpertStore {
     sets: Arc<ExpertSets>,
+    files: Vec<Arc<FlashFile>>,
     caches: Vec<Cache>,
     /// For each set, where its slots begin in the region.
     bases: Vec<usize>,
@@ -82,10 +83,10 @@ impl ExpertStore {
         options: &ExpertOptions,
     ) -> Result<ExpertStore, Error> {
         let (mut end, mut bases, mut caches) = (0, Vec::new(), Vec::new());
-        for (set, &slots) in sets.iter().zip(&options.slots) {
+        for set in sets.iter() {
             bases.push(end);
-            end += slots as usize * set.slot_bytes as usize;
-            caches.push(Cache::new(set.count, slots));
+            end += set.held_bytes(set.count) as usize;
+            caches.push(Cache::new(set.count, 0));
         }
         let most = sets.iter().map(|set| set.count as usize).max().unwrap_or(0);
         let step = Step {
@@ -94,56 +95,91 @@ impl ExpertStore {
             queue: VecDeque::with_capacity(options.stream.max_runs),
             ..Step::default()
         };
-        let slots = Region::new(ledger, Part::Experts, end.max(1))?.huge();
-        let stream = match sets.is_empty() {
-            true => None,
-            false => Some(Stream::new(ledger, files, options.window_bytes as usize, options.stream)?),
-        };
-        let (tokens, before, stats) = (0, 0, ExpertStats::default());
-        let mut store = ExpertStore { sets, caches, bases, slots, stream, step, tokens, before, stats };
-        if store.sets.iter().zip(&options.slots).all(|(set, &slots)| slots >= set.count) {
-            (0..store.sets.len()).try_for_each(|set| store.load(set))?;
-            store.stream = None; // nothing passes through it any more; its memory goes back
-        }
+        let slots = Region::sparse(ledger, Part::Experts, end)?.huge();
+        let (stream, tokens, before, stats) = (None, 0, 0, ExpertStats::default());
+        let mut store =
+            ExpertStore { sets, files, caches, bases, slots, stream, step, tokens, before, stats };
+        store.adapt(ledger, options)?;
         Ok(store)
     }
 
-    /// Bytes of heap that a store with these slots takes, and whoever makes lists of which rows want whom.
-    pub fn heap_bytes(sets: &ExpertSets, slots: &[u32]) -> u64 {
+    /// Changes how many are kept, between steps: gives back the slots that go, and reads all experts if all can be kept.
+    ///
+    /// # Errors
+    /// As [`ExpertStore::new`].
+    pub fn adapt(&mut self, ledger: &Ledger, options: &ExpertOptions) -> Result<(), Error> {
+        self.reset()?;
+        self.stream = None;
+        let sets = Arc::clone(&self.sets);
+        for (index, (set, &slots)) in sets.iter().zip(&options.slots).enumerate() {
+            let base = self.bases[index];
+            if slots < self.caches[index].slots() {
+                let range = base + set.held_bytes(slots) as usize..base + set.held_bytes(set.count) as usize;
+                self.slots.give_back(range);
+            }
+            self.caches[index].resize(slots);
+        }
+        self.slots.hold(sets.held_bytes(&options.slots))?;
+        let missing = |store: &ExpertStore| store.caches.iter().any(Cache::has_free);
+        let all = sets.iter().zip(&options.slots).all(|(set, &slots)| slots >= set.count);
+        if !sets.is_empty() && (!all || missing(self)) {
+            let files = self.files.clone();
+            self.stream = Some(Stream::new(ledger, files, options.window_bytes as usize, options.stream)?);
+        }
+        if all {
+            (0..sets.len()).try_for_each(|set| self.load(set))?;
+            self.stream = None; // nothing passes through it any more; its memory goes back
+        }
+        Ok(())
+    }
+
+    /// Bytes of heap that a store takes, however many experts it keeps, and whoever makes lists of which rows want whom.
+    pub fn heap_bytes(sets: &ExpertSets) -> u64 {
         let lists = |set: &ExpertSet| u64::from(set.count) * 5 * size_of::<u32>() as u64;
-        let caches =
-            sets.iter().zip(slots).map(|(set, &slots)| Cache::heap_bytes(set.count, slots) + lists(set));
+        let caches = sets.iter().map(|set| Cache::heap_bytes(set.count) + lists(set));
         let most = sets.iter().map(|set| u64::from(set.count)).max().unwrap_or(0);
         caches.sum::<u64>() + most * size_of::<(u32, Option<u32>, bool)>() as u64
     }
 
-    /// Reads every expert of a set into its slot, in the order of the file.
+    /// Gives all memory back; no step is possible any more.
+    pub fn unload(&mut self) {
+        self.stream = None;
+        self.caches.iter_mut().for_each(|cache| cache.resize(0));
+        let all = 0..self.slots.len();
+        self.slots.give_back(all);
+        let _ = self.slots.hold(0); // less is never refused
+    }
+
+    /// Reads the experts of a set that are not here, in the order of the file; there is a slot for each.
     fn load(&mut self, set: usize) -> Result<(), Error> {
         let sets = Arc::clone(&self.sets);
         let (description, base) = (sets.get(set), self.bases[set]);
+        let cache = &mut self.caches[set];
+        let missing: Vec<u32> = (0..description.count).filter(|&e| cache.slot(e).is_none()).collect();
+        let places: Vec<u32> = cache.free().collect();
         let Some(stream) = &mut self.stream else { return Ok(()) };
-        let matrices = 0..3;
-        let mut todo = matrices.flat_map(|matrix| {
+        let mut todo = (0..3).flat_map(|matrix| {
             let pieces = description.pieces.iter().filter(move |piece| piece.matrix == matrix);
-            (0..description.count).flat_map(move |e| pieces.clone().map(move |piece| (e, piece)))
+            let experts = missing.iter().zip(&places);
+            experts.flat_map(move |(&e, &slot)| pieces.clone().map(move |piece| (e, slot, piece)))
         });
         let mut next = todo.next();
         let mut asked = VecDeque::new();
         loop {
-            while let Some((e, piece)) = next {
+            while let Some((e, slot, piece)) = next {
                 let extent = description.extent(e, piece);
                 let Some(id) = stream.push(&[extent])? else { break };
-                asked.push_back((id, e, piece, extent));
+                asked.push_back((id, slot, piece, extent));
                 next = todo.next();
             }
-            let Some((id, e, piece, extent)) = asked.pop_front() else { break };
+            let Some((id, slot, piece, extent)) = asked.pop_front() else { break };
             stream.wait(id)?;
             let bytes = stream.bytes(id, extent.file, extent.offset, extent.len).unwrap_or_default();
-            let at = base + (u64::from(e) * description.slot_bytes + piece.in_slot) as usize;
+            let at = base + (u64::from(slot) * description.slot_bytes + piece.in_slot) as usize;
             self.slots.as_mut_bytes()[at..at + bytes.len()].copy_from_slice(bytes);
             stream.release(id);
         }
-        (0..description.count).for_each(|e| self.caches[set].put(e, e));
+        missing.iter().zip(&places).for_each(|(&e, &slot)| self.caches[set].put(e, slot));
         Ok(())
     }
 

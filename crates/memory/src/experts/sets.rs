@@ -95,6 +95,11 @@ impl ExpertSets {
         self.sets.iter().map(|set| u64::from(set.count) * set.slot_bytes).sum()
     }
 
+    /// Bytes that so many of each set take where they are kept.
+    pub fn held_bytes(&self, slots: &[u32]) -> u64 {
+        self.sets.iter().zip(slots).map(|(set, &slots)| set.held_bytes(slots)).sum()
+    }
+
     /// The largest pieces of a set, as extents of a file: what a window must have room for.
     pub fn largest_piece(&self) -> u64 {
         self.sets.iter().flat_map(|set| &set.pieces).map(|piece| piece.bytes).max().unwrap_or(0)
@@ -149,6 +154,11 @@ impl ExpertSet {
         pieces.shrink_to_fit();
         let places = stacks.map(|stack| Places::new(graph, file, stack, count));
         Ok(ExpertSet { count, used, pieces, slot_bytes: slot, places })
+    }
+
+    /// Bytes that so many take where they are kept, in pages of their own.
+    pub fn held_bytes(&self, slots: u32) -> u64 {
+        (u64::from(slots) * self.slot_bytes).next_multiple_of(host::page_size() as u64)
     }
 
     /// Where a piece of an expert lies.

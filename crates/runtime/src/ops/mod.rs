@@ -93,19 +93,7 @@ pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(),
                 row.copy_from_slice(&x[r as usize * columns..][..columns]);
             }
         }
-        Op::SigmoidGate(gate) => {
-            let y = step.in_place(node)?;
-            let weight = step.store.vector(gate.weight);
-            let (width, columns) = (step.arena.columns(y), weight.len());
-            let bytes = host::as_bytes(weight);
-            let weights = Weights { dtype: DType::F32, bytes, rows: 1, columns };
-            let [y, x] = step.arena.split_floats([y, node.inputs[1]], &step.now)?;
-            for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(columns)) {
-                let mut dot = [0.0];
-                step.cpu.product_float(weights, x, &mut dot, 1, 0);
-                step.cpu.gate(y, dot[0]);
-            }
-        }
+        Op::SigmoidGate(gate) => return gate_rows(step, node, gate.weight),
         Op::Softcap(softcap) => {
             let x = step.in_place(node)?;
             let [x] = step.arena.split_floats([x], &step.now)?;
@@ -125,6 +113,21 @@ impl Step<'_> {
         }
         Ok(to)
     }
+}
+
+/// Each row by the sigmoid of what the gate sees in its input.
+fn gate_rows(step: &mut Step<'_>, node: &Node, weight: graph::WeightId) -> Result<(), Error> {
+    let y = step.in_place(node)?;
+    let weight = step.store.vector(weight);
+    let (width, columns) = (step.arena.columns(y), weight.len());
+    let weights = Weights { dtype: DType::F32, bytes: host::as_bytes(weight), rows: 1, columns };
+    let [y, x] = step.arena.split_floats([y, node.inputs[1]], &step.now)?;
+    for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(columns)) {
+        let mut seen = [0.0];
+        step.cpu.product_float(weights, x, &mut seen, 1, 0);
+        step.cpu.gate(y, seen[0]);
+    }
+    Ok(())
 }
 
 /// Rows of the vocabulary matrix, each as f32.

@@ -9,6 +9,7 @@ use pintpot::{Engine, LoadOptions, Message, Model};
 use serde_json::Value;
 
 use super::Verb;
+use crate::budget::Reread;
 use crate::chat::{Chat, Overflow, speak};
 use crate::exit::{Code, Failure};
 use crate::flags::{self, Args};
@@ -50,9 +51,11 @@ fn run(args: &Args) -> Result<(), Failure> {
     if prompt.is_none() && args.is_on(&flags::JSON) {
         return Err(Failure::usage("--json needs a prompt\n  add one after the model, or pipe it in"));
     }
+    let reread = Reread::new(args.get(&flags::MEMORY).unwrap_or("auto"))?;
     let engine = setup::engine(args)?;
     let local = find::local(&reference, args)?;
     let mut model = loaded(&local.name, &engine, &local.path, &load, args.is_on(&flags::JSON))?;
+    model.follow(reread);
     let stats = args.is_on(&flags::STATS);
     if stats || std::io::stderr().is_terminal() {
         eprintln!("{}", report::start_line(model.placement()));
