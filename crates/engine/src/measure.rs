@@ -201,6 +201,7 @@ fn attention(cpu: &Cpu) -> f64 {
         window: None,
         scale: 1.0,
         softcap: None,
+        sinks: None,
     };
     let rates = (0..RUNS).map(|_| {
         const REPEATS: usize = 20;

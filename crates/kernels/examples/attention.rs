@@ -46,9 +46,19 @@ fn measure(cpu: &Cpu, heads: usize, kv_heads: usize, head_dim: usize, rows: usiz
     for _ in 0..5 {
         let start = Instant::now();
         for [k, v] in &caches {
-            let (window, scale, softcap) = (None, 0.125, None);
-            let attention =
-                Attention { q: &q, k, v, cache: shape, heads, first_pos: depth, window, scale, softcap };
+            let (window, scale, softcap, sinks) = (None, 0.125, None, None);
+            let attention = Attention {
+                q: &q,
+                k,
+                v,
+                cache: shape,
+                heads,
+                first_pos: depth,
+                window,
+                scale,
+                softcap,
+                sinks,
+            };
             cpu.attention(&attention, &mut out);
         }
         best = best.min(start.elapsed().as_secs_f64() / layers as f64);

@@ -101,9 +101,9 @@ fn attention(cpu: &Cpu) {
         for (n, first_pos, what) in [(1, slots - 1, "1 row"), (ROWS, ROWS, "64 rows")] {
             let q = noise(n * heads * head_dim);
             let mut out = vec![0.0; q.len()];
-            let (window, scale, softcap) = (None, 0.125, None);
+            let (window, scale, softcap, sinks) = (None, 0.125, None, None);
             let (q, k, v, cache) = (&q, &k, &v, shape);
-            let attention = Attention { q, k, v, cache, heads, first_pos, window, scale, softcap };
+            let attention = Attention { q, k, v, cache, heads, first_pos, window, scale, softcap, sinks };
             count(&format!("attention {cached}, {what}"), || cpu.attention(&attention, &mut out));
         }
     }

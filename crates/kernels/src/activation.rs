@@ -10,6 +10,8 @@ use crate::isa::{Isa, Kernel};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Activation {
+    /// `x * sigmoid(1.702 x)` of a gate of at most 7, times one more than what it gates, which is held within +-7.
+    ClampedSwiglu,
     /// The tanh form of GELU, `x * sigmoid(2 * sqrt(2 / pi) * (x + 0.044715 x^3))`.
     GeluTanh,
     /// `x / (1 + e^-x)`.
@@ -27,9 +29,25 @@ impl<I: Isa> Kernel<I> for Glu<'_> {
     #[inline(always)]
     fn run(self, isa: I) {
         match self.activation {
+            Activation::ClampedSwiglu => each(isa, ClampedSwiglu, self.gate, self.up),
             Activation::GeluTanh => each(isa, GeluTanh, self.gate, self.up),
             Activation::Silu => each(isa, Silu, self.gate, self.up),
         }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct ClampedSwiglu;
+
+impl<I: Isa> Lanes<I> for ClampedSwiglu {
+    #[inline(always)]
+    fn of(self, isa: I, gate: I::F, up: I::F) -> I::F {
+        let (most, least) = (isa.splat(7.0), isa.splat(-7.0));
+        let gate = isa.less(most, gate, most, gate);
+        let up = isa.less(most, up, most, up);
+        let up = isa.less(up, least, least, up);
+        let opened = isa.mul(gate, sigmoid(isa, isa.mul(gate, isa.splat(1.702))));
+        isa.fma(opened, up, opened)
     }
 }
 

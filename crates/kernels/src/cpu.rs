@@ -346,6 +346,9 @@ impl Cpu {
             return false;
         };
         let mut state = [State::START; STATES];
+        for (at, state) in state[..kv_heads * queries].iter_mut().enumerate() {
+            *state = attention.start(at / queries, at % queries);
+        }
         for wave in division.waves(tiles.clone()) {
             let pieces = wave.len().div_ceil(division.piece);
             self.pool.run_with_worker(kv_heads * pieces, &|task, worker| {
@@ -368,8 +371,9 @@ impl Cpu {
             });
             for (kv_head, state) in state.chunks_mut(queries).take(kv_heads).enumerate() {
                 let apart = Apart { slots, first: kv_head * wave.len() };
-                let (tiles, last) = (wave.len(), wave.end == tiles.end);
-                (self.set.merge)(Merge { attention, kv_head, apart, tiles, state, last, target });
+                let (first, last) = (wave.start == tiles.start, wave.end == tiles.end);
+                let tiles = wave.len();
+                (self.set.merge)(Merge { attention, kv_head, apart, tiles, state, first, last, target });
             }
         }
         true

@@ -264,7 +264,7 @@ fn rows_and_elements() {
     check("gate", &|cpu, x| cpu.gate(x, 0.3));
     check("raise", &|cpu, x| cpu.raise(x));
     check("sigmoid", &|cpu, x| cpu.sigmoid(x));
-    for activation in [Activation::GeluTanh, Activation::Silu] {
+    for activation in [Activation::ClampedSwiglu, Activation::GeluTanh, Activation::Silu] {
         let glu = |cpu: &Cpu, x: &mut [f32]| {
             x.copy_from_slice(&wide);
             cpu.glu(activation, x, &y)
@@ -290,6 +290,8 @@ struct Case {
     chunk: usize,
     window: Option<usize>,
     softcap: Option<f32>,
+    /// Whether each head has a sink.
+    sinks: bool,
 }
 
 impl Case {
@@ -303,6 +305,7 @@ impl Case {
         let shape = KvShape { format, slots, heads, head_dim };
         let mut cache = [(); 2].map(|()| vec![0xffu8; shape.bytes()]);
         let mut out = vec![f32::NAN; (self.rows - self.from) * query];
+        let sinks = self.sinks();
         let asking = (self.from..self.rows).step_by(self.chunk);
         let starts: Vec<usize> = (0..self.from).step_by(self.slots).chain(asking).collect();
         for (index, &first) in starts.iter().enumerate() {
@@ -322,10 +325,16 @@ impl Case {
                 window: self.window,
                 scale: self.scale(),
                 softcap: self.softcap,
+                sinks: self.sinks.then_some(&sinks),
             };
             cpu.attention(&attention, &mut out[(first - self.from) * query..(end - self.from) * query]);
         }
         out
+    }
+
+    /// As large as the larger scores.
+    fn sinks(&self) -> Vec<f32> {
+        (0..self.heads).map(|head| 12.0 + head as f32).collect()
     }
 
     /// Scores of a standard deviation of five, whatever the heads: what is rounded in a key moves them all alike.
@@ -353,7 +362,8 @@ impl Case {
                 self.softcap.map_or(s, |cap| f64::from(cap) * (s / f64::from(cap)).tanh())
             })
             .collect();
-        let total: f64 = scores.iter().map(|s| s.exp()).sum();
+        let sink = if self.sinks { f64::from(self.sinks()[head]).exp() } else { 0.0 };
+        let total: f64 = scores.iter().map(|s| s.exp()).sum::<f64>() + sink;
         let weighted =
             scores.iter().zip(first..).map(|(s, j)| s.exp() * f64::from(v[j * width + kv * dim + d]));
         weighted.sum::<f64>() / total
@@ -374,6 +384,7 @@ fn attention() {
         chunk: rows,
         window,
         softcap,
+        sinks: false,
     };
     let cases = [
         case(F16, (6, 2, 64), 192, 150, None, None),
@@ -387,6 +398,9 @@ fn attention() {
         Case { from: 1480, ..case(F16, (9, 3, 64), 1536, 1500, None, None) },
         Case { from: 1800, ..case(F16, (4, 1, 256), 1856, 1805, None, Some(3.0)) },
         Case { from: 2700, ..case(Q8_0, (2, 2, 96), 1088, 2720, Some(1000), None) },
+        // Sinks, in few rows and in many.
+        Case { sinks: true, ..case(F16, (6, 2, 64), 192, 150, Some(70), None) },
+        Case { sinks: true, from: 1480, ..case(F16, (9, 3, 64), 1536, 1500, None, None) },
         // The widest heads, of which the scratch holds sixteen keys and nothing else.
         Case { from: 330, ..case(F16, (4, 2, 1024), 384, 336, None, None) },
         Case { from: 330, ..case(Q8_0, (3, 1, 992), 384, 336, None, None) },

@@ -179,8 +179,10 @@ impl Builder<'_> {
         let k = self.graph.push(turn, &[k, table])?;
         let kind = window.map_or(StateKind::Append, |window| StateKind::Ring { window });
         let state = self.graph.state(State { kind, kv_heads: spec.kv_heads, head_dim: spec.head_dim });
-        let attention =
-            Attention { state, heads: spec.heads, scale: spec.attention_scale, softcap: spec.score_softcap };
+        let sinks =
+            self.tensors.find(Role::AttentionSinks, layer, "weight").map(|w| self.checked(w)).transpose()?;
+        let (heads, scale, softcap) = (spec.heads, spec.attention_scale, spec.score_softcap);
+        let attention = Attention { state, heads, scale, softcap, sinks };
         let a = self.graph.push(attention, &[q, k, v, positions])?;
         let a = self.linear(Role::AttentionOut, layer, a)?;
         let a = self.post_norm(Role::PostAttentionNorm, layer, a)?;
@@ -229,6 +231,7 @@ impl Builder<'_> {
             up: self.stack(Role::ExpertUp, layer, count)?,
             down: self.stack(Role::ExpertDown, layer, count)?,
             activation: self.spec.activation,
+            biases: self.expert_biases(layer)?,
             count,
             used,
         };
@@ -248,6 +251,14 @@ impl Builder<'_> {
             }
             None => Ok(y),
         }
+    }
+
+    /// What is added to the products of experts, if anything is.
+    fn expert_biases(&mut self, layer: u32) -> Result<Option<[WeightId; 3]>, Error> {
+        let find = |role| self.tensors.find(role, layer, "bias");
+        let found = [Role::ExpertGate, Role::ExpertUp, Role::ExpertDown].map(find);
+        let [Some(gate), Some(up), Some(down)] = found else { return Ok(None) };
+        Ok(Some([self.checked(gate)?, self.checked(up)?, self.checked(down)?]))
     }
 
     /// A matrix for each of `count` experts: one tensor for all, or one for each.

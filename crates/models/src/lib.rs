@@ -11,6 +11,7 @@ mod decoder;
 mod error;
 mod experts;
 mod gemma3;
+mod gpt_oss;
 mod llama;
 mod names;
 mod olmoe;
@@ -39,6 +40,7 @@ pub trait Architecture: Sync {
 /// All architectures, alphabetically.
 pub static ARCHITECTURES: &[&dyn Architecture] = &[
     &gemma3::Gemma3,
+    &gpt_oss::GptOss,
     &llama::Llama,
     &olmoe::Olmoe,
     &qwen2::Qwen2,

@@ -118,9 +118,7 @@ fn yarn(settings: &Settings<'_>, factor: f64) -> Result<RopeScaling, Error> {
     if let Some(sharpness) = settings.positive(SHARPNESS)? {
         return Err(settings.unsupported(SHARPNESS, sharpness));
     }
-    if !settings.is_gguf() && settings.find::<bool>(WHOLE)? == Some(false) {
-        return Err(settings.unsupported(WHOLE, false));
-    }
+    let whole = if settings.is_gguf() { true } else { settings.find(WHOLE)?.unwrap_or(true) };
     let usual = RopeScaling::usual_magnitude(factor);
     let magnitude = match settings.positive(MAGNITUDE)? {
         Some(given) if settings.is_gguf() => given * usual,
@@ -137,5 +135,6 @@ fn yarn(settings: &Settings<'_>, factor: f64) -> Result<RopeScaling, Error> {
         slow: settings.positive(SLOW)?.unwrap_or(1.0),
         original,
         magnitude,
+        whole,
     })
 }

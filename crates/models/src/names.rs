@@ -9,6 +9,7 @@ use graph::Weight;
 pub(crate) enum Role {
     AttentionNorm,
     AttentionOut,
+    AttentionSinks,
     Down,
     Embedding,
     ExpertDown,
@@ -39,6 +40,7 @@ pub(crate) enum Role {
 const NAMES: &[(Role, &str, &str)] = &[
     (Role::AttentionNorm, "blk.{}.attn_norm", "model.layers.{}.input_layernorm"),
     (Role::AttentionOut, "blk.{}.attn_output", "model.layers.{}.self_attn.o_proj"),
+    (Role::AttentionSinks, "blk.{}.attn_sinks", "model.layers.{}.self_attn.sinks"),
     (Role::Down, "blk.{}.ffn_down", "model.layers.{}.mlp.down_proj"),
     (Role::Embedding, "token_embd", "model.embed_tokens"),
     (Role::ExpertDown, "blk.{}.ffn_down_exps", "model.layers.{}.mlp.experts.{}.down_proj"),
@@ -48,6 +50,7 @@ const NAMES: &[(Role, &str, &str)] = &[
     (Role::ExpertUp, "blk.{}.ffn_up_exps", "model.layers.{}.mlp.experts.{}.up_proj"),
     (Role::ExpertUp, "blk.{}.ffn_up.{}", "model.layers.{}.block_sparse_moe.experts.{}.w3"),
     (Role::FeedForwardNorm, "blk.{}.ffn_norm", "model.layers.{}.post_attention_layernorm"),
+    (Role::FeedForwardNorm, "blk.{}.post_attention_norm", ""),
     (Role::Gate, "blk.{}.ffn_gate", "model.layers.{}.mlp.gate_proj"),
     (Role::Head, "output", "lm_head"),
     (Role::Key, "blk.{}.attn_k", "model.layers.{}.self_attn.k_proj"),
@@ -89,7 +92,7 @@ impl Tensors<'_> {
         let patterns = NAMES.iter().filter(move |row| row.0 == role).filter_map(move |row| match gguf {
             _ if sandwich => Some(FEED_FORWARD_NORM_OF_SANDWICH),
             true => Some(row.1).filter(|name| !name.is_empty()),
-            false => Some(row.2),
+            false => Some(row.2).filter(|name| !name.is_empty()),
         });
         let (layer, expert) = (layer.to_string(), expert.to_string());
         patterns.map(move |pattern| {

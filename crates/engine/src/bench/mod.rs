@@ -264,15 +264,17 @@ impl Bench {
         }
         let load = LoadOptions { context: Some(depth + longest), ..self.load };
         let mut model = engine.load_opened(opened, &load)?;
-        let ids = synthetic_ids((depth + longest) as usize, model.tokenizer().len());
+        let ids = synthetic_ids(depth, model.tokenizer().len(), 0);
         for test in tests {
             let mut samples = Vec::with_capacity(self.repetitions as usize);
             let mut before = model.executor.stats();
             for run in 0..=self.repetitions {
                 on_run(&test, engine.threads(), run);
-                model.go_back(&ids[..depth as usize])?;
+                model.go_back(&ids)?;
+                // Other tokens want other experts.
+                let fresh = synthetic_ids(test.tokens(), model.tokenizer().len(), run + 1);
                 before = model.executor.stats();
-                let sample = model.timed(&test, &ids)?;
+                let sample = model.timed(&test, &fresh)?;
                 samples.extend((run > 0).then_some(sample));
             }
             let after = model.executor.stats();
@@ -340,9 +342,8 @@ impl Model {
         Ok(())
     }
 
-    /// Times the tokens of `test`, which begin where the sequence ends.
+    /// Times the tokens of `test`, which are `ids`, from where the sequence ends.
     fn timed(&mut self, test: &Test, ids: &[u32]) -> Result<Sample, Error> {
-        let ids = &ids[test.depth as usize..][..test.tokens() as usize];
         let (stats, store) = (self.executor.stats(), self.executor.flash_stats());
         let start = Instant::now();
         match test.prompt {
@@ -376,9 +377,9 @@ impl Model {
     }
 }
 
-/// Token ids that mean nothing, the same in every run.
-fn synthetic_ids(count: usize, vocabulary: usize) -> Vec<u32> {
-    let mut state = 0x5eed_u64;
+/// Token ids that mean nothing, the same wherever this run is repeated.
+fn synthetic_ids(count: u32, vocabulary: usize, run: u32) -> Vec<u32> {
+    let mut state = 0x5eed_u64 + u64::from(run);
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((state >> 33) % vocabulary.max(1) as u64) as u32

@@ -3,9 +3,9 @@
 //! A step first appends its own keys and values to the state, then each row reads the positions up to its own, or
 //! the last `window` of them.
 
-use super::{Cost, Operator, expect, expect_f32};
+use super::{Cost, Operator, WeightUse, expect, expect_f32, expect_vector};
 use crate::interpret::{Interpreter, Tensor};
-use crate::{Bounds, Elem, Error, Graph, StateId, StateKind, Value};
+use crate::{Bounds, Elem, Error, Graph, StateId, StateKind, Value, WeightId};
 
 /// Inputs: queries (rows, heads * head_dim), keys and values (rows, kv_heads * head_dim), positions (rows).
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +18,8 @@ pub struct Attention {
     pub scale: f32,
     /// `cap * tanh(score / cap)` before the softmax.
     pub softcap: Option<f32>,
+    /// A vector with a score for each head of queries: one more key, whose value is zero (arXiv 2309.17453).
+    pub sinks: Option<WeightId>,
 }
 
 impl Operator for Attention {
@@ -35,11 +37,15 @@ impl Operator for Attention {
             let expected = format!("heads in groups of {}", state.kv_heads);
             return Err(Error::Shape { op: "Attention", input: 0, found: inputs[0].dims, expected });
         }
+        if let Some(sinks) = self.sinks {
+            expect_vector("Attention", graph, sinks, self.heads)?;
+        }
         Ok(inputs[0])
     }
 
     fn reference(&self, run: &mut Interpreter<'_>, inputs: &[&Tensor]) -> Tensor {
         let state = *run.graph().state_of(self.state);
+        let sinks = self.sinks.map(|sinks| run.weight(sinks).data);
         let dim = state.head_dim as usize;
         let group = (self.heads / state.kv_heads) as usize;
         let mut out = inputs[0].clone();
@@ -60,8 +66,9 @@ impl Operator for Attention {
                         self.softcap.map_or(score, |cap| f64::from(cap) * (score / f64::from(cap)).tanh())
                     })
                     .collect();
-                let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                let total: f64 = scores.iter().map(|s| (s - most).exp()).sum();
+                let sink = sinks.as_ref().map_or(f64::NEG_INFINITY, |sinks| f64::from(sinks[h]));
+                let most = scores.iter().copied().fold(sink, f64::max);
+                let total: f64 = scores.iter().chain([&sink]).map(|s| (s - most).exp()).sum();
                 let result = &mut out.row_mut(i)[h * dim..][..dim];
                 result.fill(0.0);
                 for (p, score) in (first..).zip(&scores) {
@@ -83,6 +90,10 @@ impl Operator for Attention {
         let width = u64::from(self.heads * state.head_dim);
         let kv_width = u64::from(state.kv_heads * state.head_dim);
         Cost { float_ops: rows * seen * width * 4, state_bytes: seen * kv_width * 4, ..Cost::default() }
+    }
+
+    fn weights(&self) -> Vec<WeightUse> {
+        self.sinks.map(WeightUse::Vector).into_iter().collect()
     }
 
     fn state(&self) -> Option<StateId> {

@@ -66,6 +66,8 @@ pub struct Experts {
     pub down: Stack,
     /// The gate's non-linearity.
     pub activation: Activation,
+    /// Added to what gate, up and down give, (experts, outputs) each.
+    pub biases: Option<[WeightId; 3]>,
     /// How many experts there are.
     pub count: u32,
     /// How many of them a row goes to, at most.
@@ -159,6 +161,11 @@ impl Operator for Experts {
         if self.down.matrix(graph, self.count) != Some((width, hidden)) {
             return wrong(self.down, format!("{} matrices of {width} x {hidden}, of one type", self.count));
         }
+        for (&bias, outputs) in self.biases.iter().flatten().zip([hidden, hidden, width]) {
+            if graph.weight_of(bias).shape.extents() != [u64::from(self.count), u64::from(outputs)] {
+                return Err(weight_error("Experts", graph, bias, format!("[{}, {outputs}]", self.count)));
+            }
+        }
         let int8 = |stack: Stack| takes_int8(graph.weight_of(stack.first()).dtype);
         if int8(self.gate) != int8(self.up) {
             return wrong(self.up, "floats if the gate's are, else quantised".to_string());
@@ -175,11 +182,11 @@ impl Operator for Experts {
         let mut out = Tensor::new(x.rows(), x.columns, vec![0.0; x.data.len()]);
         for r in 0..x.rows() {
             for e in (0..self.count).filter(|&e| mixture.row(r)[e as usize] != 0.0) {
-                let gate = product(run, self.gate, e, x.row(r));
-                let up = product(run, self.up, e, x.row(r));
+                let gate = self.product(run, 0, e, x.row(r));
+                let up = self.product(run, 1, e, x.row(r));
                 let hidden: Vec<f32> =
-                    gate.iter().zip(up).map(|(gate, up)| self.activation.apply(*gate) * up).collect();
-                let y = product(run, self.down, e, &hidden);
+                    gate.iter().zip(up).map(|(gate, up)| self.activation.apply(*gate, up)).collect();
+                let y = self.product(run, 2, e, &hidden);
                 let w = mixture.row(r)[e as usize];
                 out.row_mut(r).iter_mut().zip(y).for_each(|(out, y)| *out += w * y);
             }
@@ -201,11 +208,24 @@ impl Operator for Experts {
 
     fn weights(&self) -> Vec<WeightUse> {
         let set = [self.gate, self.up, self.down];
-        vec![WeightUse::OneOf { set, of: self.count, at_most: self.used }]
+        let biases = self.biases.into_iter().flatten().map(WeightUse::Vector);
+        biases.chain([WeightUse::OneOf { set, of: self.count, at_most: self.used }]).collect()
     }
 
     fn scratch(&self, graph: &Graph, inputs: &[Value], bounds: &Bounds) -> u64 {
         self.workspace(graph, &inputs[0], bounds).end
+    }
+}
+
+impl Experts {
+    /// Gate, up or down of an expert, of `x`.
+    fn product(&self, run: &mut Interpreter<'_>, which: usize, expert: u32, x: &[f32]) -> Vec<f32> {
+        let mut y = product(run, [self.gate, self.up, self.down][which], expert, x);
+        if let Some(biases) = self.biases {
+            let bias = run.weight(biases[which]);
+            y.iter_mut().zip(bias.row(expert as usize)).for_each(|(y, bias)| *y += bias);
+        }
+        y
     }
 }
 

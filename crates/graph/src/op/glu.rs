@@ -7,6 +7,8 @@ use crate::{Bounds, Error, Graph, Value};
 /// The non-linearity of a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
+    /// `x sigmoid(1.702 x) (up + 1)`, of a gate `x` of at most 7 and an `up` held within +-7 (gpt-oss).
+    ClampedSwiglu,
     /// `x / (1 + exp(-x))`.
     Silu,
     /// `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))`.
@@ -14,12 +16,16 @@ pub enum Activation {
 }
 
 impl Activation {
-    pub(super) fn apply(self, x: f32) -> f32 {
+    pub(super) fn apply(self, x: f32, up: f32) -> f32 {
         match self {
-            Activation::Silu => x / (1.0 + (-x).exp()),
+            Activation::ClampedSwiglu => {
+                let x = x.min(7.0);
+                x / (1.0 + (-1.702 * x).exp()) * (up.clamp(-7.0, 7.0) + 1.0)
+            }
+            Activation::Silu => x / (1.0 + (-x).exp()) * up,
             Activation::GeluTanh => {
                 let inner = (2.0 / std::f32::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
-                0.5 * x * (1.0 + inner.tanh())
+                0.5 * x * (1.0 + inner.tanh()) * up
             }
         }
     }
@@ -49,7 +55,7 @@ impl Operator for Glu {
     fn reference(&self, _run: &mut Interpreter<'_>, inputs: &[&Tensor]) -> Tensor {
         let mut out = inputs[0].clone();
         for (gate, up) in out.data.iter_mut().zip(&inputs[1].data) {
-            *gate = self.activation.apply(*gate) * up;
+            *gate = self.activation.apply(*gate, *up);
         }
         out
     }

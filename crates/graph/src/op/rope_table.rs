@@ -41,6 +41,8 @@ pub enum RopeScaling {
         original: f64,
         /// What cosines and sines are multiplied by.
         magnitude: f64,
+        /// Whether the ramp begins and ends at whole pairs.
+        whole: bool,
     },
 }
 
@@ -88,9 +90,11 @@ impl RopeTable {
                     (1.0 - smooth) * plain / factor + smooth * plain
                 }
             }
-            RopeScaling::Yarn { factor, fast, slow, original, .. } => {
-                let first = self.pair_that_turns(fast, original).floor().max(0.0);
-                let last = self.pair_that_turns(slow, original).ceil().min(f64::from(self.dims) - 1.0);
+            RopeScaling::Yarn { factor, fast, slow, original, whole, .. } => {
+                let (first, last) =
+                    (self.pair_that_turns(fast, original), self.pair_that_turns(slow, original));
+                let (first, last) = if whole { (first.floor(), last.ceil()) } else { (first, last) };
+                let (first, last) = (first.max(0.0), last.min(f64::from(self.dims) - 1.0));
                 let divided = ((f64::from(i) - first) / (last - first).max(0.001)).clamp(0.0, 1.0);
                 plain / factor * divided + plain * (1.0 - divided)
             }
@@ -177,8 +181,14 @@ mod tests {
     #[test]
     fn yarn_keeps_fast_pairs_divides_slow_ones_and_scales() {
         let plain = RopeTable { dims: 128, base: 1e6, scaling: RopeScaling::None, factors: None };
-        let scaling =
-            RopeScaling::Yarn { factor: 4.0, fast: 32.0, slow: 1.0, original: 32768.0, magnitude: 1.25 };
+        let scaling = RopeScaling::Yarn {
+            factor: 4.0,
+            fast: 32.0,
+            slow: 1.0,
+            original: 32768.0,
+            magnitude: 1.25,
+            whole: true,
+        };
         let scaled = RopeTable { scaling, ..plain.clone() };
         // 32768 positions are 32 turns of pair 23.6 and one of pair 39.6.
         assert_eq!(scaled.frequency(23), plain.frequency(23));

@@ -30,6 +30,11 @@ impl State {
     /// Before the first tile.
     pub const START: State = State { most: f32::NEG_INFINITY, sum: 0.0, old: 0.0, new: 0.0 };
 
+    /// Before the first tile, with a sink: a key of this score whose value is zero.
+    pub fn with_sink(sink: Option<f32>) -> State {
+        sink.map_or(State::START, |most| State { most, sum: 1.0, ..State::START })
+    }
+
     /// Takes a tile in: its largest score and the sum of its exponentials.
     #[inline(always)]
     pub fn merge<I: Isa>(&mut self, isa: I, (most, sum): (f32, f32)) {
@@ -119,8 +124,10 @@ pub(crate) struct Merge<'a> {
     pub apart: Apart,
     /// How many tiles.
     pub tiles: usize,
-    /// Where each query stands; at [`State::START`] what is in the outputs is forgotten.
+    /// Where each query stands.
     pub state: &'a mut [State],
+    /// Whether these are the first, so that what is in the outputs is forgotten.
+    pub first: bool,
     /// Whether these are the last.
     pub last: bool,
     /// (n, heads, head_dim); nobody else writes to these heads meanwhile.
@@ -135,7 +142,7 @@ impl<I: Isa> Kernel<I> for Merge<'_> {
             let head = self.attention.head(self.kv_head, query);
             // SAFETY: the heads of this head of the cache are this merge's alone.
             let out = unsafe { self.target.slice(head, dim) };
-            if state.most == f32::NEG_INFINITY {
+            if self.first {
                 out.fill(0.0);
             }
             for tile in 0..self.tiles {

@@ -12,7 +12,7 @@
 //! - `l`: the four times sixteen lanes of `e` added up in ascending order, then the tree of the chains;
 //! - `o`: from 0, `o = fma(e, v, o)` over the seen keys in ascending order.
 //!
-//! Tiles merge into `(M, L, O)`, at first `(-inf, 0, 0)`: with `N = max(M, m)`, `a = exp(M - N)` and `b = exp(m - N)`,
+//! Tiles merge into `(M, L, O)`, at first `(-inf, 0, 0)`, or `(sink, 1, 0)` for a head with a sink: with `N = max(M, m)`, `a = exp(M - N)` and `b = exp(m - N)`,
 //! `L = fma(l, b, L * a)` and `O = fma(o, b, O * a)`. A tile whose scores are all -inf is passed over. The result is `O / L`.
 
 mod layout;
@@ -59,6 +59,8 @@ pub struct Attention<'a> {
     pub scale: f32,
     /// If set, scores become `cap * tanh(score / cap)`.
     pub softcap: Option<f32>,
+    /// If set, for each head of the queries the score of one more key, whose value is zero.
+    pub sinks: Option<&'a [f32]>,
 }
 
 impl Attention<'_> {
@@ -79,6 +81,7 @@ impl Attention<'_> {
         );
         let bytes = self.cache.bytes();
         assert!(self.k.len() == bytes && self.v.len() == bytes, "a cache is not {bytes} bytes");
+        assert!(self.sinks.is_none_or(|sinks| sinks.len() == self.heads), "sinks of {} heads", self.heads);
         let oldest = self.seen(0).start;
         let slots = self.cache.slots;
         assert!(self.first_pos + n <= oldest + slots, "{slots} slots lost position {oldest}");
@@ -96,6 +99,12 @@ impl Attention<'_> {
     fn head(&self, kv_head: usize, query: usize) -> usize {
         let (row, head) = (query / self.group(), query % self.group());
         (row * self.heads + kv_head * self.group() + head) * self.cache.head_dim
+    }
+
+    /// Where a query stands before the first tile.
+    #[inline(always)]
+    pub(crate) fn start(&self, kv_head: usize, query: usize) -> State {
+        State::with_sink(self.sinks.map(|sinks| sinks[kv_head * self.group() + query % self.group()]))
     }
 
     /// Tiles with a key that any of these rows sees.

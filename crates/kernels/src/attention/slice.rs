@@ -119,7 +119,8 @@ impl<I: Isa> Kernel<I> for AttentionSlice<'_> {
             let query = self.queries.start + index;
             let seen = self.attention.seen(query / self.attention.group());
             let head = self.attention.head(self.kv_head, query);
-            self.space.queries[index] = Query { head, begin: seen.start, end: seen.end, state: State::START };
+            let state = self.attention.start(self.kv_head, query);
+            self.space.queries[index] = Query { head, begin: seen.start, end: seen.end, state };
             if self.apart.is_none() {
                 self.out(index).fill(0.0);
             }

@@ -96,7 +96,8 @@ pub(super) fn experts(
         for p in 0..pieces {
             let piece = step.experts.sets().get(set).pieces[p];
             if piece.matrix == 2 && piece.first_row == 0 {
-                work.activate(step.cpu);
+                let bias = op.biases.map(|ids| [ids[0], ids[1]].map(|id| step.store.vector(id)));
+                work.activate(step.cpu, bias.map(|bias| bias.map(|b| part(b, expert, work.hidden))));
             }
             step.experts.acquire(at)?;
             let bytes = step.experts.bytes(at, p)?;
@@ -110,6 +111,10 @@ pub(super) fn experts(
             step.stats.macs += u64::from(piece.rows) * columns as u64 * work.len as u64;
             step.experts.release(at, p)?;
         }
+        if let Some([_, _, bias]) = op.biases {
+            let results = &mut work.results[first * width..][..work.len * width];
+            step.cpu.add_bias(results, part(step.store.vector(bias), expert, width));
+        }
         if !mix.any_order {
             work.add(step.cpu, expert, 0, out);
         }
@@ -121,6 +126,11 @@ pub(super) fn experts(
         }
     }
     Ok(())
+}
+
+/// The elements of an expert in a list of so many for each.
+fn part(list: &[f32], expert: u32, elements: usize) -> &[f32] {
+    &list[expert as usize * elements..][..elements]
 }
 
 /// The inputs of a layer.
@@ -193,9 +203,13 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// `gate = act(gate) * up`, as the down matrix takes it.
-    fn activate(&mut self, cpu: &Cpu) {
+    /// `gate = act(gate) * up`, as the down matrix takes it, after the biases of both if there are any.
+    fn activate(&mut self, cpu: &Cpu, biases: Option<[&[f32]; 2]>) {
         let elements = self.len * self.hidden;
+        if let Some([gate, up]) = biases {
+            cpu.add_bias(&mut self.gate[..elements], gate);
+            cpu.add_bias(&mut self.up[..elements], up);
+        }
         cpu.glu(activation(self.op.activation), &mut self.gate[..elements], &self.up[..elements]);
         if !self.hidden_int8.is_empty() {
             let bytes = self.len * Elem::Int8.row_bytes(self.hidden as u64) as usize;

@@ -213,6 +213,7 @@ fn attend(step: &mut Step<'_>, node: &Node, attention: &Attention) -> Result<(),
             },
             scale: attention.scale,
             softcap: attention.softcap,
+            sinks: attention.sinks.map(|sinks| step.store.vector(sinks)),
         };
         step.cpu.attention(&task, &mut out[range]);
     }
@@ -221,6 +222,7 @@ fn attend(step: &mut Step<'_>, node: &Node, attention: &Attention) -> Result<(),
 
 fn activation(activation: op::Activation) -> kernels::Activation {
     match activation {
+        op::Activation::ClampedSwiglu => kernels::Activation::ClampedSwiglu,
         op::Activation::Silu => kernels::Activation::Silu,
         op::Activation::GeluTanh => kernels::Activation::GeluTanh,
     }
