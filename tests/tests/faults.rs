@@ -57,7 +57,7 @@ impl Kind {
     fn trouble(self) -> Option<Trouble> {
         match self {
             Kind::Reservation => Some(Trouble::Budget),
-            Kind::Read(Fault::Error) => Some(Trouble::Failure),
+            Kind::Read(Fault::Error) => Some(Trouble::Damaged),
             Kind::Read(Fault::Short | Fault::Slow) => None,
         }
     }

@@ -173,11 +173,12 @@ impl Error {
                 processors::Kind::Memory => Trouble::Budget,
                 _ => Trouble::Failure,
             },
-            Error::Host(host::Error::Refused(_))
-            | Error::Memory(::memory::Error::Host(host::Error::Refused(_)))
-            | Error::Run(runtime::Error::Memory(::memory::Error::Host(host::Error::Refused(_)))) => {
-                Trouble::Budget
-            }
+            Error::Host(error) => host_trouble(error),
+            Error::Memory(error) | Error::Run(runtime::Error::Memory(error)) => match error {
+                ::memory::Error::Host(error) => host_trouble(error),
+                ::memory::Error::Read { .. } => Trouble::Damaged,
+                _ => Trouble::Failure,
+            },
             Error::Size(_)
             | Error::EmptyPrompt
             | Error::PromptTooLong { .. }
@@ -192,6 +193,14 @@ impl Error {
     /// Says in which file it was found.
     pub(crate) fn in_file(self, path: &std::path::Path) -> Error {
         Error::In { path: path.to_path_buf(), source: Box::new(self) }
+    }
+}
+
+fn host_trouble(error: &host::Error) -> Trouble {
+    match error {
+        host::Error::Refused(_) => Trouble::Budget,
+        host::Error::Changed { .. } | host::Error::Read { .. } => Trouble::Damaged,
+        _ => Trouble::Failure,
     }
 }
 

@@ -60,6 +60,12 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// A file is not what it was when it was opened.
+    #[error("{} was changed while it was being read; fetch it again if that was a mistake, and start anew", path.display())]
+    Changed {
+        /// Which file.
+        path: PathBuf,
+    },
     /// A range that its file does not have.
     #[error("bytes {offset} to {offset} + {len} are not within file {file} of the stream")]
     Extent {

@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use crate::error::Error;
 use crate::fault::{Fault, Fuse};
@@ -73,6 +74,8 @@ pub struct FlashFile {
     file: File,
     path: PathBuf,
     len: u64,
+    /// When it was last written to, if the system tells.
+    modified: Option<SystemTime>,
     mode: Mode,
     /// Whether reads may leave pages in the page cache: they do if buffered, and might if the system only
     /// claims to read past it.
@@ -111,12 +114,25 @@ impl FlashFile {
             file,
             path: path.to_owned(),
             len: metadata.len(),
+            modified: metadata.modified().ok(),
             mode,
             leaves_cache: !promised || matches!(mode, Mode::Buffered { .. }),
             bounce: Mutex::new(bounce),
             bytes_read: AtomicU64::new(0),
             fuse: Fuse::new(),
         })
+    }
+
+    /// Whether it is what it was when it was opened. A file that took its name meanwhile does not matter.
+    ///
+    /// # Errors
+    /// [`Error::Changed`] if somebody wrote to it or cut it off.
+    pub fn check(&self) -> Result<(), Error> {
+        let same = self
+            .file
+            .metadata()
+            .is_ok_and(|metadata| metadata.len() == self.len && metadata.modified().ok() == self.modified);
+        if same { Ok(()) } else { Err(Error::Changed { path: self.path.clone() }) }
     }
 
     /// The path it was opened by.

@@ -283,6 +283,19 @@ impl WeightStore {
         Ok(())
     }
 
+    /// Whether steps read from flash.
+    pub fn streams(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    /// Whether the files are what they were when they were opened, as far as anything is still read from them.
+    ///
+    /// # Errors
+    /// [`Error::Host`] if one was changed.
+    pub fn check(&self) -> Result<(), Error> {
+        Ok(self.files.iter().try_for_each(|file| file.check())?)
+    }
+
     /// Forgets what was asked for, after a step that did not end; the next step starts afresh.
     ///
     /// # Errors

@@ -137,7 +137,11 @@ impl Executor {
         if let Err(error) = self.nodes(batch, sequences, now, more) {
             self.store.reset()?;
             self.experts.reset()?;
+            self.store.check()?; // which says more than a read that ended early
             return Err(error);
+        }
+        if self.store.streams() || self.experts.streams() {
+            self.store.check()?;
         }
         for span in &batch.spans {
             sequences[span.sequence].len += span.rows as u32;

@@ -189,6 +189,11 @@ impl ExpertStore {
         self.tokens += tokens as u64;
     }
 
+    /// Whether steps may read from flash.
+    pub fn streams(&self) -> bool {
+        self.stream.is_some()
+    }
+
     /// Says which experts of a set the step wants, ascending, each with the last of its tokens that does, and asks for
     /// those that are not here. If `any_order`, those that are here are to be taken first.
     ///
