@@ -96,8 +96,22 @@ impl Region {
 
     /// Lets the system use huge pages here. Only for memory that will be written in full.
     pub fn huge(mut self) -> Region {
-        self.pages.allow_huge();
+        let all = 0..self.len;
+        self.allow_huge([all]);
         self
+    }
+
+    /// Lets the system use huge pages in these ranges and nowhere else. A huge page never reaches beyond its range.
+    pub fn allow_huge(&mut self, ranges: impl IntoIterator<Item = Range<usize>>) {
+        let page = sys::page_size();
+        let whole = self.len.next_multiple_of(page);
+        self.pages.allow_huge(0..whole, false);
+        for range in ranges {
+            let (start, end) = (range.start.next_multiple_of(page), range.end.next_multiple_of(page));
+            if start < end.min(whole) {
+                self.pages.allow_huge(start..end.min(whole), true);
+            }
+        }
     }
 
     /// Where the memory starts, for readers that fill it behind the borrow checker's back.

@@ -105,7 +105,7 @@ impl WeightStore {
             }
             end += tiling.held_bytes(run) as usize;
         }
-        let region = Region::sparse(ledger, Part::Weights, end)?.huge();
+        let region = Region::sparse(ledger, Part::Weights, end)?;
         let rows = row_sources(graph, file, &tiling);
         let stays = vec![false; tiling.runs.len()];
         let ahead = Ahead { queue: VecDeque::with_capacity(64), ..Ahead::default() };
@@ -137,6 +137,9 @@ impl WeightStore {
             runs.map(|(run, _)| self.tiling.held_bytes(run)).sum()
         };
         self.resident.hold(held(resident))?;
+        // A huge page among runs that stay here and there would hold those that do not.
+        let all = !resident.contains(&false);
+        self.resident.allow_huge(all.then(|| 0..self.resident.len()));
         let missing: Vec<usize> =
             (0..resident.len()).filter(|&run| resident[run] && !self.stays[run]).collect();
         let streams = resident.contains(&false);

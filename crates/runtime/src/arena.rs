@@ -27,7 +27,7 @@ pub(crate) type Int8Mut<'a> = (&'a mut [i8], &'a mut [f32], &'a mut [i16]);
 
 impl Arena {
     pub fn new(ledger: &Ledger, graph: &Graph, plan: &Plan) -> Result<Arena, Error> {
-        let mut arena = Arena { region: Arena::region(ledger, 1)?, places: Vec::new() };
+        let mut arena = Arena { region: Arena::nothing(ledger)?, places: Vec::new() };
         arena.adapt(ledger, graph, plan)?;
         Ok(arena)
     }
@@ -35,8 +35,9 @@ impl Arena {
     /// Changes to another plan; what values held is gone.
     pub fn adapt(&mut self, ledger: &Ledger, graph: &Graph, plan: &Plan) -> Result<(), Error> {
         self.places.clear();
-        self.region = Arena::region(ledger, 1)?; // the old one goes before the new one comes
-        self.region = Arena::region(ledger, plan.arena_bytes.max(1))?;
+        self.region = Arena::nothing(ledger)?; // the old one goes before the new one comes
+        let bytes = plan.arena_bytes.max(1) as usize;
+        self.region = Region::new(ledger, Part::Activations, bytes).map_err(MemoryError::from)?;
         self.places.extend((0..graph.values.len() as u32).map(|i| {
             let value = graph.value_of(ValueId(i));
             let offset = plan.offset(ValueId(i))? as usize;
@@ -47,8 +48,9 @@ impl Arena {
         Ok(())
     }
 
-    fn region(ledger: &Ledger, bytes: u64) -> Result<Region, Error> {
-        Ok(Region::new(ledger, Part::Activations, bytes as usize).map_err(MemoryError::from)?)
+    /// A region that holds nothing.
+    fn nothing(ledger: &Ledger) -> Result<Region, Error> {
+        Ok(Region::sparse(ledger, Part::Activations, 1).map_err(MemoryError::from)?)
     }
 
     /// Where a value lies in a step.

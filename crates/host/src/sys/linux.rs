@@ -28,7 +28,6 @@ const TABLE: usize = 2 << 20;
 pub(crate) struct Pages {
     start: *mut u8,
     len: usize,
-    huge: bool,
 }
 
 // SAFETY: Pages owns its mapping and gives out only a raw pointer; whoever makes references of it answers for
@@ -43,7 +42,7 @@ impl Pages {
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no memory in use.
         let start = unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), len, WRITABLE, flags) }?;
-        let pages = Pages { start: start.cast(), len, huge: false };
+        let pages = Pages { start: start.cast(), len };
         pages.advise(0, len, Advice::LinuxNoHugepage);
         Ok(pages)
     }
@@ -52,14 +51,14 @@ impl Pages {
         self.start
     }
 
-    /// Lets the kernel use huge pages.
-    pub(crate) fn allow_huge(&mut self) {
-        self.huge = true;
-        self.advise(0, self.len, Advice::LinuxHugepage);
+    /// Lets the kernel use huge pages in `range` (page-aligned, within the mapping), or stops it.
+    pub(crate) fn allow_huge(&mut self, range: std::ops::Range<usize>, allow: bool) {
+        let advice = if allow { Advice::LinuxHugepage } else { Advice::LinuxNoHugepage };
+        self.advise(range.start, range.len(), advice);
     }
 
-    /// Frees the pages of `range` (page-aligned, within the mapping); they read as zero afterwards. A large range is
-    /// mapped anew, so that its page tables go too.
+    /// Frees the pages of `range` (page-aligned, within the mapping); they read as zero afterwards and are not
+    /// huge again before that is allowed. A large range is mapped anew, so that its page tables go too.
     pub(crate) fn give_back(&mut self, range: std::ops::Range<usize>) {
         // A huge page that is only partly in the range would be charged as a whole; this splits it.
         self.advise(range.start, range.len(), Advice::LinuxFree);
@@ -71,8 +70,7 @@ impl Pages {
                 rustix::mm::mmap_anonymous(place, range.len(), WRITABLE, flags)
             };
             if anew.is_ok() {
-                let advice = if self.huge { Advice::LinuxHugepage } else { Advice::LinuxNoHugepage };
-                return self.advise(range.start, range.len(), advice);
+                return self.advise(range.start, range.len(), Advice::LinuxNoHugepage);
             }
         }
         self.advise(range.start, range.len(), Advice::LinuxDontNeed);

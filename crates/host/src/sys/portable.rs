@@ -41,7 +41,7 @@ impl Pages {
     }
 
     /// Nothing to allow.
-    pub(crate) fn allow_huge(&mut self) {}
+    pub(crate) fn allow_huge(&mut self, _: std::ops::Range<usize>, _: bool) {}
 
     /// Keeps the pages but makes them read as zero, which is all that callers may count on.
     pub(crate) fn give_back(&mut self, range: std::ops::Range<usize>) {

@@ -95,7 +95,7 @@ impl ExpertStore {
             queue: VecDeque::with_capacity(options.stream.max_runs),
             ..Step::default()
         };
-        let slots = Region::sparse(ledger, Part::Experts, end)?.huge();
+        let slots = Region::sparse(ledger, Part::Experts, end)?;
         let (stream, tokens, before, stats) = (None, 0, 0, ExpertStats::default());
         let mut store =
             ExpertStore { sets, files, caches, bases, slots, stream, step, tokens, before, stats };
@@ -120,6 +120,10 @@ impl ExpertStore {
             self.caches[index].resize(slots);
         }
         self.slots.hold(sets.held_bytes(&options.slots))?;
+        let held = |((set, &slots), &base): ((&ExpertSet, &u32), &usize)| {
+            base..base + set.held_bytes(slots) as usize
+        };
+        self.slots.allow_huge(sets.iter().zip(&options.slots).zip(&self.bases).map(held));
         let missing = |store: &ExpertStore| store.caches.iter().any(Cache::has_free);
         let all = sets.iter().zip(&options.slots).all(|(set, &slots)| slots >= set.count);
         if !sets.is_empty() && (!all || missing(self)) {
