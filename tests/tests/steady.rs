@@ -41,7 +41,10 @@ fn a_token_takes_no_memory() {
             let counts = counts.into_inner();
             let most = counts.windows(2).map(|two| two[1] - two[0]).max().unwrap();
             // A text may be held back for a few tokens.
-            assert!(most <= 4 * WORDS, "{name} in {budget} bytes: {most} allocations from one text to the next");
+            assert!(
+                most <= 4 * WORDS,
+                "{name} in {budget} bytes: {most} allocations from one text to the next"
+            );
         }
     }
 }

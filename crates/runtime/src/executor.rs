@@ -3,7 +3,7 @@
 use crate::arena::Arena;
 use crate::ops::{self, Mixture, Step};
 use crate::stats::{Phase, StepStats};
-use crate::{Batch, Error, Sequence};
+use crate::{Batch, Error, Routes, Sequence};
 use ::memory::Error as MemoryError;
 use ::memory::{ExpertOptions, ExpertStats, ExpertStore, Residency, StoreStats, WeightStore};
 use graph::op::WeightUse;
@@ -38,6 +38,7 @@ pub struct Executor {
     cpu: Cpu,
     program: Vec<Extra>,
     mixtures: Vec<Mixture>,
+    routes: Option<Routes>,
     row: Vec<u8>,
     stats: StepStats,
 }
@@ -64,7 +65,8 @@ impl Executor {
         let row = vec![0; widest_row(&graph)];
         let (program, mixtures) = (program(&graph, &store), mixtures(&graph, &plan)?);
         let (bounds, stats) = (plan.bounds, StepStats::default());
-        Ok(Executor { graph, bounds, arena, store, experts, cpu, program, mixtures, row, stats })
+        let routes = None;
+        Ok(Executor { graph, bounds, arena, store, experts, cpu, program, mixtures, routes, row, stats })
     }
 
     /// Changes to weights that are cut in another way, between steps: everything is given back and read anew.
@@ -177,6 +179,7 @@ impl Executor {
                 store: &mut self.store,
                 experts: &mut self.experts,
                 mixtures: &mut self.mixtures,
+                routes: self.routes.as_mut(),
                 cpu: &mut self.cpu,
                 row: &mut self.row,
                 spans: &batch.spans,
@@ -211,6 +214,11 @@ impl Executor {
                 sequence.len <= slots || sequence.len - len + window <= slots
             }
         })
+    }
+
+    /// Writes down from now on what routers choose, and gives what was written down before.
+    pub fn record(&mut self, routes: Option<Routes>) -> Option<Routes> {
+        std::mem::replace(&mut self.routes, routes)
     }
 
     /// What was asked of the experts so far.

@@ -11,9 +11,11 @@ mod batch;
 mod error;
 mod executor;
 mod ops;
+mod routes;
 mod stats;
 
 pub use batch::{Batch, Sequence, Span, Wanted};
 pub use error::Error;
 pub use executor::{Executor, Parts};
+pub use routes::Routes;
 pub use stats::{Phase, StepStats};

@@ -365,7 +365,7 @@ impl Model {
     }
 
     /// Feeds `ids` in chunks, logits wanted of the last one. The conversation does not remember them.
-    fn feed_ids(&mut self, ids: &[u32], more: bool) -> Result<(), Error> {
+    pub(crate) fn feed_ids(&mut self, ids: &[u32], more: bool) -> Result<(), Error> {
         let mut chunks = ids.chunks(self.executor.bounds().rows.max(1) as usize).peekable();
         while let Some(ids) = chunks.next() {
             let last = chunks.peek().is_none();

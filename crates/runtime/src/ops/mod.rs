@@ -8,7 +8,7 @@ pub(crate) use experts::Mixture;
 use crate::arena::{Arena, floats_of, indices_of, int8_of};
 use crate::executor::Extra;
 use crate::stats::StepStats;
-use crate::{Error, Sequence, Span};
+use crate::{Error, Routes, Sequence, Span};
 use ::memory::{ExpertStore, KvFormat, WeightStore};
 use graph::op::{self, Attention, Linear, Op};
 use graph::{Bounds, Elem, Graph, Node, StateKind, ValueId};
@@ -23,6 +23,8 @@ pub(crate) struct Step<'a> {
     pub experts: &'a mut ExpertStore,
     /// For each layer of experts, which rows go where.
     pub mixtures: &'a mut [Mixture],
+    /// Where choices are written down.
+    pub routes: Option<&'a mut Routes>,
     pub cpu: &'a mut Cpu,
     /// Room for one row of a matrix.
     pub row: &'a mut [u8],

@@ -46,6 +46,9 @@ pub(super) fn route(step: &mut Step<'_>, node: &Node, route: &Route, extra: &Ext
         }
     }
     if let Some(set) = extra.mixture {
+        if let Some(routes) = &mut step.routes {
+            routes.note(set, mixture, experts);
+        }
         step.mixtures[set].choose(set, mixture, step.experts)?;
     }
     Ok(())

@@ -8,6 +8,7 @@ mod doctor;
 mod eval;
 mod ls;
 mod plan;
+mod profile;
 mod pull;
 mod rm;
 mod run;
@@ -46,6 +47,7 @@ pub(crate) static VERBS: &[Verb] = &[
     eval::VERB,
     ls::VERB,
     plan::VERB,
+    profile::VERB,
     pull::VERB,
     rm::VERB,
     run::VERB,

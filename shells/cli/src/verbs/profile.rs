@@ -1,0 +1,107 @@
+//! `pintpot profile`: what the routers of a mixture of experts choose on a text.
+//!
+//! What it is: the library's figures, a line each. What it is not: the profile of the machine, which is `doctor`'s.
+
+use pintpot::{Error, LoadOptions, Routing, format_bytes};
+use serde_json::json;
+
+use super::Verb;
+use crate::exit::Failure;
+use crate::flags::{self, Args};
+use crate::{find, setup};
+
+pub(super) const VERB: Verb = Verb {
+    name: "profile",
+    operands: &["MODEL"],
+    summary: "what the experts of a model do on a text, and what keeping some of them is worth",
+    flags: &[&[&flags::TEXT], setup::LOAD, setup::ENGINE, &[&flags::JSON]],
+    run,
+};
+
+/// Tokens of the text that are looked at, if the context is not said.
+const TOKENS: u32 = 1024;
+/// Shares of the experts that might be kept.
+const SHARES: [f64; 6] = [0.1, 0.15, 0.25, 0.35, 0.5, 0.75];
+
+fn run(args: &Args) -> Result<(), Failure> {
+    let (reference, _) = find::named(args)?;
+    let Some(path) = args.get(&flags::TEXT) else {
+        return Err(Failure::usage("profile needs --text FILE, such as what you will ask the model about"));
+    };
+    let load = setup::load(args)?;
+    let engine = setup::engine(args)?;
+    let local = find::local(&reference, args)?;
+    let opened = engine.open(&local.path)?;
+    let most = TOKENS.min(opened.decoder.spec.context);
+    let load = LoadOptions { context: load.context.or(Some(most)), ..load };
+    let mut model = engine.load_opened(opened, &load)?;
+    let text = std::fs::read(path).map_err(|error| Failure::io(&format!("read {path}"), error))?;
+    let mut ids = Vec::new();
+    model.tokenizer().encode(&text, true, &mut ids).map_err(Error::from)?;
+    ids.truncate(model.context() as usize);
+    let routing = model.routing(&ids)?;
+    if routing.layers.is_empty() {
+        return Err(Failure::usage(format!("{} has no experts: every token needs all of it", local.name)));
+    }
+    match args.is_on(&flags::JSON) {
+        true => crate::print(&format!("{}\n", json(&local.name, &routing))),
+        false => crate::print(&plain(&routing)),
+    }
+}
+
+fn json(name: &str, routing: &Routing) -> serde_json::Value {
+    let layers = routing.layers.iter().map(|layer| {
+        json!({
+            "experts": layer.experts,
+            "used": layer.used,
+            "expert_bytes": layer.expert_bytes,
+            "again": layer.again,
+            "balance": layer.balance,
+            "segment": layer.segment,
+            "found": layer.found,
+        })
+    });
+    let kept = SHARES.map(|share| {
+        json!({"share": share, "found": routing.found(share), "read_bytes_per_token": routing.read_bytes(share)})
+    });
+    json!({
+        "model": name,
+        "tokens": routing.tokens,
+        "suits_offloading": routing.suits_offloading(),
+        "again": routing.mean(|layer| layer.again),
+        "balance": routing.mean(|layer| layer.balance),
+        "segment": routing.mean(|layer| layer.segment),
+        "kept": kept,
+        "layers": layers.collect::<Vec<_>>(),
+    })
+}
+
+fn plain(routing: &Routing) -> String {
+    let (layers, first) = (routing.layers.len(), &routing.layers[0]);
+    let percent = |share: f64| format!("{:.0}%", share * 100.0);
+    let mut text = format!(
+        "{} tokens through {layers} layers of {} experts, {} a token, {} each\n",
+        routing.tokens,
+        first.experts,
+        first.used,
+        format_bytes(first.expert_bytes),
+    );
+    let figures = [
+        ("chosen by the token before too", routing.mean(|layer| layer.again)),
+        ("evenness of use", routing.mean(|layer| layer.balance)),
+        ("best fixed 2x choice, by 32 tokens", routing.mean(|layer| layer.segment)),
+    ];
+    for (what, share) in figures {
+        text += &format!("{what:<36}{:>6}\n", percent(share));
+    }
+    text += "\nexperts kept    found   read/token\n";
+    for share in SHARES {
+        let read = format_bytes(routing.read_bytes(share));
+        text += &format!("{:>12}{:>9}{read:>13}\n", percent(share), percent(routing.found(share)));
+    }
+    let verdict = match routing.suits_offloading() {
+        true => "suits a budget below its size: a quarter of the experts serves most tokens",
+        false => "does not suit a budget far below its size: tokens keep asking for other experts",
+    };
+    text + "\n" + verdict + "\n"
+}
