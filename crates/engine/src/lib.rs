@@ -47,7 +47,7 @@ pub use load::{LoadOptions, Opened};
 pub use measure::measure;
 pub use memory::KvFormat;
 pub use model::Model;
-pub use planner::{Bound, Forecast, Line, Placement, ProductRate, Profile, Refusal};
+pub use planner::{Bound, Forecast, LayerReuse, Line, Placement, ProductRate, Profile, Refusal, Reuse};
 pub use processors::text::Message;
 pub use routing::{LayerRouting, Routing};
 pub use runtime::Phase;

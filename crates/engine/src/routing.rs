@@ -7,8 +7,11 @@
 
 use crate::{Error, Model};
 use host::Part;
+use planner::{LayerReuse, Reuse};
 use runtime::Routes;
 
+/// Tokens of steps whose experts are counted.
+const CHUNKS: [u32; 6] = [16, 32, 64, 128, 256, 512];
 /// Tokens of a segment.
 const SEGMENT: usize = 32;
 /// Share of experts that a model has to find among a quarter of them to be said to suit offloading.
@@ -39,6 +42,8 @@ pub struct LayerRouting {
     /// By number of experts that are kept, from one: share of those wanted that a cache which drops the least recently
     /// used finds.
     pub found: Vec<f64>,
+    /// Tokens that follow each other, and how many different experts they go to on average.
+    pub distinct: Vec<(u32, f64)>,
     /// Share of those wanted that the best fixed choice of twice as many experts as a token goes to has, by segments.
     pub segment: f64,
 }
@@ -63,6 +68,15 @@ impl Routing {
         let missed = 1.0 - self.found(share);
         let wanted: u64 = self.layers.iter().map(|layer| u64::from(layer.used) * layer.expert_bytes).sum();
         (wanted as f64 * missed) as u64
+    }
+
+    /// What a forecast needs of it.
+    pub fn reuse(&self) -> Reuse {
+        let of = |layer: &LayerRouting| LayerReuse {
+            found: layer.found.clone(),
+            distinct: layer.distinct.clone(),
+        };
+        Reuse { layers: self.layers.iter().map(of).collect() }
     }
 
     /// Whether a quarter of the experts is enough to find most of those that are wanted.
@@ -116,6 +130,7 @@ fn layer(rows: &[Vec<u16>], experts: u32, used: u32, expert_bytes: u64) -> Layer
         again: again as f64 / (wanted - rows.first().map_or(0, Vec::len) as f64).max(1.0),
         balance: entropy / f64::from(experts.max(2)).log2(),
         found: found(rows, experts as usize).into_iter().map(|n| n as f64 / wanted).collect(),
+        distinct: CHUNKS.iter().filter_map(|&n| Some((n, distinct(rows, n as usize)?))).collect(),
         segment: segment(rows, experts as usize, 2 * used as usize) as f64 / wanted,
     }
 }
@@ -141,6 +156,18 @@ fn found(rows: &[Vec<u16>], experts: usize) -> Vec<u64> {
             Some(*sum)
         })
         .collect()
+}
+
+/// How many different experts `n` tokens go to, on average; `None` if there are fewer.
+fn distinct(rows: &[Vec<u16>], n: usize) -> Option<f64> {
+    let counts = rows.chunks_exact(n).map(|chunk| {
+        let mut all: Vec<u16> = chunk.iter().flatten().copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        all.len() as f64
+    });
+    let counts: Vec<f64> = counts.collect();
+    (!counts.is_empty()).then(|| counts.iter().sum::<f64>() / counts.len() as f64)
 }
 
 /// How many of those wanted are among the best `kept` of their segment.

@@ -10,10 +10,12 @@ mod cost;
 mod placement;
 mod profile;
 mod request;
+mod reuse;
 mod search;
 
 pub use cost::{Bound, Forecast, StepBounds, step_bounds};
 pub use placement::{Line, Placement};
 pub use profile::{ProductRate, Profile};
 pub use request::{Fixed, Request};
+pub use reuse::{LayerReuse, Reuse};
 pub use search::{Refusal, adapt, forecast, place, smallest};

@@ -1,5 +1,6 @@
 //! What this machine can do, measured by `doctor` and kept, or measured on the spot for one model.
 
+use crate::Reuse;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tensor::DType;
@@ -21,6 +22,9 @@ pub struct Profile {
     pub threads: u32,
     /// Name of the kernels that this was measured with; empty for a guess.
     pub isa: String,
+    /// How the experts of the model at hand are reused, if that is known.
+    #[serde(skip)]
+    pub reuse: Option<Reuse>,
 }
 
 /// How fast products with one type of weight are out of the cache, multiply-adds a second.
@@ -47,6 +51,7 @@ impl Profile {
             node_seconds: 1e-6,
             threads,
             isa: String::new(),
+            reuse: None,
         }
     }
 

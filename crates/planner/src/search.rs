@@ -359,12 +359,17 @@ pub fn forecast(request: &Request<'_>, profile: &Profile, placement: &Placement)
         let runs = placement.tiling.runs.iter().zip(&placement.resident);
         runs.filter(|(r, stays)| !**stays && (logits || !r.logits_only)).map(|(r, _)| r.bytes).sum()
     };
-    // If all are equally likely, and so to be found among those that stay.
+    // As a run has shown; else if all are equally likely, and so to be found among those that stay.
     let missed = |rows: u32| -> f64 {
-        let sets = placement.experts.iter().zip(&placement.expert_options.slots);
-        let missed = |(set, &slots): (&::memory::ExpertSet, &u32)| {
+        let sets = placement.experts.iter().zip(&placement.expert_options.slots).enumerate();
+        let missed = |(index, (set, &slots)): (usize, (&::memory::ExpertSet, &u32))| {
+            let known = profile.reuse.as_ref().and_then(|reuse| reuse.layers.get(index));
             let away = 1.0 - f64::from(slots) / f64::from(set.count);
-            expected_experts(set.count, set.used, rows) * away * set.slot_bytes as f64
+            let missed = match known {
+                Some(layer) if slots < set.count => layer.missed(rows, set.used, slots),
+                _ => expected_experts(set.count, set.used, rows) * away,
+            };
+            missed * set.slot_bytes as f64
         };
         sets.map(missed).sum()
     };

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::Verb;
 use crate::exit::{Code, Failure};
 use crate::flags::{self, Args};
-use crate::{find, refusal, report, setup};
+use crate::{find, profile, refusal, report, setup};
 
 pub(super) const VERB: Verb = Verb {
     name: "plan",
@@ -46,7 +46,8 @@ fn run(args: &Args) -> Result<(), Failure> {
     };
     let mut table = table(&engine, &opened, &options, smallest)?;
     // What lies where is decided by what `run` knows too; how fast that is, by what is measured now.
-    let measured = engine.measure_for(&opened, &placement)?;
+    let mut measured = engine.measure_for(&opened, &placement)?;
+    measured.reuse = profile::reuse(&opened);
     for row in table.iter_mut().chain([&mut placement]) {
         row.forecast = engine.forecast(&opened, &options, row, &measured);
     }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Verb;
 use crate::exit::Failure;
 use crate::flags::{self, Args};
-use crate::{find, setup};
+use crate::{find, profile, setup};
 
 pub(super) const VERB: Verb = Verb {
     name: "profile",
@@ -34,6 +34,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     let opened = engine.open(&local.path)?;
     let most = TOKENS.min(opened.decoder.spec.context);
     let load = LoadOptions { context: load.context.or(Some(most)), ..load };
+    let place = profile::path_of(&opened);
     let mut model = engine.load_opened(opened, &load)?;
     let text = std::fs::read(path).map_err(|error| Failure::io(&format!("read {path}"), error))?;
     let mut ids = Vec::new();
@@ -43,10 +44,12 @@ fn run(args: &Args) -> Result<(), Failure> {
     if routing.layers.is_empty() {
         return Err(Failure::usage(format!("{} has no experts: every token needs all of it", local.name)));
     }
-    match args.is_on(&flags::JSON) {
-        true => crate::print(&format!("{}\n", json(&local.name, &routing))),
-        false => crate::print(&plain(&routing)),
+    let stored = profile::store_reuse(place, &routing.reuse())?;
+    if args.is_on(&flags::JSON) {
+        return crate::print(&format!("{}\n", json(&local.name, &routing)));
     }
+    let stored = stored.map_or(String::new(), |path| format!("plan knows it now: {}\n", path.display()));
+    crate::print(&(plain(&routing) + &stored))
 }
 
 fn json(name: &str, routing: &Routing) -> serde_json::Value {
