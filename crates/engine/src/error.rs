@@ -148,7 +148,7 @@ pub enum Trouble {
     Budget,
     /// The model, or a part of it, is not there or not supported.
     Unsupported,
-    /// The file is damaged.
+    /// The file is damaged, or cannot be read.
     Damaged,
 }
 
@@ -167,7 +167,7 @@ impl Error {
             | Error::NoTokenizer { .. } => Trouble::Unsupported,
             Error::Model(_) | Error::VocabularySize { .. } => Trouble::Damaged,
             Error::Text(e) => match e.kind() {
-                processors::Kind::Damaged => Trouble::Damaged,
+                processors::Kind::Damaged | processors::Kind::Io => Trouble::Damaged,
                 processors::Kind::Unsupported => Trouble::Unsupported,
                 processors::Kind::Text => Trouble::Usage,
                 processors::Kind::Memory => Trouble::Budget,
@@ -206,7 +206,7 @@ fn host_trouble(error: &host::Error) -> Trouble {
 
 fn file_trouble(error: &formats::Error) -> Trouble {
     match error.kind() {
-        formats::Kind::Damaged => Trouble::Damaged,
+        formats::Kind::Damaged | formats::Kind::Io => Trouble::Damaged,
         formats::Kind::Missing | formats::Kind::Unsupported => Trouble::Unsupported,
         formats::Kind::TooLarge => Trouble::Budget,
         _ => Trouble::Failure,
