@@ -244,7 +244,9 @@ fn all_faults() -> Vec<String> {
     let (short, reference) = tiny("qwen3-k.gguf");
     tall(&short, LAYERS, &path);
     let mut cases = vec![Case::new(&path, &reference.ids, true)];
-    cases.extend(tiny_names().iter().map(|name| {
+    // What a reader does has nothing to do with what a model computes: each architecture meets one of the two.
+    let half = usize::from(std::env::var(READER).is_ok_and(|reader| reader == "uring"));
+    cases.extend(tiny_names().iter().skip(half).step_by(2).map(|name| {
         let (path, reference) = tiny(name);
         Case::new(&path, &reference.ids, false)
     }));

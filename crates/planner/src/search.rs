@@ -52,9 +52,12 @@ pub fn place(
     profile: &Profile,
 ) -> Result<Result<Placement, Refusal>, Error> {
     let least = smallest(request, file)?;
-    let cuts = RUN_BYTES.map(|run_bytes| Cut::new(request, file, run_bytes));
-    let cuts = cuts.into_iter().collect::<Result<Vec<_>, _>>()?;
-    Ok(best(request, profile, &cuts, request.kv_rows.unwrap_or(u32::MAX)).ok_or(least))
+    let mut best = Best::default();
+    for run_bytes in RUN_BYTES {
+        // One cut at a time: the lists of a large model are not small.
+        best.consider(request, profile, &Cut::new(request, file, run_bytes)?);
+    }
+    Ok(best.placement.ok_or(least))
 }
 
 /// The best placement within the request's budget of a model that is loaded as `now`. Weights stay cut as they are if
@@ -70,31 +73,39 @@ pub fn adapt(
 ) -> Result<Result<Placement, Refusal>, Error> {
     let cut = Cut { tiling: Arc::clone(&now.tiling), experts: Arc::clone(&now.experts) };
     let request = Request { kv_rows: Some(now.kv_rows), ..*request };
-    if let Some(placement) = best(&request, profile, std::slice::from_ref(&cut), now.kv_rows) {
-        return Ok(Ok(placement));
+    let mut best = Best::default();
+    best.consider(&request, profile, &cut);
+    match best.placement {
+        Some(placement) => Ok(Ok(placement)),
+        None => place(&request, file, profile),
     }
-    place(&request, file, profile)
 }
 
-/// The best of all placements that fit, with chunks of at most so many rows.
-fn best(request: &Request<'_>, profile: &Profile, cuts: &[Cut], most: u32) -> Option<Placement> {
-    let mut best: Option<(f64, Placement)> = None;
-    for cut in cuts {
+/// The best of the placements that were considered.
+#[derive(Default)]
+struct Best {
+    placement: Option<Placement>,
+    seconds: f64,
+}
+
+impl Best {
+    /// Considers all placements that fit with one cut, with chunks no larger than caches were made for.
+    fn consider(&mut self, request: &Request<'_>, profile: &Profile, cut: &Cut) {
+        let most = request.kv_rows.unwrap_or(u32::MAX);
         for rows in CHUNKS.into_iter().filter(|&rows| rows <= most) {
             if rows > CHUNKS[0] && rows >= request.context.saturating_mul(2) {
                 continue;
             }
             let Some(placement) = fit(request, profile, cut, rows) else { continue };
             let seconds = typical_seconds(request, profile, &placement);
-            let better = best.as_ref().is_none_or(|(so_far, kept)| {
-                seconds < so_far * 0.99 || (seconds <= *so_far && placement.peak() < kept.peak())
+            let better = self.placement.as_ref().is_none_or(|kept| {
+                seconds < self.seconds * 0.99 || (seconds <= self.seconds && placement.peak() < kept.peak())
             });
             if better {
-                best = Some((seconds, placement));
+                (self.placement, self.seconds) = (Some(placement), seconds);
             }
         }
     }
-    best.map(|(_, placement)| placement)
 }
 
 /// The smallest budget that works, as the refusal of a budget of nothing.
