@@ -63,6 +63,7 @@ LLAMA3 = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 64,
 }
+RELU = {"model_type": "llama", "hidden_act": "relu", "intermediate_size": 128, "tie_word_embeddings": True}
 LINEAR = {"rope_type": "linear", "factor": 4.0}
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
 GEMMA = {
@@ -170,6 +171,7 @@ class Tiny:
     biases: tuple[str, ...] = ()
     extra: dict = field(default_factory=dict)
     chat: str = ""
+    family: str = "tiny"
 
 
 def attention(c: dict) -> dict[str, tuple[int, ...]]:
@@ -308,10 +310,10 @@ def write_gguf(tiny: Tiny, weights: dict[str, np.ndarray], path: str, rng: np.ra
     c = tiny.config
     arch = spelling.architecture(c["model_type"])
     writer = gguf.GGUFWriter(path, arch)
-    writer.add_name(f"pintpot tiny {tiny.name}")
+    writer.add_name(f"pintpot {tiny.family} {tiny.name}")
     settings = {ours: c[hub] for hub, ours in spelling.SETTINGS if c.get(hub) is not None} | spelling.latent(c)
     for name, value in settings.items():
-        puts = {bool: writer.add_bool, float: writer.add_float32, int: writer.add_uint32}
+        puts = {bool: writer.add_bool, float: writer.add_float32, int: writer.add_uint32, str: writer.add_string}
         puts[type(value)](f"{arch}.{name}", value)
     if c.get("rope_scaling") == LINEAR:
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
@@ -514,6 +516,8 @@ def all_of_them() -> list[Tiny]:
             books,
         ),
         *with_experts(gpt2, llama, qwen),
+        Tiny("llama-relu-f16", llama, BASE | RELU, torch.float16),
+        Tiny("llama-relu-q8_0.gguf", gpt2, BASE | RELU, [("", Q.Q8_0)]),
     ]
 
 

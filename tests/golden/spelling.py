@@ -70,6 +70,7 @@ SETTINGS = [
     ("head_dim", "attention.key_length"),
     ("head_dim", "attention.value_length"),
     ("head_dim", "rope.dimension_count"),
+    ("hidden_act", "hidden_activation"),
     ("hidden_size", "embedding_length"),
     ("intermediate_size", "feed_forward_length"),
     ("kv_lora_rank", "attention.kv_lora_rank"),

@@ -6,6 +6,7 @@ fallback. Each can be written as GGUF metadata and as tokenizer.json, and turns 
 
 import io
 import json
+from collections.abc import Iterable
 
 import gguf
 import sentencepiece
@@ -42,12 +43,13 @@ NORMAL, UNKNOWN, CONTROL, USER, BYTE = 1, 2, 3, 4, 6  # GGUF's token types
 
 
 class ByteLevel:
-    """256 bytes, merges, and three special tokens at the end."""
+    """256 bytes, merges that are learnt from `texts`, and three special tokens at the end: `size` tokens in all."""
 
     SPECIALS = ["<|end|>", "<|begin|>", "<|user|>"]
 
-    def __init__(self, cut: str):
+    def __init__(self, cut: str, texts: Iterable[str] = (PARAGRAPH,), size: int = SIZE):
         self.cut = cut
+        self.size = size
         self.words = Tokenizer(models.BPE())
         self.words.pre_tokenizer = pre_tokenizers.Sequence(
             [
@@ -57,9 +59,9 @@ class ByteLevel:
         )
         self.words.decoder = decoders.ByteLevel()
         self.words.train_from_iterator(
-            [PARAGRAPH],
+            texts,
             trainers.BpeTrainer(
-                vocab_size=SIZE - len(self.SPECIALS),
+                vocab_size=size - len(self.SPECIALS),
                 initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
                 show_progress=False,
             ),
@@ -76,7 +78,7 @@ class ByteLevel:
 
     def to_gguf(self, writer: gguf.GGUFWriter) -> None:
         merges = json.loads(self.words.to_str())["model"]["merges"]
-        tokens = [self.words.id_to_token(i) for i in range(SIZE)]
+        tokens = [self.words.id_to_token(i) for i in range(self.size)]
         writer.add_tokenizer_model("gpt2")
         writer.add_tokenizer_pre(self.cut)
         writer.add_token_list(tokens)
