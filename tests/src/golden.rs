@@ -1,4 +1,4 @@
-//! Reference logits and runs, as tests/golden stores them.
+//! Reference logits and runs, as tests/golden and tests/trained store them.
 //!
 //! Not a judge: it reads what programs that are not ours computed (see tests/golden/README.md).
 
@@ -87,9 +87,9 @@ fn golden() -> PathBuf {
     root().join("tests/golden")
 }
 
-/// Names of the tiny models: GGUF files and folders.
-pub fn tiny_names() -> Vec<String> {
-    let files = fs::read_dir(golden().join("tiny")).expect("the tiny models").flatten();
+/// Names of the models in a folder that have reference logits beside them: GGUF files and folders.
+fn names(folder: &Path) -> Vec<String> {
+    let files = fs::read_dir(folder).expect("a folder of models").flatten();
     let names = files.filter_map(|file| file.file_name().into_string().ok());
     let mut names: Vec<String> =
         names.filter_map(|name| name.strip_suffix(".logits").map(str::to_string)).collect();
@@ -97,11 +97,29 @@ pub fn tiny_names() -> Vec<String> {
     names
 }
 
+/// A model's path and its reference logits.
+fn model(folder: &Path, name: &str) -> (PathBuf, Logits) {
+    (folder.join(name), Logits::read(&folder.join(format!("{name}.logits"))))
+}
+
+/// Names of the tiny models.
+pub fn tiny_names() -> Vec<String> {
+    names(&golden().join("tiny"))
+}
+
 /// A tiny model's path and its reference logits.
 pub fn tiny(name: &str) -> (PathBuf, Logits) {
-    let path = golden().join("tiny").join(name);
-    let logits = Logits::read(&golden().join("tiny").join(format!("{name}.logits")));
-    (path, logits)
+    model(&golden().join("tiny"), name)
+}
+
+/// Names of the small models that the project has trained (tests/trained/README.md).
+pub fn small_names() -> Vec<String> {
+    names(&root().join("tests/trained"))
+}
+
+/// A small trained model's path and its reference logits.
+pub fn small(name: &str) -> (PathBuf, Logits) {
+    model(&root().join("tests/trained"), name)
 }
 
 /// A text and its ids.

@@ -3,10 +3,10 @@
 //! What it is: the whole way from a file to logits, judged by divergence and by the best token wherever the reference
 //! is sure. What it is not: a test against our own earlier output.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pintpot::{Engine, Error, Flow, GenerateOptions, LoadOptions, Message, Model};
-use pintpot_tests::{Logits, published, skip, texts_of_tiny, tiny, tiny_names, trained};
+use pintpot_tests::{Logits, published, skip, small, small_names, texts_of_tiny, tiny, tiny_names, trained};
 
 /// A leading token must be found where it leads by more than this.
 const SURE: f32 = 0.5;
@@ -49,13 +49,22 @@ fn tiny_models_compute_what_transformers_compute() {
     let names = tiny_names();
     assert!(names.len() >= 20, "tests/golden/tiny lacks models: {names:?}");
     verdict(names.into_iter().map(|name| {
-        let result = computes_alike(&name);
+        let result = computes_alike(&name, tiny(&name));
         (name, result)
     }));
 }
 
-fn computes_alike(name: &str) -> Result<(), String> {
-    let (path, reference) = tiny(name);
+#[test]
+fn small_trained_models_compute_what_transformers_compute() {
+    let names = small_names();
+    assert!(!names.is_empty(), "tests/trained lacks models");
+    verdict(names.into_iter().map(|name| {
+        let result = computes_alike(&name, small(&name));
+        (name, result)
+    }));
+}
+
+fn computes_alike(name: &str, (path, reference): (PathBuf, Logits)) -> Result<(), String> {
     let (mut model, columns) = load(&path, reference.ids.len()).map_err(|error| error.to_string())?;
     let rows = &mut |position: usize, row: &mut Vec<f32>| {
         let known = reference.row(position);

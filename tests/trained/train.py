@@ -58,7 +58,7 @@ MODELS = {
         [("", Q.Q8_0)],
         steps=300,
         batch=2,
-        rate=3e-3,
+        rate=1.5e-3,
         balance=0.003,
     ),
     "moe-small": Recipe(
@@ -68,10 +68,10 @@ MODELS = {
         | {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16}
         | {"num_experts": 16, "num_experts_per_tok": 2, "moe_intermediate_size": 64, "intermediate_size": 64},
         [("", Q.Q8_0)],
-        steps=500,
+        steps=600,
         batch=4,
-        rate=6e-3,
-        balance=0.001,
+        rate=3e-3,
+        balance=0.0003,
     ),
     "relu": Recipe(
         COMMON
@@ -81,7 +81,7 @@ MODELS = {
         torch.float16,
         steps=400,
         batch=2,
-        rate=3e-3,
+        rate=1.5e-3,
         zeros=0.88,
     ),
     "relu-small": Recipe(
