@@ -29,9 +29,9 @@ const ROOMY: u64 = 4 << 30;
 const PROMPT: usize = 5;
 const TOKENS: u32 = 2;
 /// Layers of a small model that is too large to stay in memory.
-const LAYERS: u32 = 24;
+const LAYERS: u32 = 16;
 /// Faults of a trained model, and the number that they are drawn with.
-const DRAWN: usize = 50;
+const DRAWN: usize = 24;
 const SEED: u64 = 8;
 
 const KINDS: [Kind; 4] =

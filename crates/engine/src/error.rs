@@ -129,6 +129,12 @@ pub enum Error {
         /// Tokens of a window.
         window: usize,
     },
+    /// A model that cannot be packed as asked.
+    #[error("the model cannot be packed so: {what}")]
+    Pack {
+        /// Why, in words.
+        what: String,
+    },
     /// Reference logits that do not fit the model.
     #[error("the reference logits do not fit: {what}")]
     Reference {
@@ -148,7 +154,7 @@ pub enum Trouble {
     Budget,
     /// The model, or a part of it, is not there or not supported.
     Unsupported,
-    /// The file is damaged, or cannot be read.
+    /// The file is damaged, or cannot be read or written.
     Damaged,
 }
 
@@ -184,6 +190,7 @@ impl Error {
             | Error::PromptTooLong { .. }
             | Error::ContextTooLong { .. }
             | Error::Option { .. }
+            | Error::Pack { .. }
             | Error::TextTooShort { .. }
             | Error::Isa { .. } => Trouble::Usage,
             _ => Trouble::Failure,
@@ -199,7 +206,7 @@ impl Error {
 fn host_trouble(error: &host::Error) -> Trouble {
     match error {
         host::Error::Refused(_) => Trouble::Budget,
-        host::Error::Changed { .. } | host::Error::Read { .. } => Trouble::Damaged,
+        host::Error::Changed { .. } | host::Error::Read { .. } | host::Error::Write { .. } => Trouble::Damaged,
         _ => Trouble::Failure,
     }
 }

@@ -60,6 +60,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// A file could not be written.
+    #[error("cannot write {}: {source}; nothing was left there", path.display())]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A file is not what it was when it was opened.
     #[error("{} was changed while it was being read; fetch it again if that was a mistake, and start anew", path.display())]
     Changed {

@@ -18,6 +18,7 @@ mod flash;
 mod ledger;
 mod link;
 mod memory;
+mod new_file;
 mod plain;
 mod process;
 mod region;
@@ -36,6 +37,7 @@ pub use flash::{Extent, Options as StreamOptions, Reader, RunId, Stats as Stream
 pub use ledger::{Ledger, Part, Refused, Reservation};
 pub use link::symlink;
 pub use memory::{Memory, MemoryParseError, format_bytes};
+pub use new_file::NewFile;
 pub use plain::{Plain, as_bytes, as_bytes_mut, cast, cast_mut};
 pub use process::{
     ProgramBytes, Resident, drop_program_pages, kernel_overhead, major_faults, program_bytes,

@@ -4,13 +4,14 @@
 //! made for speed alone, and small work is not split at all. Sizes that do not fit together are mistakes of the program
 //! and panic with what was wrong; sizes from files are checked long before.
 
-use crate::activation::{Activation, Glu};
+use crate::activation::{Activate, Activation, Glu};
 use crate::attention::{
     self, Apart, Attention, AttentionSlice, Division, KvShape, Merge, Slots, Space, State, StoreKv,
 };
 use crate::elementwise::{Add, AddScaled, Gate, Scale, Scores, SoftCap};
 use crate::norm::RmsNorm;
 use crate::product::float::FloatSlice;
+use crate::product::outer::{self, OuterSlice};
 use crate::product::{Quantized, QuantizedMut, Slice, Target, Weights, panels};
 use crate::quantize::Quantize;
 use crate::rope::{Rope, RopeStyle};
@@ -168,6 +169,24 @@ impl Cpu {
         });
     }
 
+    /// `out[i] += sum over r of h[i][r] * row r of weights`, in ascending order of rows, zeros of `h` (n, weights.rows) left
+    /// out; weights of any type, `out` (n, weights.columns).
+    pub fn product_outer(&self, weights: Weights, h: &[f32], out: &mut [f32]) {
+        weights.row_bytes();
+        let (n, width) = (rows("h", h.len(), weights.rows), weights.columns);
+        assert_eq!(out.len(), n * width, "outputs of {n} rows of {width}");
+        let target = Target { out: out.as_mut_ptr(), stride: width, first: 0 };
+        let task = |columns| (self.set.outer)(OuterSlice { weights, columns, h, target });
+        let fair = width.div_ceil(self.threads()).next_multiple_of(weights.dtype.block_elements().max(64));
+        let columns = fair.min(outer::COLUMNS);
+        let range = |i: usize| i * columns..width.min((i + 1) * columns);
+        let count = width.div_ceil(columns);
+        match weights.bytes.len() * n < SMALL_WEIGHTS {
+            true => (0..count).for_each(|i| task(range(i))),
+            false => self.pool.run(count, &|i| task(range(i))),
+        }
+    }
+
     /// Whole blocks of any type that has a definition to f32.
     pub fn dequantize(&self, dtype: DType, bytes: &[u8], out: &mut [f32]) {
         let format = dtype.block().unwrap_or_else(|| panic!("{dtype} has no blocks"));
@@ -244,6 +263,16 @@ impl Cpu {
         self.by_rows(n, 1, &|range| {
             // SAFETY: ranges of different tasks do not overlap.
             (self.set.soft_cap)(SoftCap { x: unsafe { x.rows(&range, 1) }, cap });
+        });
+    }
+
+    /// `x = activation(x)`.
+    pub fn activate(&self, activation: Activation, x: &mut [f32]) {
+        let n = x.len();
+        let x = Parts::new(x);
+        self.by_rows(n, 1, &|range| {
+            // SAFETY: ranges of different tasks do not overlap.
+            (self.set.activate)(Activate { activation, x: unsafe { x.rows(&range, 1) } });
         });
     }
 

@@ -215,6 +215,41 @@ fn float_products() {
 }
 
 #[test]
+fn rows_added_up() {
+    let sizes = [(1, 1, 256), (3, 37, 512), (17, 16, 768), (2, 5, 1280)];
+    let widths = |dtype: DType| sizes.into_iter().filter(move |(_, _, k)| k % dtype.block_elements() == 0);
+    let types = [DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0, DType::Q4_K, DType::IQ3_S];
+    let cases = types.into_iter().flat_map(|dtype| widths(dtype).map(move |(n, m, k)| (dtype, n, m, k)));
+    let odd = [(DType::F32, 2, 3, 5), (DType::F16, 3, 20, 83), (DType::Q8_0, 2, 33, 352)];
+    for (dtype, n, m, k) in cases.chain(odd) {
+        let bytes = match dtype {
+            DType::F32 => random(m * k, 5).iter().flat_map(|x| x.to_le_bytes()).collect(),
+            _ => weights(dtype, m, k, 5),
+        };
+        let weights = Weights { dtype, bytes: &bytes, rows: m, columns: k };
+        let mut h = random(n * m, 7);
+        h.iter_mut().filter(|h| h.abs() > 0.4).for_each(|h| *h = 0.0);
+        let start = random(n * k, 9);
+        let got = same(&format!("rows of {dtype}, {n} x {m} x {k}"), |cpu| {
+            let mut out = start.clone();
+            cpu.product_outer(weights, &h, &mut out);
+            out
+        });
+        let mut floats = vec![0.0; m * k];
+        cpus()[0].dequantize(dtype, &bytes, &mut floats);
+        for (at, &got) in got.iter().enumerate() {
+            let (i, c) = (at / k, at % k);
+            let terms = (0..m).filter(|r| h[i * m + r] != 0.0);
+            let sum = |sum: f32, r: usize| match cfg!(target_arch = "wasm32") {
+                true => floats[r * k + c] * h[i * m + r] + sum,
+                false => floats[r * k + c].mul_add(h[i * m + r], sum),
+            };
+            assert_eq!(got.to_bits(), terms.fold(start[at], sum).to_bits(), "{dtype} {n} x {m} x {k}: {at}");
+        }
+    }
+}
+
+#[test]
 fn activations_become_integers() {
     let edge = [0.0, -0.0, 1e-38, -1e-31, 0.5, 127.0, -3e38, f32::INFINITY, f32::NAN];
     let mut x = random(32 * 9 + 7, 4);
@@ -264,7 +299,10 @@ fn rows_and_elements() {
     check("gate", &|cpu, x| cpu.gate(x, 0.3));
     check("raise", &|cpu, x| cpu.raise(x));
     check("sigmoid", &|cpu, x| cpu.sigmoid(x));
-    for activation in [Activation::ClampedSwiglu, Activation::GeluTanh, Activation::Silu] {
+    for activation in
+        [Activation::ClampedSwiglu, Activation::GeluTanh, Activation::Relu, Activation::Silu]
+    {
+        check(&format!("{activation:?} alone"), &|cpu, x| cpu.activate(activation, x));
         let glu = |cpu: &Cpu, x: &mut [f32]| {
             x.copy_from_slice(&wide);
             cpu.glu(activation, x, &y)

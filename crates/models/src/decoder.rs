@@ -8,8 +8,8 @@ use crate::experts::ExpertSpec;
 use crate::names::{Role, Tensors};
 use formats::ModelFile;
 use graph::op::{
-    Activation, Add, Attention, Embed, Experts, Glu, Linear, Norm, Rope, RopeTable, Route, Scale, SelectRows,
-    SigmoidGate, Softcap,
+    Activate, Activation, Add, Attention, Embed, Experts, Glu, Linear, Neurons, Norm, Rope, RopeTable, Route,
+    Scale, SelectRows, SigmoidGate, Softcap,
 };
 use graph::op::{RopeScaling, RopeStyle, Stack};
 use graph::{Dims, Elem, Graph, State, StateKind, Symbol, ValueId, Weight, WeightId};
@@ -35,6 +35,8 @@ pub struct DecoderSpec {
     pub norm_offset: f32,
     /// The gate's non-linearity.
     pub activation: Activation,
+    /// Share of a feed-forward's neurons that a token is likely to wake, where they can be had one by one.
+    pub awake: f64,
     /// Factor on the embeddings.
     pub embedding_scale: Option<f32>,
     /// Factor on the products of queries and keys.
@@ -207,10 +209,40 @@ impl Builder<'_> {
         layer: u32,
         h: ValueId,
     ) -> Result<ValueId, Error> {
+        if down == Role::Down && self.tensors.find(Role::DownRows, layer, "weight").is_some() {
+            return self.neurons(layer, h);
+        }
         let gate = self.linear(gate, layer, h)?;
         let up = self.linear(up, layer, h)?;
         let h = self.graph.push(Glu { activation: self.spec.activation }, &[gate, up])?;
         self.linear(down, layer, h)
+    }
+
+    /// As [`Builder::feed_forward`], where the file has the way back by neuron: what a gate leaves at zero is left out.
+    fn neurons(&mut self, layer: u32, h: ValueId) -> Result<ValueId, Error> {
+        let gate = self.linear(Role::Gate, layer, h)?;
+        let threshold = self.tensors.find(Role::GateThreshold, layer, "weight");
+        let threshold = threshold.map(|weight| self.graph.weight(weight));
+        let activation = self.spec.activation;
+        let awake = self.graph.push(Activate { activation, threshold }, &[gate])?;
+        let [up, down] = [self.matrix(Role::Up, layer)?, self.matrix(Role::DownRows, layer)?];
+        let count = self.graph.value_of(awake).dims.columns();
+        let cluster = self.cluster(up, down, count);
+        // Of a cluster one neuron is enough.
+        let share = 1.0 - (1.0 - self.spec.awake).powi(cluster as i32);
+        let likely = (f64::from(count / cluster) * share).ceil() as u32;
+        Ok(self.graph.push(Neurons { up, down, count, cluster, likely }, &[h, awake])?)
+    }
+
+    /// Neurons that are kept and read together: as few as make up a sector of a disk, so that little is read for nothing.
+    fn cluster(&self, up: WeightId, down: WeightId, count: u32) -> u32 {
+        const SECTOR: u64 = 512;
+        let bytes = |id| {
+            let weight = self.graph.weight_of(id);
+            weight.dtype.bytes_of(weight.shape.columns()).unwrap_or(1).max(1)
+        };
+        let wanted = SECTOR.div_ceil(bytes(up).min(bytes(down))).min(u64::from(count)) as u32;
+        (wanted..count).find(|&cluster| count.is_multiple_of(cluster)).unwrap_or(count).max(1)
     }
 
     /// The experts that the router chooses, and the one that all rows share if there is one. That goes second, so that it

@@ -16,6 +16,9 @@ const LONGEST_CONTEXT: u32 = 1 << 28;
 /// The most elements of all heads together, so that their number fits everywhere.
 const WIDEST: u32 = 1 << 24;
 
+/// Share of the neurons that a token wakes, where a file does not say.
+const USUALLY_AWAKE: f64 = 0.2;
+
 pub(crate) struct Llama;
 
 impl Architecture for Llama {
@@ -72,7 +75,8 @@ pub(crate) fn plain(settings: &Settings<'_>, style: RopeStyle, base: f64) -> Res
         context: settings.size(key::CONTEXT)?.min(LONGEST_CONTEXT),
         norm_eps: norm_eps as f32,
         norm_offset: 0.0,
-        activation: Activation::Silu,
+        activation: activation(settings)?,
+        awake: settings.positive(key::AWAKE)?.map_or(USUALLY_AWAKE, |share| share.min(1.0)),
         embedding_scale: None,
         attention_scale: (1.0 / f64::from(head_dim).sqrt()) as f32,
         score_softcap: None,
@@ -82,6 +86,16 @@ pub(crate) fn plain(settings: &Settings<'_>, style: RopeStyle, base: f64) -> Res
         windows: Windows::None,
         experts: None,
     })
+}
+
+/// The gate's non-linearity.
+fn activation(settings: &Settings<'_>) -> Result<Activation, Error> {
+    match settings.find::<&str>(key::ACTIVATION)?.unwrap_or("silu") {
+        "silu" | "swish" => Ok(Activation::Silu),
+        "relu" => Ok(Activation::Relu),
+        "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+        other => Err(settings.unsupported(key::ACTIVATION, other)),
+    }
 }
 
 /// Context of the training, where that is not the context.

@@ -13,6 +13,8 @@ pub struct Settings<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Key(pub &'static str, pub &'static str);
 
+pub(crate) const ACTIVATION: Key = Key("hidden_activation", "hidden_act");
+pub(crate) const AWAKE: Key = Key("ffn_awake_share", "");
 pub(crate) const CONTEXT: Key = Key("context_length", "max_position_embeddings");
 pub(crate) const EXPERTS: Key = Key("expert_count", "num_local_experts");
 pub(crate) const EXPERTS_USED: Key = Key("expert_used_count", "num_experts_per_tok");

@@ -73,6 +73,11 @@ pub fn step_bounds(graph: &Graph, profile: &Profile, bounds: &Bounds, context: u
                 let dtype = graph.weight_of(experts.gate.first()).dtype;
                 (cost.macs as f64 / profile.product(dtype, each), met * experts.bytes(graph) as f64)
             }
+            Op::Neurons(neurons) => {
+                let met = expected_experts(neurons.clusters(), neurons.likely, rows);
+                let dtype = graph.weight_of(neurons.up).dtype;
+                (cost.macs as f64 / profile.product(dtype, rows), met * neurons.bytes(graph) as f64)
+            }
             op => {
                 let whole = op.weights().into_iter().find_map(|used| match used {
                     WeightUse::Whole(id) => Some(graph.weight_of(id)),
@@ -89,7 +94,7 @@ pub fn step_bounds(graph: &Graph, profile: &Profile, bounds: &Bounds, context: u
         sum.arithmetic += operations;
         sum.memory += moving;
         sum.both += seconds;
-        sum.experts += if matches!(node.op, Op::Experts(_)) { seconds } else { 0.0 };
+        sum.experts += if matches!(node.op, Op::Experts(_) | Op::Neurons(_)) { seconds } else { 0.0 };
     }
     sum
 }

@@ -22,7 +22,7 @@ const RUN_BYTES: [u64; 3] = [512 << 10, 1 << 20, 4 << 20];
 /// Runs that the window holds: one in use, one arriving, one asked for.
 const WINDOW_RUNS: usize = 3;
 /// Pieces of experts that their window holds: in use, arriving, asked for.
-const WINDOW_PIECES: usize = 4;
+const WINDOW_READS: usize = 4;
 /// The request that placements are compared by: tokens of the prompt and of the answer.
 const TYPICAL: (u32, u32) = (512, 128);
 /// Held back for what nobody can name.
@@ -239,12 +239,16 @@ fn account(request: &Request<'_>, cut: &Cut, rows: u32, kept: &Kept) -> Account 
 
 /// How experts are read, of which so many stay.
 fn expert_options(cut: &Cut, slots: Vec<u32>, align: usize) -> ExpertOptions {
-    let piece = Extent { file: 0, offset: 1, len: cut.experts.largest_piece() };
+    let most = cut.experts.most_extents();
+    let len = cut.experts.largest_read() + 2 * (most * align) as u64;
+    let read = Extent { file: 0, offset: 1, len };
     let window_bytes = match cut.experts.is_empty() {
         true => 0,
-        false => Stream::window_needed(&[piece; WINDOW_PIECES], align),
+        false => Stream::window_needed(&[read; WINDOW_READS], align),
     };
-    let stream = StreamOptions { max_runs: 64, max_extents: 64, ..StreamOptions::default() };
+    let max_runs = 64;
+    let max_extents = max_runs * most;
+    let stream = StreamOptions { max_runs, max_extents, ..StreamOptions::default() };
     ExpertOptions { slots, window_bytes, stream }
 }
 

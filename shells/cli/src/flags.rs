@@ -40,6 +40,7 @@ const MOST: usize = 256;
 pub(crate) const DEFAULT_SYSTEM: &str = "You are a helpful AI assistant.";
 
 flags! {
+    BY_NEURON = "by-neuron", None, "", "store the way back of ReLU feed-forwards by neuron too, for sparse reads";
     CONTEXT = "context", Some('c'), "TOKENS", "tokens that a conversation may have";
     FREQUENCY_PENALTY = "frequency-penalty", None, "X", "taken from a recent token's logit for each time it occurred";
     IGNORE_EOS = "ignore-eos", None, "", "go on after the model says that it is done";

@@ -13,6 +13,7 @@ pub fn int8_products(graph: &mut Graph) -> Result<(), Error> {
         let matrix = match &node.op {
             Op::Experts(experts) => Some(experts.gate.first()),
             Op::Linear(linear) => Some(linear.weight),
+            Op::Neurons(neurons) => Some(neurons.up),
             _ => None,
         };
         if let Some(matrix) = matrix {

@@ -1,9 +1,11 @@
 //! The CPU backend: how each operator of the graph is done by the kernels.
 
 mod experts;
+mod neurons;
 mod route;
 
-pub(crate) use experts::Mixture;
+use experts::Mixture;
+use neurons::Awake;
 
 use crate::arena::{Arena, floats_of, indices_of, int8_of};
 use crate::executor::Extra;
@@ -21,8 +23,8 @@ pub(crate) struct Step<'a> {
     pub arena: &'a mut Arena,
     pub store: &'a mut WeightStore,
     pub experts: &'a mut ExpertStore,
-    /// For each layer of experts, which rows go where.
-    pub mixtures: &'a mut [Mixture],
+    /// For each layer of which a step needs a part.
+    pub choices: &'a mut [Choice],
     /// Where choices are written down.
     pub routes: Option<&'a mut Routes>,
     pub cpu: &'a mut Cpu,
@@ -34,10 +36,31 @@ pub(crate) struct Step<'a> {
     pub now: Bounds,
 }
 
+/// What a node that needs a part of its weights works with.
+#[derive(Clone, Debug)]
+pub(crate) enum Choice {
+    /// Which rows go to which experts.
+    Experts(Mixture),
+    /// Which neurons are awake.
+    Neurons(Awake),
+}
+
+impl Choice {
+    /// For a node that works at `offset` of the arena, if it is one of those.
+    pub fn new(graph: &Graph, node: &Node, bounds: &Bounds, offset: u64) -> Option<Choice> {
+        match &node.op {
+            Op::Experts(op) => Some(Choice::Experts(Mixture::new(graph, node, op, bounds, offset))),
+            Op::Neurons(op) => Some(Choice::Neurons(Awake::new(graph, node, op, bounds, offset))),
+            _ => None,
+        }
+    }
+}
+
 /// Does one node.
 pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(), Error> {
     let out = node.output;
     match &node.op {
+        Op::Activate(op) => return activate(step, node, op),
         Op::Add(_) => {
             let x = step.in_place(node)?;
             let [x, y] = step.arena.split_floats([x, node.inputs[1]], &step.now)?;
@@ -52,6 +75,7 @@ pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(),
             step.cpu.glu(activation(glu.activation), gate, up);
         }
         Op::Linear(linear) => return product(step, node, linear, extra),
+        Op::Neurons(op) => return neurons::neurons(step, node, op, extra),
         Op::Norm(norm) => {
             let weight = step.store.vector(norm.weight);
             let [x, y] = step.arena.split_floats([node.inputs[0], out], &step.now)?;
@@ -181,6 +205,21 @@ fn product(step: &mut Step<'_>, node: &Node, linear: &Linear, extra: &Extra) -> 
     Ok(())
 }
 
+/// An activation by itself; what does not exceed its threshold becomes zero.
+fn activate(step: &mut Step<'_>, node: &Node, op: &op::Activate) -> Result<(), Error> {
+    let x = step.in_place(node)?;
+    let [x] = step.arena.split_floats([x], &step.now)?;
+    step.cpu.activate(activation(op.activation), x);
+    if let Some(threshold) = op.threshold {
+        let threshold = step.store.vector(threshold);
+        for row in x.chunks_exact_mut(threshold.len()) {
+            let small = row.iter_mut().zip(threshold).filter(|(x, least)| x.abs() <= **least);
+            small.for_each(|(x, _)| *x = 0.0);
+        }
+    }
+    Ok(())
+}
+
 /// Each sequence's rows against its own cache.
 fn attend(step: &mut Step<'_>, node: &Node, attention: &Attention) -> Result<(), Error> {
     let state = *step.graph.state_of(attention.state);
@@ -225,6 +264,7 @@ fn attend(step: &mut Step<'_>, node: &Node, attention: &Attention) -> Result<(),
 fn activation(activation: op::Activation) -> kernels::Activation {
     match activation {
         op::Activation::ClampedSwiglu => kernels::Activation::ClampedSwiglu,
+        op::Activation::Relu => kernels::Activation::Relu,
         op::Activation::Silu => kernels::Activation::Silu,
         op::Activation::GeluTanh => kernels::Activation::GeluTanh,
     }

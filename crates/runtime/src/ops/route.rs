@@ -3,7 +3,7 @@
 //! Not the rule of the choice, which is the operator's own. Sums are f32 in ascending order of experts. The choice is told
 //! to the store at once, so that what is missing is on its way before the experts' turn comes.
 
-use super::Step;
+use super::{Choice, Step};
 use crate::Error;
 use crate::executor::Extra;
 use graph::Node;
@@ -49,7 +49,9 @@ pub(super) fn route(step: &mut Step<'_>, node: &Node, route: &Route, extra: &Ext
         if let Some(routes) = &mut step.routes {
             routes.note(set, mixture, experts);
         }
-        step.mixtures[set].choose(set, mixture, step.experts)?;
+        if let Some(Choice::Experts(mix)) = step.choices.get_mut(set) {
+            mix.choose(set, mixture, step.experts)?;
+        }
     }
     Ok(())
 }

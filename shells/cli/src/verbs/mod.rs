@@ -7,6 +7,7 @@ mod bench;
 mod doctor;
 mod eval;
 mod ls;
+mod pack;
 mod plan;
 mod profile;
 mod pull;
@@ -46,6 +47,7 @@ pub(crate) static VERBS: &[Verb] = &[
     doctor::VERB,
     eval::VERB,
     ls::VERB,
+    pack::VERB,
     plan::VERB,
     profile::VERB,
     pull::VERB,
