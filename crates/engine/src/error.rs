@@ -206,7 +206,9 @@ impl Error {
 fn host_trouble(error: &host::Error) -> Trouble {
     match error {
         host::Error::Refused(_) => Trouble::Budget,
-        host::Error::Changed { .. } | host::Error::Read { .. } | host::Error::Write { .. } => Trouble::Damaged,
+        host::Error::Changed { .. } | host::Error::Read { .. } | host::Error::Write { .. } => {
+            Trouble::Damaged
+        }
         _ => Trouble::Failure,
     }
 }

@@ -35,6 +35,7 @@ mod routing;
 mod sampler;
 mod survey;
 mod vocabulary;
+mod yielding;
 
 pub use digest::Digest;
 pub use engine::{Builder, Engine};
@@ -55,3 +56,4 @@ pub use routing::{LayerRouting, Routing};
 pub use runtime::Phase;
 pub use sampler::{Sampler, Sampling};
 pub use survey::{FlashRate, survey_flash};
+pub use yielding::Yielding;

@@ -76,7 +76,8 @@ impl Engine {
         header.set("general.alignment", ALIGNMENT);
         let source = opened.files.first().ok_or_else(|| Error::NotHere { path: opened.path.clone() })?;
         let keys = formats::gguf_keys(&**source).map_err(Error::from)?;
-        let _heap = self.ledger.reserve(Part::Heap, keys.iter().map(|(_, value)| value.len() as u64).sum())?;
+        let _heap =
+            self.ledger.reserve(Part::Heap, keys.iter().map(|(_, value)| value.len() as u64).sum())?;
         let awake = format!("{}.{AWAKE}", opened.file.architecture);
         let stays = |key: &str| key != "general.alignment" && !key.starts_with(PARTS) && key != awake;
         for (key, value) in keys.into_iter().filter(|(key, _)| stays(key)) {
@@ -94,8 +95,7 @@ impl Engine {
                 }
             }
         }
-        let mut packed =
-            Packed { bytes: header.tensors().sum(), tensors: jobs.len(), added, awake: None };
+        let mut packed = Packed { bytes: header.tensors().sum(), tensors: jobs.len(), added, awake: None };
         let mut file = NewFile::create(target)?;
         self.write(opened, &header, &jobs, &mut file)?;
         if let (Some(text), Some(offset)) = (text, header.value_offset(&awake).filter(|_| added > 0)) {
@@ -108,7 +108,13 @@ impl Engine {
         Ok(packed)
     }
 
-    fn write(&self, opened: &Opened, header: &Gguf, jobs: &[Job<'_>], file: &mut NewFile) -> Result<(), Error> {
+    fn write(
+        &self,
+        opened: &Opened,
+        header: &Gguf,
+        jobs: &[Job<'_>],
+        file: &mut NewFile,
+    ) -> Result<(), Error> {
         let left = self.ledger.budget().saturating_sub(self.ledger.used());
         let strip = (left / 4).min(STRIP.0);
         let widest = jobs.iter().filter_map(|job| match job {
@@ -154,7 +160,8 @@ impl Engine {
         const TOKENS: usize = 256;
         let opened = self.open(path)?;
         let context = (TOKENS as u32).min(opened.decoder.spec.context);
-        let mut model = self.load_opened(opened, &LoadOptions { context: Some(context), ..LoadOptions::default() })?;
+        let mut model =
+            self.load_opened(opened, &LoadOptions { context: Some(context), ..LoadOptions::default() })?;
         let mut ids = Vec::new();
         model.tokenizer().encode(&text[..text.len().min(16 * TOKENS)], true, &mut ids)?;
         ids.truncate(context as usize);
@@ -193,7 +200,9 @@ fn jobs(opened: &Opened, by_neuron: bool) -> Result<Vec<Job<'_>>, Error> {
     };
     for (used, _) in graph::plan::weight_uses(graph) {
         match used {
-            WeightUse::Whole(id) | WeightUse::Rows(id) | WeightUse::Vector(id) => add(graph.weight_of(id).tensor),
+            WeightUse::Whole(id) | WeightUse::Rows(id) | WeightUse::Vector(id) => {
+                add(graph.weight_of(id).tensor)
+            }
             WeightUse::OneOf { set, of, .. } => {
                 for stack in set {
                     (0..of).for_each(|expert| add(graph.weight_of(stack.of(expert).0).tensor));
@@ -215,7 +224,8 @@ fn jobs(opened: &Opened, by_neuron: bool) -> Result<Vec<Job<'_>>, Error> {
         }
     }
     if by_neuron && opened.decoder.spec.activation != Activation::Relu {
-        let what = "its gates are not ReLU, so hardly any neuron is asleep, and reading by neuron gains nothing";
+        let what =
+            "its gates are not ReLU, so hardly any neuron is asleep, and reading by neuron gains nothing";
         return Err(Error::Pack { what: what.to_string() });
     }
     if by_neuron && !jobs.iter().any(|job| matches!(job, Job::Transpose { .. })) {

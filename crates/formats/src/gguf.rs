@@ -115,8 +115,10 @@ pub fn raw_keys(source: &dyn ReadAt) -> Result<Vec<RawKey>, Error> {
         }
         let value_bytes = reader.offset() - start;
         let mut value = vec![0; value_bytes as usize];
-        source.read_exact_at(start, &mut value).map_err(|source| {
-            Error::Read { offset: start, bytes: value_bytes, source }
+        source.read_exact_at(start, &mut value).map_err(|source| Error::Read {
+            offset: start,
+            bytes: value_bytes,
+            source,
         })?;
         keys.push((key, value.into()));
     }

@@ -36,7 +36,8 @@ impl NewFile {
         if target.symlink_metadata().is_ok() {
             return Err(failed(io::ErrorKind::AlreadyExists.into()));
         }
-        let mut name = target.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?.to_owned();
+        let mut name =
+            target.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?.to_owned();
         name.push(".partial");
         let partial = target.with_file_name(name);
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&partial);

@@ -299,9 +299,7 @@ fn rows_and_elements() {
     check("gate", &|cpu, x| cpu.gate(x, 0.3));
     check("raise", &|cpu, x| cpu.raise(x));
     check("sigmoid", &|cpu, x| cpu.sigmoid(x));
-    for activation in
-        [Activation::ClampedSwiglu, Activation::GeluTanh, Activation::Relu, Activation::Silu]
-    {
+    for activation in [Activation::ClampedSwiglu, Activation::GeluTanh, Activation::Relu, Activation::Silu] {
         check(&format!("{activation:?} alone"), &|cpu, x| cpu.activate(activation, x));
         let glu = |cpu: &Cpu, x: &mut [f32]| {
             x.copy_from_slice(&wide);

@@ -77,6 +77,7 @@ flags! {
     TYPE = "type", None, "LIST", "types of weights such as q4_0,q8_0, or all; may be repeated";
     WINDOW = "window", None, "TOKENS", "tokens of a window";
     WINDOWS = "windows", None, "N", "windows at most";
+    YIELD = "yield", None, "", "give memory back while the system is short of it, and take it again afterwards";
 }
 
 impl Flag {

@@ -71,7 +71,8 @@ impl OuterSlice<'_> {
                 for (block, out) in bytes.as_chunks::<18>().0.iter().zip(out.as_chunks_mut::<32>().0) {
                     let mut q = [0; 32];
                     for i in 0..16 {
-                        (q[i], q[i + 16]) = ((block[i + 2] & 15).wrapping_sub(8), (block[i + 2] >> 4).wrapping_sub(8));
+                        (q[i], q[i + 16]) =
+                            ((block[i + 2] & 15).wrapping_sub(8), (block[i + 2] >> 4).wrapping_sub(8));
                     }
                     scaled(isa, f16(block[0], block[1]), &q, out);
                 }
@@ -97,9 +98,8 @@ impl OuterSlice<'_> {
             return;
         }
         // SAFETY: these columns belong to this slice.
-        let out = unsafe {
-            self.target.slice(i * self.weights.columns + self.columns.start, self.columns.len())
-        };
+        let out =
+            unsafe { self.target.slice(i * self.weights.columns + self.columns.start, self.columns.len()) };
         let (vectors, tail) = out.as_chunks_mut::<LANES>();
         let whole = vectors.len() / VECTORS * VECTORS;
         for (at, out) in vectors[..whole].chunks_exact_mut(VECTORS).enumerate() {

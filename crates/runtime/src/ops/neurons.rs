@@ -55,7 +55,12 @@ impl Awake {
 }
 
 /// One layer of neurons.
-pub(super) fn neurons(step: &mut Step<'_>, node: &Node, op: &op::Neurons, extra: &Extra) -> Result<(), Error> {
+pub(super) fn neurons(
+    step: &mut Step<'_>,
+    node: &Node,
+    op: &op::Neurons,
+    extra: &Extra,
+) -> Result<(), Error> {
     let unplanned = Error::Unplanned { value: node.output.0 };
     let Some((set, Choice::Neurons(awake))) =
         extra.mixture.and_then(|set| Some((set, step.choices.get_mut(set)?)))
@@ -65,12 +70,7 @@ pub(super) fn neurons(step: &mut Step<'_>, node: &Node, op: &op::Neurons, extra:
     let int8 = step.graph.value_of(node.inputs[0]).elem == Elem::Int8;
     let width = step.arena.columns(node.output);
     let range = |id| step.arena.range(id, &step.now);
-    let ranges = [
-        range(node.inputs[0])?,
-        range(node.inputs[1])?,
-        range(node.output)?,
-        awake.scratch.clone(),
-    ];
+    let ranges = [range(node.inputs[0])?, range(node.inputs[1])?, range(node.output)?, awake.scratch.clone()];
     let [x, activations, out, scratch] = step.arena.split_ranges(ranges).ok_or(unplanned)?;
     let (activations, out) = (&*floats_of(activations), floats_of(out));
     out.fill(0.0);
@@ -122,7 +122,8 @@ impl Staged<'_> {
                 store.acquire(at)?;
                 let matrix = store.sets().get(set).pieces[piece].matrix;
                 let bytes = store.bytes(at, piece)?;
-                let (to, end) = if matrix == 0 { (&mut *self.up, &mut up) } else { (&mut *self.down, &mut down) };
+                let (to, end) =
+                    if matrix == 0 { (&mut *self.up, &mut up) } else { (&mut *self.down, &mut down) };
                 to[*end..*end + bytes.len()].copy_from_slice(bytes);
                 *end += bytes.len();
                 store.release(at, piece)?;

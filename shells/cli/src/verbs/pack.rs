@@ -23,13 +23,13 @@ pub(super) const VERB: Verb = Verb {
 fn run(args: &Args) -> Result<(), Failure> {
     let (reference, rest) = find::named(args)?;
     let [target] = rest else {
-        return Err(Failure::usage("pack needs a model and the file to write: pintpot pack MODEL packed.gguf"));
+        return Err(Failure::usage(
+            "pack needs a model and the file to write: pintpot pack MODEL packed.gguf",
+        ));
     };
     let options = PackOptions { by_neuron: args.is_on(&flags::BY_NEURON) };
     let text = match args.get(&flags::TEXT) {
-        Some(path) => {
-            Some(std::fs::read(path).map_err(|error| Failure::io(&format!("read {path}"), error))?)
-        }
+        Some(path) => Some(std::fs::read(path).map_err(|error| Failure::io(&format!("read {path}"), error))?),
         None => None,
     };
     let engine = setup::engine(args)?;

@@ -5,7 +5,7 @@
 
 use std::io::{IsTerminal, Read};
 
-use pintpot::{Engine, LoadOptions, Message, Model};
+use pintpot::{Engine, LoadOptions, Message, Model, Yielding};
 use serde_json::Value;
 
 use super::Verb;
@@ -31,6 +31,7 @@ pub(super) const VERB: Verb = Verb {
             &flags::STOP,
             &flags::IGNORE_EOS,
             &flags::OVERFLOW,
+            &flags::YIELD,
         ],
         setup::SAMPLING,
         &[&flags::JSON, &flags::STATS],
@@ -55,7 +56,12 @@ fn run(args: &Args) -> Result<(), Failure> {
     let engine = setup::engine(args)?;
     let local = find::local(&reference, args)?;
     let mut model = loaded(&local.name, &engine, &local.path, &load, args.is_on(&flags::JSON))?;
-    model.follow(reread);
+    if args.is_on(&flags::YIELD) {
+        let none = || Failure::usage("--yield: this system does not tell whether it is short of memory");
+        model.follow(Yielding::new(reread, engine.budget().bytes).ok_or_else(none)?);
+    } else {
+        model.follow(reread);
+    }
     let stats = args.is_on(&flags::STATS);
     if stats || std::io::stderr().is_terminal() {
         eprintln!("{}", report::start_line(model.placement()));
