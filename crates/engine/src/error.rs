@@ -129,6 +129,25 @@ pub enum Error {
         /// Tokens of a window.
         window: usize,
     },
+    /// No model of that name on a shelf.
+    #[error("there is no model named '{name}' here; add it first")]
+    NoSuchModel {
+        /// The name that was asked for.
+        name: String,
+    },
+    /// Models that do not give way leave too little.
+    #[error(
+        "the model needs at least {}, but models of a higher priority hold {} of the {}; unload one or give a larger budget",
+        host::format_bytes(*needed), host::format_bytes(*held), host::format_bytes(*budget)
+    )]
+    NoRoomBeside {
+        /// Bytes that it needs.
+        needed: u64,
+        /// Bytes that the others hold.
+        held: u64,
+        /// The budget of all.
+        budget: u64,
+    },
     /// A model that cannot be packed as asked.
     #[error("the model cannot be packed so: {what}")]
     Pack {
@@ -163,7 +182,7 @@ impl Error {
     pub fn trouble(&self) -> Trouble {
         match self {
             Error::In { source, .. } => source.trouble(),
-            Error::Refused(_) => Trouble::Budget,
+            Error::Refused(_) | Error::NoRoomBeside { .. } => Trouble::Budget,
             Error::File(e) | Error::Model(models::Error::File(e)) => file_trouble(e),
             Error::Model(models::Error::UnknownArchitecture { .. } | models::Error::Unsupported { .. })
             | Error::Model(models::Error::UnsupportedType { .. })
@@ -191,6 +210,7 @@ impl Error {
             | Error::ContextTooLong { .. }
             | Error::Option { .. }
             | Error::Pack { .. }
+            | Error::NoSuchModel { .. }
             | Error::TextTooShort { .. }
             | Error::Isa { .. } => Trouble::Usage,
             _ => Trouble::Failure,

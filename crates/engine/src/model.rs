@@ -1,8 +1,7 @@
 //! A loaded model: its words, its weights, and one conversation.
 
-use crate::live::{BudgetSource, Live};
+use crate::live::{BudgetSource, Live, Reserved};
 use crate::{Error, Message};
-use host::Reservation;
 use planner::Placement;
 use processors::text::{ChatTemplate, RenderOptions, Tokenizer};
 use runtime::{Batch, Executor, Sequence};
@@ -21,7 +20,7 @@ pub struct Model {
     /// What a change of the budget needs.
     pub(crate) live: Live,
     /// Lines of the account that nobody else holds.
-    pub(crate) reserved: Vec<Reservation>,
+    pub(crate) reserved: Vec<Reserved>,
     /// Who is asked for a new budget before every step.
     pub(crate) source: Option<Box<dyn BudgetSource>>,
 }
@@ -33,7 +32,7 @@ impl Model {
         tokenizer: Tokenizer,
         template: Option<ChatTemplate>,
         placement: Placement,
-        (live, reserved): (Live, Vec<Reservation>),
+        (live, reserved): (Live, Vec<Reserved>),
     ) -> Model {
         let batch = Batch::with_capacity(placement.bounds.rows as usize);
         let remembered = Vec::with_capacity(sequence.context as usize);
