@@ -12,7 +12,7 @@ use graph::op::{
     SigmoidGate, Softcap,
 };
 use graph::op::{RopeScaling, RopeStyle, Stack};
-use graph::{Dims, Elem, Graph, State, StateKind, Symbol, ValueId, Weight, WeightId};
+use graph::{Dims, Elem, Graph, State, StateKind, Symbol, ValueId, Values, Weight, WeightId};
 
 /// What differs between decoders.
 #[derive(Clone, Debug, PartialEq)]
@@ -178,7 +178,10 @@ impl Builder<'_> {
         let q = self.graph.push(turn.clone(), &[q, table])?;
         let k = self.graph.push(turn, &[k, table])?;
         let kind = window.map_or(StateKind::Append, |window| StateKind::Ring { window });
-        let state = self.graph.state(State { kind, kv_heads: spec.kv_heads, head_dim: spec.head_dim });
+        let state = {
+            let (kv_heads, head_dim) = (spec.kv_heads, spec.head_dim);
+            self.graph.state(State { kind, kv_heads, head_dim, values: Values::Own(head_dim) })
+        };
         let sinks =
             self.tensors.find(Role::AttentionSinks, layer, "weight").map(|w| self.checked(w)).transpose()?;
         let (heads, scale, softcap) = (spec.heads, spec.attention_scale, spec.score_softcap);

@@ -6,9 +6,11 @@
 
 mod add;
 mod attention;
+mod concat;
 mod embed;
 mod experts;
 mod glu;
+mod head_linear;
 mod linear;
 mod norm;
 mod quantize;
@@ -18,13 +20,16 @@ mod route;
 mod scale;
 mod select_rows;
 mod sigmoid_gate;
+mod slice;
 mod softcap;
 
 pub use add::Add;
 pub use attention::Attention;
+pub use concat::Concat;
 pub use embed::Embed;
 pub use experts::{Experts, Stack, Workspace, expected_experts};
 pub use glu::{Activation, Glu};
+pub use head_linear::HeadLinear;
 pub use linear::Linear;
 pub use norm::Norm;
 pub use quantize::Quantize;
@@ -34,6 +39,7 @@ pub use route::{Groups, Route, Score};
 pub use scale::Scale;
 pub use select_rows::SelectRows;
 pub use sigmoid_gate::SigmoidGate;
+pub use slice::Slice;
 pub use softcap::Softcap;
 
 use crate::interpret::{Interpreter, Tensor};
@@ -69,9 +75,11 @@ macro_rules! ops {
 ops!(
     Add,
     Attention,
+    Concat,
     Embed,
     Experts,
     Glu,
+    HeadLinear,
     Linear,
     Norm,
     Quantize,
@@ -81,6 +89,7 @@ ops!(
     Scale,
     SelectRows,
     SigmoidGate,
+    Slice,
     Softcap,
 );
 

@@ -1,6 +1,7 @@
 //! The CPU backend: how each operator of the graph is done by the kernels.
 
 mod experts;
+mod head_linear;
 mod route;
 
 pub(crate) use experts::Mixture;
@@ -11,7 +12,7 @@ use crate::stats::StepStats;
 use crate::{Error, Routes, Sequence, Span};
 use ::memory::{ExpertStore, KvFormat, WeightStore};
 use graph::op::{self, Attention, Linear, Op};
-use graph::{Bounds, Elem, Graph, Node, StateKind, ValueId};
+use graph::{Bounds, Elem, Graph, Node, StateKind, ValueId, Values};
 use kernels::{Cpu, NextRows, Quantized, QuantizedMut, Weights};
 use tensor::DType;
 
@@ -44,6 +45,10 @@ pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(),
             step.cpu.add(x, y);
         }
         Op::Attention(attention) => return attend(step, node, attention),
+        Op::Concat(concat) => {
+            let [a, b, out] = step.arena.split_floats([node.inputs[0], node.inputs[1], out], &step.now)?;
+            join(concat.dims.map(|dim| dim as usize), a, b, out);
+        }
         Op::Embed(embed) => return gather(step, node, embed.weight),
         Op::Experts(op) => return experts::experts(step, node, op, extra),
         Op::Glu(glu) => {
@@ -51,6 +56,7 @@ pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(),
             let [gate, up] = step.arena.split_floats([gate, node.inputs[1]], &step.now)?;
             step.cpu.glu(activation(glu.activation), gate, up);
         }
+        Op::HeadLinear(linear) => return head_linear::head_linear(step, node, linear, extra),
         Op::Linear(linear) => return product(step, node, linear, extra),
         Op::Norm(norm) => {
             let weight = step.store.vector(norm.weight);
@@ -96,6 +102,13 @@ pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(),
             }
         }
         Op::SigmoidGate(gate) => return gate_rows(step, node, gate.weight),
+        Op::Slice(slice) => {
+            let (dim, first, len) = (slice.head_dim as usize, slice.first as usize, slice.len as usize);
+            let [x, y] = step.arena.split_floats([node.inputs[0], out], &step.now)?;
+            for (x, y) in x.chunks_exact(dim).zip(y.chunks_exact_mut(len)) {
+                y.copy_from_slice(&x[first..][..len]);
+            }
+        }
         Op::Softcap(softcap) => {
             let x = step.in_place(node)?;
             let [x] = step.arena.split_floats([x], &step.now)?;
@@ -181,32 +194,51 @@ fn product(step: &mut Step<'_>, node: &Node, linear: &Linear, extra: &Extra) -> 
     Ok(())
 }
 
+/// Heads of `a` and of `b`, so many elements each, by turns; if `b` has one head to a row, that one each time.
+fn join([first, second]: [usize; 2], a: &[f32], b: &[f32], out: &mut [f32]) {
+    let heads = a.len() / first;
+    let of_b = b.len() / second;
+    for ((index, head), out) in a.chunks_exact(first).enumerate().zip(out.chunks_exact_mut(first + second)) {
+        let (left, right) = out.split_at_mut(first);
+        left.copy_from_slice(head);
+        right.copy_from_slice(&b[index * of_b / heads * second..][..second]);
+    }
+}
+
 /// Each sequence's rows against its own cache.
 fn attend(step: &mut Step<'_>, node: &Node, attention: &Attention) -> Result<(), Error> {
     let state = *step.graph.state_of(attention.state);
-    let [q, k, v, out] =
-        step.arena.split_floats([node.inputs[0], node.inputs[1], node.inputs[2], node.output], &step.now)?;
+    let [query, key, value] = [node.inputs[0], node.inputs[1], node.inputs[2]];
+    let (now, output) = (&step.now, node.output);
+    let empty: &mut [f32] = &mut [];
+    let [q, k, v, out] = match state.values {
+        Values::Own(_) => step.arena.split_floats([query, key, value, output], now)?,
+        Values::OfKeys(_) => {
+            let [q, k, out] = step.arena.split_floats([query, key, output], now)?;
+            [q, k, empty, out]
+        }
+    };
     let (heads, kv_heads) = (attention.heads as usize, state.kv_heads as usize);
-    let head_dim = state.head_dim as usize;
-    let (width, kv_width) = (heads * head_dim, kv_heads * head_dim);
+    let (head_dim, value_dim) = (state.head_dim as usize, state.values.head_dim() as usize);
     for span in step.spans {
         let cache = &mut step.sequences[span.sequence].cache;
         let (format, slots) = (kv_format(cache.format()), cache.slots(attention.state));
         let shape = kernels::KvShape { format, slots, heads: kv_heads, head_dim };
         let (keys, values) = cache.split(attention.state);
-        let rows = |x: &mut [f32], width: usize| {
-            span.first_row * width..(span.first_row + span.rows).min(x.len() / width) * width
-        };
-        let kv = rows(k, kv_width);
+        let rows = |width: usize| span.first_row * width..(span.first_row + span.rows) * width;
         let first_pos = span.position as usize;
-        step.cpu.store_keys(shape, &k[kv.clone()], keys, first_pos);
-        step.cpu.store_values(shape, &v[kv], values, first_pos);
-        let range = rows(q, width);
+        step.cpu.store_keys(shape, &k[rows(kv_heads * head_dim)], keys, first_pos);
+        let own = matches!(state.values, Values::Own(_));
+        if own {
+            let shape = kernels::KvShape { head_dim: value_dim, ..shape };
+            step.cpu.store_values(shape, &v[rows(kv_heads * value_dim)], values, first_pos);
+        }
         let task = kernels::Attention {
-            q: &q[range.clone()],
+            q: &q[rows(heads * head_dim)],
             k: keys,
-            v: values,
+            v: own.then_some(&*values),
             cache: shape,
+            value_dim,
             heads,
             first_pos,
             window: match state.kind {
@@ -217,7 +249,7 @@ fn attend(step: &mut Step<'_>, node: &Node, attention: &Attention) -> Result<(),
             softcap: attention.softcap,
             sinks: attention.sinks.map(|sinks| step.store.vector(sinks)),
         };
-        step.cpu.attention(&task, &mut out[range]);
+        step.cpu.attention(&task, &mut out[rows(heads * value_dim)]);
     }
     Ok(())
 }
