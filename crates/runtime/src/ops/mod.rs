@@ -1,5 +1,6 @@
 //! The CPU backend: how each operator of the graph is done by the kernels.
 
+mod columns;
 mod experts;
 mod head_linear;
 mod route;
@@ -45,10 +46,7 @@ pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(),
             step.cpu.add(x, y);
         }
         Op::Attention(attention) => return attend(step, node, attention),
-        Op::Concat(concat) => {
-            let [a, b, out] = step.arena.split_floats([node.inputs[0], node.inputs[1], out], &step.now)?;
-            join(concat.dims.map(|dim| dim as usize), a, b, out);
-        }
+        Op::Concat(concat) => return columns::concat(step, node, concat),
         Op::Embed(embed) => return gather(step, node, embed.weight),
         Op::Experts(op) => return experts::experts(step, node, op, extra),
         Op::Glu(glu) => {
@@ -102,13 +100,7 @@ pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(),
             }
         }
         Op::SigmoidGate(gate) => return gate_rows(step, node, gate.weight),
-        Op::Slice(slice) => {
-            let (dim, first, len) = (slice.head_dim as usize, slice.first as usize, slice.len as usize);
-            let [x, y] = step.arena.split_floats([node.inputs[0], out], &step.now)?;
-            for (x, y) in x.chunks_exact(dim).zip(y.chunks_exact_mut(len)) {
-                y.copy_from_slice(&x[first..][..len]);
-            }
-        }
+        Op::Slice(slice) => return columns::slice(step, node, slice),
         Op::Softcap(softcap) => {
             let x = step.in_place(node)?;
             let [x] = step.arena.split_floats([x], &step.now)?;
@@ -192,17 +184,6 @@ fn product(step: &mut Step<'_>, node: &Node, linear: &Linear, extra: &Extra) -> 
         step.cpu.add_bias(out, step.store.vector(bias));
     }
     Ok(())
-}
-
-/// Heads of `a` and of `b`, so many elements each, by turns; if `b` has one head to a row, that one each time.
-fn join([first, second]: [usize; 2], a: &[f32], b: &[f32], out: &mut [f32]) {
-    let heads = a.len() / first;
-    let of_b = b.len() / second;
-    for ((index, head), out) in a.chunks_exact(first).enumerate().zip(out.chunks_exact_mut(first + second)) {
-        let (left, right) = out.split_at_mut(first);
-        left.copy_from_slice(head);
-        right.copy_from_slice(&b[index * of_b / heads * second..][..second]);
-    }
 }
 
 /// Each sequence's rows against its own cache.
