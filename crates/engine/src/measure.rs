@@ -194,8 +194,9 @@ fn attention(cpu: &Cpu) -> f64 {
     let attention = Attention {
         q: &q,
         k: &cache,
-        v: &cache,
+        v: Some(&cache),
         cache: shape,
+        value_dim: DIM,
         heads: HEADS.0,
         first_pos: SLOTS - 1,
         window: None,

@@ -331,18 +331,19 @@ impl Cpu {
         (self.set.store_kv)(StoreKv { shape, keys, x, cache, first_pos });
     }
 
-    /// Attention of all queries to `out` (n, heads, head_dim).
+    /// Attention of all queries to `out` (n, heads, value_dim).
     pub fn attention(&self, attention: &Attention, out: &mut [f32]) {
         let n = attention.check();
-        assert_eq!(out.len(), attention.q.len(), "floats of queries and outputs");
+        assert_eq!(out.len(), n * attention.heads * attention.value_dim, "outputs of {n} rows");
         let target = Target { out: out.as_mut_ptr(), stride: 0, first: 0 };
         let queries = n * attention.group();
         if n == 0 || self.attention_apart(attention, n, target) {
             return;
         }
         // Few enough for all threads to have work, and an even number, since one query alone is slow; one thread shares
-        // what it can.
-        let fair = (queries * attention.cache.heads).div_ceil(4 * self.threads()).next_multiple_of(2);
+        // what it can, and so do all where values are dear to convert because they lie as keys do.
+        let shares = if attention.v.is_some() { 4 } else { 1 };
+        let fair = (queries * attention.cache.heads).div_ceil(shares * self.threads()).next_multiple_of(2);
         let block = if self.threads() == 1 { attention::QUERIES } else { fair.min(attention::QUERIES) };
         let blocks = queries.div_ceil(block);
         let scratch = Scratches(self.scratch());
@@ -369,7 +370,7 @@ impl Cpu {
         }
         let (scratch, tiles) = (Scratches(self.scratch()), attention.tiles(0..n));
         let room = attention::Scratch::room(scratch.worker(0).cast());
-        let slots = Slots::new(room, size_of::<Scratch>(), queries, attention.cache.head_dim);
+        let slots = Slots::new(room, size_of::<Scratch>(), queries, attention.value_dim);
         let slots_in_all = slots.count(self.threads());
         let Some(division) = Division::new(tiles.len(), kv_heads, self.threads(), slots_in_all) else {
             return false;

@@ -28,7 +28,7 @@ impl Phase {
 
     pub(crate) fn of(op: &Op) -> Phase {
         match op {
-            Op::Linear(_) | Op::Experts(_) | Op::Neurons(_) => Phase::Products,
+            Op::Experts(_) | Op::HeadLinear(_) | Op::Linear(_) | Op::Neurons(_) => Phase::Products,
             Op::Attention(_) => Phase::Attention,
             _ => Phase::Other,
         }

@@ -323,8 +323,8 @@ fn bound(outcome: &mut Outcome, opened: &Opened, profile: &Profile) {
                 StateKind::Append => end,
                 StateKind::Ring { window } => end.min(u64::from(window) + u64::from(bounds.rows) - 1),
             };
-            let position = outcome.placement.kv.bytes(u64::from(state.head_dim)) * u64::from(state.kv_heads);
-            outcome.state_bytes += 2 * seen * position;
+            let head: u64 = state.kept().map(|dim| outcome.placement.kv.bytes(u64::from(dim))).iter().sum();
+            outcome.state_bytes += seen * u64::from(state.kv_heads) * head;
         }
     }
     outcome.profile = profile.clone();

@@ -7,9 +7,11 @@
 mod activate;
 mod add;
 mod attention;
+mod concat;
 mod embed;
 mod experts;
 mod glu;
+mod head_linear;
 mod linear;
 mod neurons;
 mod norm;
@@ -20,14 +22,17 @@ mod route;
 mod scale;
 mod select_rows;
 mod sigmoid_gate;
+mod slice;
 mod softcap;
 
 pub use activate::Activate;
 pub use add::Add;
 pub use attention::Attention;
+pub use concat::Concat;
 pub use embed::Embed;
 pub use experts::{Experts, Stack, Workspace, expected_experts};
 pub use glu::{Activation, Glu};
+pub use head_linear::HeadLinear;
 pub use linear::Linear;
 pub use neurons::{Neurons, Stage};
 pub use norm::Norm;
@@ -38,6 +43,7 @@ pub use route::{Groups, Route, Score};
 pub use scale::Scale;
 pub use select_rows::SelectRows;
 pub use sigmoid_gate::SigmoidGate;
+pub use slice::Slice;
 pub use softcap::Softcap;
 
 use crate::interpret::{Interpreter, Tensor};
@@ -74,9 +80,11 @@ ops!(
     Activate,
     Add,
     Attention,
+    Concat,
     Embed,
     Experts,
     Glu,
+    HeadLinear,
     Linear,
     Neurons,
     Norm,
@@ -87,6 +95,7 @@ ops!(
     Scale,
     SelectRows,
     SigmoidGate,
+    Slice,
     Softcap,
 );
 

@@ -1,6 +1,8 @@
 //! The CPU backend: how each operator of the graph is done by the kernels.
 
+mod columns;
 mod experts;
+mod head_linear;
 mod neurons;
 mod route;
 
@@ -13,7 +15,7 @@ use crate::stats::StepStats;
 use crate::{Error, Routes, Sequence, Span};
 use ::memory::{ExpertStore, KvFormat, WeightStore};
 use graph::op::{self, Attention, Linear, Op};
-use graph::{Bounds, Elem, Graph, Node, StateKind, ValueId};
+use graph::{Bounds, Elem, Graph, Node, StateKind, ValueId, Values};
 use kernels::{Cpu, NextRows, Quantized, QuantizedMut, Weights};
 use tensor::DType;
 
@@ -67,6 +69,7 @@ pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(),
             step.cpu.add(x, y);
         }
         Op::Attention(attention) => return attend(step, node, attention),
+        Op::Concat(concat) => return columns::concat(step, node, concat),
         Op::Embed(embed) => return gather(step, node, embed.weight),
         Op::Experts(op) => return experts::experts(step, node, op, extra),
         Op::Glu(glu) => {
@@ -74,6 +77,7 @@ pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(),
             let [gate, up] = step.arena.split_floats([gate, node.inputs[1]], &step.now)?;
             step.cpu.glu(activation(glu.activation), gate, up);
         }
+        Op::HeadLinear(linear) => return head_linear::head_linear(step, node, linear, extra),
         Op::Linear(linear) => return product(step, node, linear, extra),
         Op::Neurons(op) => return neurons::neurons(step, node, op, extra),
         Op::Norm(norm) => {
@@ -120,6 +124,7 @@ pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(),
             }
         }
         Op::SigmoidGate(gate) => return gate_rows(step, node, gate.weight),
+        Op::Slice(slice) => return columns::slice(step, node, slice),
         Op::Softcap(softcap) => {
             let x = step.in_place(node)?;
             let [x] = step.arena.split_floats([x], &step.now)?;
@@ -223,29 +228,37 @@ fn activate(step: &mut Step<'_>, node: &Node, op: &op::Activate) -> Result<(), E
 /// Each sequence's rows against its own cache.
 fn attend(step: &mut Step<'_>, node: &Node, attention: &Attention) -> Result<(), Error> {
     let state = *step.graph.state_of(attention.state);
-    let [q, k, v, out] =
-        step.arena.split_floats([node.inputs[0], node.inputs[1], node.inputs[2], node.output], &step.now)?;
+    let [query, key, value] = [node.inputs[0], node.inputs[1], node.inputs[2]];
+    let (now, output) = (&step.now, node.output);
+    let empty: &mut [f32] = &mut [];
+    let [q, k, v, out] = match state.values {
+        Values::Own(_) => step.arena.split_floats([query, key, value, output], now)?,
+        Values::OfKeys(_) => {
+            let [q, k, out] = step.arena.split_floats([query, key, output], now)?;
+            [q, k, empty, out]
+        }
+    };
     let (heads, kv_heads) = (attention.heads as usize, state.kv_heads as usize);
-    let head_dim = state.head_dim as usize;
-    let (width, kv_width) = (heads * head_dim, kv_heads * head_dim);
+    let (head_dim, value_dim) = (state.head_dim as usize, state.values.head_dim() as usize);
     for span in step.spans {
         let cache = &mut step.sequences[span.sequence].cache;
         let (format, slots) = (kv_format(cache.format()), cache.slots(attention.state));
         let shape = kernels::KvShape { format, slots, heads: kv_heads, head_dim };
         let (keys, values) = cache.split(attention.state);
-        let rows = |x: &mut [f32], width: usize| {
-            span.first_row * width..(span.first_row + span.rows).min(x.len() / width) * width
-        };
-        let kv = rows(k, kv_width);
+        let rows = |width: usize| span.first_row * width..(span.first_row + span.rows) * width;
         let first_pos = span.position as usize;
-        step.cpu.store_keys(shape, &k[kv.clone()], keys, first_pos);
-        step.cpu.store_values(shape, &v[kv], values, first_pos);
-        let range = rows(q, width);
+        step.cpu.store_keys(shape, &k[rows(kv_heads * head_dim)], keys, first_pos);
+        let own = matches!(state.values, Values::Own(_));
+        if own {
+            let shape = kernels::KvShape { head_dim: value_dim, ..shape };
+            step.cpu.store_values(shape, &v[rows(kv_heads * value_dim)], values, first_pos);
+        }
         let task = kernels::Attention {
-            q: &q[range.clone()],
+            q: &q[rows(heads * head_dim)],
             k: keys,
-            v: values,
+            v: own.then_some(&*values),
             cache: shape,
+            value_dim,
             heads,
             first_pos,
             window: match state.kind {
@@ -256,7 +269,7 @@ fn attend(step: &mut Step<'_>, node: &Node, attention: &Attention) -> Result<(),
             softcap: attention.softcap,
             sinks: attention.sinks.map(|sinks| step.store.vector(sinks)),
         };
-        step.cpu.attention(&task, &mut out[range]);
+        step.cpu.attention(&task, &mut out[rows(heads * value_dim)]);
     }
     Ok(())
 }
