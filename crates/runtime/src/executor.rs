@@ -3,7 +3,7 @@
 use crate::arena::Arena;
 use crate::ops::{self, Choice, Step};
 use crate::stats::{Phase, StepStats};
-use crate::{Batch, Error, Routes, Sequence};
+use crate::{Batch, Economy, Error, Routes, Sequence};
 use ::memory::Error as MemoryError;
 use ::memory::{ExpertOptions, ExpertStats, ExpertStore, Residency, StoreStats, WeightStore};
 use graph::op::WeightUse;
@@ -38,6 +38,7 @@ pub struct Executor {
     cpu: Cpu,
     program: Vec<Extra>,
     choices: Vec<Choice>,
+    economy: Economy,
     routes: Option<Routes>,
     row: Vec<u8>,
     stats: StepStats,
@@ -65,8 +66,21 @@ impl Executor {
         let row = vec![0; widest_row(&graph)];
         let (program, choices) = (program(&graph, &store), choices(&graph, &plan)?);
         let (bounds, stats) = (plan.bounds, StepStats::default());
-        let routes = None;
-        Ok(Executor { graph, bounds, arena, store, experts, cpu, program, choices, routes, row, stats })
+        let (routes, economy) = (None, Economy::default());
+        Ok(Executor {
+            graph,
+            bounds,
+            arena,
+            store,
+            experts,
+            cpu,
+            program,
+            choices,
+            economy,
+            routes,
+            row,
+            stats,
+        })
     }
 
     /// Changes to weights that are cut in another way, between steps: everything is given back and read anew.
@@ -179,6 +193,7 @@ impl Executor {
                 store: &mut self.store,
                 experts: &mut self.experts,
                 choices: &mut self.choices,
+                economy: self.economy,
                 routes: self.routes.as_mut(),
                 cpu: &mut self.cpu,
                 row: &mut self.row,
@@ -219,6 +234,11 @@ impl Executor {
     /// Writes down from now on what routers choose, and gives what was written down before.
     pub fn record(&mut self, routes: Option<Routes>) -> Option<Routes> {
         std::mem::replace(&mut self.routes, routes)
+    }
+
+    /// Leaves out experts from now on as the user wants it; by itself nothing is left out.
+    pub fn set_economy(&mut self, economy: Economy) {
+        self.economy = economy;
     }
 
     /// What was asked of the experts so far.

@@ -230,6 +230,11 @@ impl ExpertStore {
         self.fill()
     }
 
+    /// Whether an expert of a set is in memory.
+    pub fn is_kept(&self, set: usize, expert: u32) -> bool {
+        self.caches[set].slot(expert).is_some()
+    }
+
     /// How many experts the step wants of this set.
     pub fn chosen(&self) -> usize {
         self.step.order.len()

@@ -12,7 +12,7 @@ use neurons::Awake;
 use crate::arena::{Arena, floats_of, indices_of, int8_of};
 use crate::executor::Extra;
 use crate::stats::StepStats;
-use crate::{Error, Routes, Sequence, Span};
+use crate::{Economy, Error, Routes, Sequence, Span};
 use ::memory::{ExpertStore, KvFormat, WeightStore};
 use graph::op::{self, Attention, Linear, Op};
 use graph::{Bounds, Elem, Graph, Node, StateKind, ValueId, Values};
@@ -27,6 +27,8 @@ pub(crate) struct Step<'a> {
     pub experts: &'a mut ExpertStore,
     /// For each layer of which a step needs a part.
     pub choices: &'a mut [Choice],
+    /// What the user gives up.
+    pub economy: Economy,
     /// Where choices are written down.
     pub routes: Option<&'a mut Routes>,
     pub cpu: &'a mut Cpu,

@@ -39,6 +39,10 @@ pub(super) fn route(step: &mut Step<'_>, node: &Node, route: &Route, extra: &Ext
             judged.iter_mut().zip(bias.unwrap_or_default()).for_each(|(score, bias)| *score += bias);
             route.choose(judged, chosen);
         }
+        if let Some(set) = extra.mixture.filter(|_| !step.economy.is_off()) {
+            let skipped = step.economy.apply(row, chosen, |expert| step.experts.is_kept(set, expert));
+            step.stats.experts_skipped += skipped;
+        }
         let counted = row.iter().zip(&*chosen).filter(|(_, chosen)| **chosen);
         let divisor = if route.normalize { counted.map(|(x, _)| x).sum() } else { 1.0f32 };
         for (x, &chosen) in row.iter_mut().zip(&*chosen) {

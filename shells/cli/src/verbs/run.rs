@@ -34,6 +34,7 @@ pub(super) const VERB: Verb = Verb {
             &flags::YIELD,
         ],
         setup::SAMPLING,
+        setup::ECONOMY,
         &[&flags::JSON, &flags::STATS],
     ],
     run,
@@ -56,6 +57,13 @@ fn run(args: &Args) -> Result<(), Failure> {
     let engine = setup::engine(args)?;
     let local = find::local(&reference, args)?;
     let mut model = loaded(&local.name, &engine, &local.path, &load, args.is_on(&flags::JSON))?;
+    let economy = setup::economy(args)?;
+    model.set_economy(economy)?;
+    if !economy.is_off() {
+        eprintln!(
+            "experts are left out as asked, so answers differ: eval --text with the same flags says how much"
+        );
+    }
     if args.is_on(&flags::YIELD) {
         let none = || Failure::usage("--yield: this system does not tell whether it is short of memory");
         model.follow(Yielding::new(reread, engine.budget().bytes).ok_or_else(none)?);
