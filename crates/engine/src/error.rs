@@ -1,5 +1,6 @@
 //! Everything that can go wrong between a file and an answer, and what class of trouble it is.
 
+use host::format_bytes;
 use planner::Refusal;
 
 /// Why the engine could not do what it was asked.
@@ -102,6 +103,25 @@ pub enum Error {
         /// What there is.
         available: String,
     },
+    /// Two budgets gave different answers to one prompt.
+    #[error(
+        "the answer depends on the budget: the logits are {} in {} and {} in {}; that is a fault of pintpot, please report it",
+        digests[0], format_bytes(budgets[0]), digests[1], format_bytes(budgets[1])
+    )]
+    Digests {
+        /// Both budgets, bytes.
+        budgets: [u64; 2],
+        /// The fingerprints of the logits in them.
+        digests: [String; 2],
+    },
+    /// A disk cannot be slowed.
+    #[error("the disk of {} cannot be slowed: {source}; --throttle takes root and a file on a real disk", path.display())]
+    Throttle {
+        /// A file on it.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: host::Error,
+    },
     /// There is no program to compare with.
     #[error(
         "no llama-bench, llama-completion or llama-cli in {looked}; build llama.cpp (cmake -B build && cmake --build build) or \
@@ -118,6 +138,14 @@ pub enum Error {
         program: std::path::PathBuf,
         /// What it did, in words.
         what: String,
+    },
+    /// The kernel ended a program that took more memory than it may have.
+    #[error("{} was killed, since it takes more than {}", program.display(), format_bytes(*bytes))]
+    Killed {
+        /// The program.
+        program: std::path::PathBuf,
+        /// What it was allowed.
+        bytes: u64,
     },
     /// A text to judge by that does not fill a window.
     #[error(

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+mod curve;
 mod digest;
 mod engine;
 mod error;
@@ -38,6 +39,7 @@ mod survey;
 mod vocabulary;
 mod yielding;
 
+pub use curve::{Amount, Amounts, Curve, CurvePoint};
 pub use digest::Digest;
 pub use engine::{Builder, Engine};
 pub use error::{Error, Trouble};
@@ -51,7 +53,9 @@ pub use measure::measure;
 pub use memory::KvFormat;
 pub use model::Model;
 pub use pack::{PackOptions, Packed};
-pub use planner::{Bound, Forecast, LayerReuse, Line, Placement, ProductRate, Profile, Refusal, Reuse};
+pub use planner::{
+    Bound, Exchange, Forecast, LayerReuse, Line, Placement, ProductRate, Profile, Refusal, Reuse,
+};
 pub use processors::text::Message;
 pub use routing::{LayerRouting, Routing};
 pub use runtime::{Economy, Phase};

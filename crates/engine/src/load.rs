@@ -8,7 +8,7 @@ use formats::{Folder, Limits, ModelFile};
 use host::{FlashFile, Part, Pool, ReadAt};
 use kernels::Cpu;
 use models::Decoder;
-use planner::{Fixed, Forecast, Line, Placement, Profile, Refusal, Request};
+use planner::{Exchange, Fixed, Forecast, Line, Placement, Profile, Refusal, Request};
 use processors::text::Tokenizer;
 use runtime::{Executor, Parts, Sequence};
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ pub struct Opened {
     /// Its computation.
     pub decoder: Decoder,
     pub(crate) files: Vec<Arc<FlashFile>>,
-    vocabulary: Vocabulary,
+    pub(crate) vocabulary: Vocabulary,
     /// The source of the chat template.
     template: Option<String>,
 }
@@ -105,6 +105,11 @@ impl Opened {
     /// Bytes of all tensors.
     pub fn weight_bytes(&self) -> u64 {
         self.file.tensor_bytes()
+    }
+
+    /// Bytes of all files that hold weights, headers and all.
+    pub fn file_bytes(&self) -> u64 {
+        self.file.files.iter().map(|part| part.bytes).sum()
     }
 
     /// Elements of all tensors.
@@ -178,16 +183,16 @@ impl Engine {
         }
     }
 
-    /// How fast `placement` of `opened` would be on a machine that `profile` tells of.
+    /// How fast `placement` of `opened` would do `exchange` on a machine that `profile` tells of.
     pub fn forecast(
         &self,
         opened: &Opened,
         options: &LoadOptions,
         placement: &Placement,
-        profile: &Profile,
+        (profile, exchange): (&Profile, Exchange),
     ) -> Forecast {
         let request = self.request(opened, options, placement.context, placement.budget);
-        planner::forecast(&request, profile, placement)
+        planner::forecast(&request, profile, placement, exchange)
     }
 
     fn request<'a>(

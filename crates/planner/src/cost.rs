@@ -31,7 +31,7 @@ impl Bound {
 /// Predicted speed of a placement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Forecast {
-    /// Tokens a second while answering, in the middle of the context.
+    /// Tokens a second while answering, halfway through the answer.
     pub tokens_per_second: f64,
     /// Seconds from the start of a prompt of `prompt_tokens` to its first token.
     pub first_token_seconds: f64,
@@ -41,6 +41,13 @@ pub struct Forecast {
     pub bound: Bound,
     /// Bytes read from flash for a token of the answer.
     pub flash_bytes_per_token: u64,
+}
+
+impl Forecast {
+    /// Tokens of the prompt a second, up to the first token of the answer.
+    pub fn prompt_rate(&self) -> f64 {
+        f64::from(self.prompt_tokens) / self.first_token_seconds.max(1e-9)
+    }
 }
 
 /// The least seconds that a step can take by each of what its operators need, flash aside.

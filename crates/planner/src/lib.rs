@@ -16,6 +16,6 @@ mod search;
 pub use cost::{Bound, Forecast, StepBounds, step_bounds};
 pub use placement::{Line, Placement};
 pub use profile::{ProductRate, Profile};
-pub use request::{Fixed, Request};
+pub use request::{Exchange, Fixed, Request};
 pub use reuse::{LayerReuse, Reuse};
 pub use search::{Refusal, adapt, forecast, place, smallest};

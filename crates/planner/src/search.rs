@@ -1,11 +1,12 @@
 //! Finds the placement: sizes of chunk and window, and which runs stay.
 //!
 //! Candidates are few (chunks and run sizes are powers of two), so all are tried; of those that fit, the one with
-//! the least predicted time for a typical request wins, and among equals the one that holds less.
+//! the least predicted time for a typical request wins, and among equals one that reads nothing, then the one that holds
+//! less.
 
 use crate::cost::{FlashBytes, Forecast, step_seconds};
 use crate::placement::{Line, Placement};
-use crate::{Profile, Request};
+use crate::{Exchange, Profile, Request};
 use ::memory::{
     Error, ExpertOptions, ExpertSets, ExpertStore, KvCache, Tiling, TilingOptions, Vectors, WeightStore,
 };
@@ -13,6 +14,7 @@ use formats::ModelFile;
 use graph::op::expected_experts;
 use graph::{Bounds, Plan};
 use host::{Extent, Part, Stream, StreamOptions, format_bytes, kernel_overhead};
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// Rows of a step that are tried. The first is the least that a prompt is fed in.
@@ -23,8 +25,6 @@ const RUN_BYTES: [u64; 3] = [512 << 10, 1 << 20, 4 << 20];
 const WINDOW_RUNS: usize = 3;
 /// Pieces of experts that their window holds: in use, arriving, asked for.
 const WINDOW_READS: usize = 4;
-/// The request that placements are compared by: tokens of the prompt and of the answer.
-const TYPICAL: (u32, u32) = (512, 128);
 /// Held back for what nobody can name.
 const SLACK: u64 = 512 << 10;
 
@@ -99,7 +99,15 @@ impl Best {
             let Some(placement) = fit(request, profile, cut, rows) else { continue };
             let seconds = typical_seconds(request, profile, &placement);
             let better = self.placement.as_ref().is_none_or(|kept| {
-                seconds < self.seconds * 0.99 || (seconds <= self.seconds && placement.peak() < kept.peak())
+                // Reads that hide behind arithmetic are not free, only not predicted.
+                match (placement.streamed_bytes() > 0).cmp(&(kept.streamed_bytes() > 0)) {
+                    Ordering::Less => seconds <= self.seconds * 1.01,
+                    Ordering::Equal => {
+                        seconds < self.seconds * 0.99
+                            || (seconds <= self.seconds && placement.peak() < kept.peak())
+                    }
+                    Ordering::Greater => seconds < self.seconds * 0.99,
+                }
             });
             if better {
                 (self.placement, self.seconds) = (Some(placement), seconds);
@@ -299,7 +307,7 @@ fn fit(request: &Request<'_>, profile: &Profile, cut: &Cut, rows: u32) -> Option
             flash_bytes_per_token: 0,
         },
     };
-    placement.forecast = forecast(request, profile, &placement);
+    placement.forecast = forecast(request, profile, &placement, Exchange::TYPICAL);
     Some(placement)
 }
 
@@ -362,14 +370,20 @@ fn stream_options(tiling: &Tiling) -> StreamOptions {
 }
 
 fn typical_seconds(request: &Request<'_>, profile: &Profile, placement: &Placement) -> f64 {
-    let forecast = forecast(request, profile, placement);
-    forecast.first_token_seconds + f64::from(TYPICAL.1) / forecast.tokens_per_second
+    let exchange = Exchange::TYPICAL;
+    let forecast = forecast(request, profile, placement, exchange);
+    forecast.first_token_seconds + f64::from(exchange.answer) / forecast.tokens_per_second
 }
 
-/// How fast a placement will be on a machine: a prompt of 512 tokens, or as many as the context holds, and the answer
-/// to it.
-pub fn forecast(request: &Request<'_>, profile: &Profile, placement: &Placement) -> Forecast {
-    let prompt = TYPICAL.0.min(request.context);
+/// How fast a placement will be on a machine: the prompt of `exchange`, or as much of it as the context holds, and the
+/// answer to it.
+pub fn forecast(
+    request: &Request<'_>,
+    profile: &Profile,
+    placement: &Placement,
+    exchange: Exchange,
+) -> Forecast {
+    let prompt = exchange.prompt.clamp(1, request.context.max(1));
     let streamed = |logits: bool| -> u64 {
         let runs = placement.tiling.runs.iter().zip(&placement.resident);
         runs.filter(|(r, stays)| !**stays && (logits || !r.logits_only)).map(|(r, _)| r.bytes).sum()
@@ -398,7 +412,7 @@ pub fn forecast(request: &Request<'_>, profile: &Profile, placement: &Placement)
     let tail = prompt - (chunks - 1) * rows;
     // The chunks before the last begin, on average, in the middle of what they begin at.
     let body = f64::from(chunks - 1) * step(rows, 0, chunks.saturating_sub(2) * rows / 2).0;
-    let (token, bound) = step(1, 1, request.context.min(prompt + TYPICAL.1));
+    let (token, bound) = step(1, 1, request.context.min(prompt.saturating_add(exchange.answer / 2)));
     Forecast {
         tokens_per_second: 1.0 / token,
         first_token_seconds: body + step(tail, 1, prompt - tail).0,

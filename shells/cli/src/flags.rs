@@ -40,6 +40,7 @@ const MOST: usize = 256;
 pub(crate) const DEFAULT_SYSTEM: &str = "You are a helpful AI assistant.";
 
 flags! {
+    BUDGETS = "budgets", None, "LIST", "budgets of a sweep: shares of the model's file or sizes, 100%,50%,2GiB";
     BY_NEURON = "by-neuron", None, "", "store the way back of ReLU feed-forwards by neuron too, for sparse reads";
     CONTEXT = "context", Some('c'), "TOKENS", "tokens that a conversation may have";
     FREQUENCY_PENALTY = "frequency-penalty", None, "X", "taken from a recent token's logit for each time it occurred";
@@ -69,10 +70,12 @@ flags! {
     SKIP_WEAK = "skip-weak", None, "SHARE", "leave out experts that count for less than this of the strongest; changes answers";
     STATS = "stats", None, "", "say where bytes and seconds went";
     STOP = "stop", None, "TEXT", "a text that ends the answer; may be repeated";
+    SWEEP = "sweep", None, "", "foretell many budgets, those of --budgets if it is given";
     SYSTEM = "system", None, "TEXT", "the system message; \"\" for the template's own";
     TEMP = "temp", None, "X", "0 takes the likeliest token; larger is more varied";
     TEXT = "text", None, "FILE", "the text to judge by";
     THREADS = "threads", Some('t'), "N", "threads that compute; all physical cores if not said; bench takes a list";
+    THROTTLE = "throttle", None, "RATE", "the most that the model's disk may give, such as 100MB/s; needs root";
     TOKENS = "tokens", Some('n'), "N", "tokens of the answer at most";
     TOP_K = "top-k", None, "N", "only so many of the likeliest tokens; 0 is all";
     TOP_P = "top-p", None, "P", "only the likeliest tokens that together have this probability";

@@ -4,13 +4,14 @@
 //! design choice: models are timed first and the machine's rates after them, since measuring those takes memory that
 //! no budget knows of.
 
+mod cold;
 mod peers;
 mod products;
 mod sweep;
 
 pub use peers::{Compared, Peer, PeerBench};
 pub use products::{CallTime, ProductBench, ProductTime};
-pub use sweep::SweepPoint;
+pub use sweep::{Foretold, OurTurn, Sweep, SweepPoint, Swept};
 
 use crate::{Engine, Error, LoadOptions, Model, Opened, Placement, Profile, measure};
 use graph::{Bounds, StateKind};

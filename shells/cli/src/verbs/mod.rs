@@ -4,6 +4,7 @@
 //! dispatcher and the help need to know none of them.
 
 mod bench;
+mod curve;
 mod doctor;
 mod eval;
 mod ls;
@@ -44,6 +45,7 @@ pub(crate) static VERBS: &[Verb] = &[
     bench::KERNELS,
     bench::PEERS,
     bench::REPORT,
+    bench::SWEEP,
     doctor::VERB,
     eval::VERB,
     ls::VERB,
