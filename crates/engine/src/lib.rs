@@ -41,15 +41,16 @@ pub use error::{Error, Trouble};
 pub use eval::{EvalOptions, Evaluation};
 pub use formats::Folder;
 pub use generate::{Completion, Finish, Flow, GenerateOptions, Timing};
-pub use host::{Budget, Ledger, Memory, Part, format_bytes};
+pub use host::{Budget, Ledger, Memory, Part, Reader, format_bytes};
 pub use live::BudgetSource;
 pub use load::{LoadOptions, Opened};
 pub use measure::measure;
 pub use memory::KvFormat;
 pub use model::Model;
-pub use planner::{Bound, Forecast, LayerReuse, Line, Placement, ProductRate, Profile, Refusal, Reuse};
+pub use planner::{
+    Bound, FlashWay, Forecast, LayerReuse, Line, Placement, ProductRate, Profile, Refusal, Reuse,
+};
 pub use processors::text::Message;
 pub use routing::{LayerRouting, Routing};
 pub use runtime::Phase;
 pub use sampler::{Sampler, Sampling};
-pub use survey::{FlashRate, survey_flash};
