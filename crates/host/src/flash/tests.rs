@@ -80,6 +80,27 @@ fn runs_arrive_whole_in_any_mixture() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn what_was_read_ahead_into_the_page_cache_is_gone_afterwards() {
+    let Some((mut stream, bytes, file)) = stream(".", Reader::Cached, 300_000) else { return };
+    crate::cgroup::evict(file.path()).unwrap();
+    for round in 0..3 {
+        for start in (777..900_000).step_by(70_000) {
+            let run = [extent(start, 41_111), extent(start + 41_111, 20_000 + round)];
+            let id = stream.push(&run).unwrap().unwrap();
+            stream.wait(id).unwrap();
+            let part = run[1];
+            let got = stream.bytes(id, 0, part.offset, part.len).unwrap();
+            assert!(got == &bytes[part.offset as usize..][..part.len as usize]);
+            stream.release(id);
+        }
+    }
+    drop(stream);
+    let left = crate::cached_share(file.path()).unwrap_or(0.0);
+    assert!(left == 0.0, "{left} of the file is still cached");
+}
+
+#[test]
 fn room_returns_in_order_and_cancelled_runs_too() {
     for reader in Reader::NAMED {
         let Some((mut stream, bytes, _file)) = stream(".", reader, 1 << 20) else { continue };
