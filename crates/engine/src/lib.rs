@@ -46,7 +46,7 @@ pub use error::{Error, Trouble};
 pub use eval::{EvalOptions, Evaluation, Price};
 pub use formats::Folder;
 pub use generate::{Completion, Finish, Flow, GenerateOptions, Timing};
-pub use host::{Budget, Ledger, Memory, Part, format_bytes};
+pub use host::{Budget, Ledger, Memory, Part, Reader, format_bytes};
 pub use live::BudgetSource;
 pub use load::{LoadOptions, Opened};
 pub use measure::measure;
@@ -54,12 +54,11 @@ pub use memory::KvFormat;
 pub use model::Model;
 pub use pack::{PackOptions, Packed};
 pub use planner::{
-    Bound, Exchange, Forecast, LayerReuse, Line, Placement, ProductRate, Profile, Refusal, Reuse,
+    Bound, Exchange, FlashWay, Forecast, LayerReuse, Line, Placement, ProductRate, Profile, Refusal, Reuse,
 };
 pub use processors::text::Message;
 pub use routing::{LayerRouting, Routing};
 pub use runtime::{Economy, Phase};
 pub use sampler::{Sampler, Sampling};
 pub use shelf::{Held, Shelf};
-pub use survey::{FlashRate, survey_flash};
 pub use yielding::Yielding;

@@ -3,10 +3,11 @@
 //! Each figure is the median of a few short runs. The flash is measured the way the weight store reads: past the page
 //! cache, in long extents, several requests under way.
 
+use crate::survey::{Survey, survey};
 use crate::{Engine, Error, Opened};
 use host::{Extent, FlashFile, Ledger, Part, Pool, Region, Stream, StreamOptions};
 use kernels::{Attention, Cpu, KvFormat, KvShape, Quantized, QuantizedMut, Weights};
-use planner::{Placement, ProductRate, Profile};
+use planner::{FlashWay, Placement, ProductRate, Profile};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,25 +23,25 @@ const ROW: usize = 1024;
 const MANY: usize = 64;
 /// Runs of each figure.
 const RUNS: usize = 5;
-/// How long the disk is measured for `doctor`, for one plan, and for a curve, where a throttle's grain of a tenth of a
-/// second must not show.
-const FLASH: Duration = Duration::from_millis(600);
+/// How long the disk is measured for one plan, and for a curve, where a throttle's grain of a tenth of a second must not
+/// show.
 const FLASH_OF_PLAN: Duration = Duration::from_millis(400);
 pub(crate) const FLASH_OF_CURVE: Duration = Duration::from_millis(1200);
 
-/// Measures this machine with the threads and kernels of `engine`, and the flash under `file` if one is given.
+/// Measures this machine with the threads and kernels of `engine`, and the flash under `file` if one is given: also all
+/// ways to read it that were tried, of which the profile has the best.
 ///
 /// # Errors
 /// Memory that cannot be had, a file that cannot be read.
-pub fn measure(engine: &Engine, file: Option<&std::path::Path>) -> Result<Profile, Error> {
+pub fn measure(engine: &Engine, file: Option<&std::path::Path>) -> Result<(Profile, Vec<FlashWay>), Error> {
     let ledger = Ledger::new(u64::MAX / 2);
     let types: Vec<DType> = BLOCK_FORMATS.iter().map(|format| format.dtype()).collect();
     let mut profile = rates(engine, &ledger, &types)?;
-    if let Some(path) = file {
-        let options = StreamOptions::default();
-        profile.flash_bytes = flash(&ledger, FlashFile::open(path)?, FLASH, (options, 6 << 20, 1 << 20))?;
-    }
-    Ok(profile)
+    let Some(path) = file else { return Ok((profile, Vec::new())) };
+    let Survey { best, tried } = survey(path)?;
+    profile.flash_bytes = best[0].bytes_per_second;
+    profile.ways = best;
+    Ok((profile, tried))
 }
 
 impl Engine {
@@ -93,7 +94,7 @@ fn rates(engine: &Engine, ledger: &Ledger, types: &[DType]) -> Result<Profile, E
     })
 }
 
-fn median(mut rates: Vec<f64>) -> f64 {
+pub(crate) fn median(mut rates: Vec<f64>) -> f64 {
     rates.sort_unstable_by(f64::total_cmp);
     rates.get(rates.len() / 2).copied().unwrap_or(0.0)
 }

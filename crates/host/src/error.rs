@@ -104,13 +104,15 @@ pub enum Error {
     #[error("this system does not tell how much memory is available; give --memory in bytes, as in 2GiB")]
     NoProbe,
     /// io_uring was asked for by name and is not to be had.
-    #[error("io_uring is refused here: {source}; leave PINTPOT_IO unset or set it to pread")]
+    #[error(
+        "io_uring is refused here: {source}; choose another reader with --io or PINTPOT_IO, such as pread"
+    )]
     NoUring {
         /// What the system said.
         source: io::Error,
     },
     /// The asynchronous reader itself failed, not one of its reads.
-    #[error("the reader of flash failed: {source}; try PINTPOT_IO=pread")]
+    #[error("the reader of flash failed: {source}; try --io pread")]
     Reader {
         /// What the system said.
         source: io::Error,

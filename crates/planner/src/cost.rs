@@ -106,9 +106,9 @@ pub fn step_bounds(graph: &Graph, profile: &Profile, bounds: &Bounds, context: u
     sum
 }
 
-/// Bytes that a step reads from flash.
+/// Seconds for which a step reads from flash.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct FlashBytes {
+pub(crate) struct FlashSeconds {
     /// Known before the step: reading them overlaps with everything.
     pub ahead: f64,
     /// Experts that were chosen and are not here: reading them overlaps with experts alone.
@@ -124,10 +124,10 @@ pub(crate) fn step_seconds(
     profile: &Profile,
     bounds: &Bounds,
     context: u32,
-    flash: FlashBytes,
+    flash: FlashSeconds,
 ) -> (f64, Bound) {
     let StepBounds { arithmetic, memory, both, experts } = step_bounds(graph, profile, bounds, context);
-    let (ahead, chosen) = (flash.ahead / profile.flash_bytes, flash.experts / profile.flash_bytes);
+    let FlashSeconds { ahead, experts: chosen } = flash;
     let seconds = ahead.max(both - experts) + chosen.max(experts);
     match () {
         () if ahead + chosen > both => (seconds, Bound::Flash),

@@ -4,7 +4,7 @@
 //! the least predicted time for a typical request wins, and among equals one that reads nothing, then the one that holds
 //! less.
 
-use crate::cost::{FlashBytes, Forecast, step_seconds};
+use crate::cost::{FlashSeconds, Forecast, step_seconds};
 use crate::placement::{Line, Placement};
 use crate::{Exchange, Profile, Request};
 use ::memory::{
@@ -20,11 +20,13 @@ use std::sync::Arc;
 /// Rows of a step that are tried. The first is the least that a prompt is fed in.
 const CHUNKS: [u32; 6] = [16, 32, 64, 128, 256, 512];
 /// Bytes of a run that are tried. The first is the least that reads at a good rate.
-const RUN_BYTES: [u64; 3] = [512 << 10, 1 << 20, 4 << 20];
+pub const RUN_BYTES: [u64; 3] = [512 << 10, 1 << 20, 4 << 20];
 /// Runs that the window holds: one in use, one arriving, one asked for.
 const WINDOW_RUNS: usize = 3;
 /// Pieces of experts that their window holds: in use, arriving, asked for.
 const WINDOW_READS: usize = 4;
+/// Reads of experts that can be held at once.
+const EXPERT_RUNS: usize = 64;
 /// Held back for what nobody can name.
 const SLACK: u64 = 512 << 10;
 
@@ -51,11 +53,11 @@ pub fn place(
     file: &ModelFile,
     profile: &Profile,
 ) -> Result<Result<Placement, Refusal>, Error> {
-    let least = smallest(request, file)?;
+    let least = smallest(request, file, profile)?;
     let mut best = Best::default();
     for run_bytes in RUN_BYTES {
         // One cut at a time: the lists of a large model are not small.
-        best.consider(request, profile, &Cut::new(request, file, run_bytes)?);
+        best.consider(request, profile, &Cut::new(request, file, profile, run_bytes)?);
     }
     Ok(best.placement.ok_or(least))
 }
@@ -71,7 +73,7 @@ pub fn adapt(
     now: &Placement,
     profile: &Profile,
 ) -> Result<Result<Placement, Refusal>, Error> {
-    let cut = Cut { tiling: Arc::clone(&now.tiling), experts: Arc::clone(&now.experts) };
+    let cut = Cut::of(Arc::clone(&now.tiling), Arc::clone(&now.experts), profile);
     let request = Request { kv_rows: Some(now.kv_rows), ..*request };
     let mut best = Best::default();
     best.consider(&request, profile, &cut);
@@ -117,13 +119,13 @@ impl Best {
 }
 
 /// The smallest budget that works, as the refusal of a budget of nothing.
-pub fn smallest(request: &Request<'_>, file: &ModelFile) -> Result<Refusal, Error> {
+pub fn smallest(request: &Request<'_>, file: &ModelFile, profile: &Profile) -> Result<Refusal, Error> {
     let sum = |lines: &[Line]| lines.iter().map(|l| l.bytes).sum::<u64>();
-    let cut = Cut::new(request, file, RUN_BYTES[0])?;
+    let cut = Cut::new(request, file, profile, RUN_BYTES[0])?;
     let mut lines = account(request, &cut, CHUNKS[0], &Kept::nothing(&cut)).lines;
     // A model smaller than what streaming takes is better kept.
     for run_bytes in RUN_BYTES {
-        let cut = Cut::new(request, file, run_bytes)?;
+        let cut = Cut::new(request, file, profile, run_bytes)?;
         let whole = account(request, &cut, CHUNKS[0], &Kept::all(&cut)).lines;
         if sum(&whole) < sum(&lines) {
             lines = whole;
@@ -133,20 +135,31 @@ pub fn smallest(request: &Request<'_>, file: &ModelFile) -> Result<Refusal, Erro
     Ok(Refusal { needed, budget: request.budget, lines, context: request.context })
 }
 
-/// Weights cut for one size of run.
+/// Weights cut for one size of run, and how they are read.
 struct Cut {
     tiling: Arc<Tiling>,
     experts: Arc<ExpertSets>,
+    stream: StreamOptions,
+    expert_stream: StreamOptions,
 }
 
 impl Cut {
-    fn new(request: &Request<'_>, file: &ModelFile, run_bytes: u64) -> Result<Cut, Error> {
+    fn new(request: &Request<'_>, file: &ModelFile, profile: &Profile, run_bytes: u64) -> Result<Cut, Error> {
         let tile_bytes = run_bytes.min(1 << 20);
         let options = TilingOptions { tile_bytes, run_bytes };
-        Ok(Cut {
-            tiling: Arc::new(Tiling::new(request.graph, file, options)?),
-            experts: Arc::new(ExpertSets::new(request.graph, file, tile_bytes)?),
-        })
+        let tiling = Arc::new(Tiling::new(request.graph, file, options)?);
+        Ok(Cut::of(tiling, Arc::new(ExpertSets::new(request.graph, file, tile_bytes)?), profile))
+    }
+
+    fn of(tiling: Arc<Tiling>, experts: Arc<ExpertSets>, profile: &Profile) -> Cut {
+        let most = tiling.runs.iter().map(|r| r.extents.len()).max().unwrap_or(1);
+        let max_runs = 16;
+        let max_extents = (most * max_runs).min(512).max(most);
+        let stream = StreamOptions { max_runs, max_extents, ..profile.way(longest_run(&tiling)).options() };
+        let pieces = profile.way(experts.largest_read()).options();
+        let max_extents = EXPERT_RUNS * experts.most_extents();
+        let expert_stream = StreamOptions { max_runs: EXPERT_RUNS, max_extents, ..pieces };
+        Cut { tiling, experts, stream, expert_stream }
     }
 }
 
@@ -200,14 +213,14 @@ fn account(request: &Request<'_>, cut: &Cut, rows: u32, kept: &Kept) -> Account 
     let kv = pages(KvCache::bytes(graph, request.kv, request.context, kv_rows));
     let weights = pages(Vectors::bytes(graph)) + kept.runs;
     let activations = pages(plan.arena_bytes) + pages(request.fixed.scratch);
-    let stream = stream_options(tiling);
+    let stream = cut.stream;
     let sets = || cut.experts.iter().zip(&kept.slots);
     let slots = cut.experts.held_bytes(&kept.slots);
     let experts = expert_options(cut, kept.slots.clone(), request.align);
     // A window that is only for loading comes and goes, its ring with it, before the caches and the arena are touched.
     let of_window = |window: u64, stream: &StreamOptions, stays: bool| match stays {
-        true => (window, stream.memory()),
-        false => ((window + stream.memory()).saturating_sub(kv + activations), 0),
+        true => (window, stream.memory(window)),
+        false => ((window + stream.memory(window)).saturating_sub(kv + activations), 0),
     };
     let (window_line, io) = of_window(window, &stream, kept.streams);
     let misses = sets().any(|(set, &slots)| slots < set.count);
@@ -254,10 +267,7 @@ fn expert_options(cut: &Cut, slots: Vec<u32>, align: usize) -> ExpertOptions {
         true => 0,
         false => Stream::window_needed(&[read; WINDOW_READS], align),
     };
-    let max_runs = 64;
-    let max_extents = max_runs * most;
-    let stream = StreamOptions { max_runs, max_extents, ..StreamOptions::default() };
-    ExpertOptions { slots, window_bytes, stream }
+    ExpertOptions { slots, window_bytes, stream: cut.expert_stream }
 }
 
 /// The placement with this cut and chunk that keeps as much as fits; `None` if it does not fit at all.
@@ -291,7 +301,7 @@ fn fit(request: &Request<'_>, profile: &Profile, cut: &Cut, rows: u32) -> Option
         tiling: Arc::clone(tiling),
         resident,
         window_bytes,
-        stream: stream_options(tiling),
+        stream: cut.stream,
         experts: Arc::clone(&cut.experts),
         expert_options: experts,
         context: request.context,
@@ -363,10 +373,9 @@ fn window_bytes(tiling: &Tiling, align: usize) -> u64 {
         .unwrap_or(0)
 }
 
-fn stream_options(tiling: &Tiling) -> StreamOptions {
-    let most = tiling.runs.iter().map(|r| r.extents.len()).max().unwrap_or(1);
-    let max_runs = 16;
-    StreamOptions { max_runs, max_extents: (most * max_runs).min(512).max(most), ..StreamOptions::default() }
+/// Bytes of the longest run.
+fn longest_run(tiling: &Tiling) -> u64 {
+    tiling.runs.iter().map(|run| run.bytes).max().unwrap_or(0)
 }
 
 fn typical_seconds(request: &Request<'_>, profile: &Profile, placement: &Placement) -> f64 {
@@ -402,9 +411,12 @@ pub fn forecast(
         };
         sets.map(missed).sum()
     };
+    let rate = profile.way(longest_run(&placement.tiling)).bytes_per_second;
+    let rate_of_experts = profile.way(placement.experts.largest_read()).bytes_per_second;
     let step = |rows: u32, logit_rows: u32, context: u32| {
         let bounds = Bounds { rows, logit_rows };
-        let flash = FlashBytes { ahead: streamed(logit_rows > 0) as f64, experts: missed(rows) };
+        let ahead = streamed(logit_rows > 0) as f64 / rate;
+        let flash = FlashSeconds { ahead, experts: missed(rows) / rate_of_experts };
         step_seconds(request.graph, profile, &bounds, context, flash)
     };
     let rows = placement.bounds.rows;

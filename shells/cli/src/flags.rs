@@ -45,6 +45,7 @@ flags! {
     CONTEXT = "context", Some('c'), "TOKENS", "tokens that a conversation may have";
     FREQUENCY_PENALTY = "frequency-penalty", None, "X", "taken from a recent token's logit for each time it occurred";
     IGNORE_EOS = "ignore-eos", None, "", "go on after the model says that it is done";
+    IO = "io", None, "READER", "who reads the disk: auto, cached, pread, uring or uring2";
     ISA = "isa", None, "NAME", "instruction set of the kernels; the best there is if not said";
     JSON = "json", None, "", "print one JSON object";
     KV = "kv", None, "FORMAT", "how keys and values are kept: f16 or q8_0 (half the memory, changes answers a little)";

@@ -10,7 +10,7 @@ use crate::exit::Failure;
 use crate::flags::{self, Args, Flag, wrong};
 use crate::{budget, profile};
 
-pub(crate) const ENGINE: &[&Flag] = &[&flags::MEMORY, &flags::THREADS, &flags::ISA];
+pub(crate) const ENGINE: &[&Flag] = &[&flags::MEMORY, &flags::THREADS, &flags::IO, &flags::ISA];
 pub(crate) const LOAD: &[&Flag] = &[&flags::MODEL, &flags::CONTEXT, &flags::KV];
 pub(crate) const ECONOMY: &[&Flag] = &[&flags::SKIP_WEAK, &flags::SKIP_COLD];
 pub(crate) const SAMPLING: &[&Flag] = &[
@@ -45,7 +45,8 @@ pub(crate) fn memory(args: &Args) -> Result<Memory, Failure> {
 }
 
 fn engine_with(args: &Args, memory: Memory, threads: Option<usize>) -> Result<Engine, Failure> {
-    let builder: Builder = Engine::builder().memory(memory).threads(threads);
+    let reader = args.read(&flags::IO, "auto, cached, pread, uring or uring2")?.unwrap_or_default();
+    let builder: Builder = Engine::builder().memory(memory).threads(threads).reader(reader);
     let mut engine = builder.isa(args.get(&flags::ISA).map(str::to_string)).build()?;
     if let Some(profile) = profile::load(engine.threads(), engine.isa()) {
         engine.set_profile(profile);
