@@ -159,6 +159,12 @@ impl Engine {
         budget: u64,
     ) -> Result<Result<Placement, Refusal>, Error> {
         let most = opened.decoder.spec.context;
+        let states = opened.decoder.graph.states.iter();
+        if !states.flat_map(|state| state.kept()).all(|elements| options.kv.fits(elements)) {
+            let (value, expected) =
+                (options.kv.name().to_string(), "f16 for this model, whose heads are not whole blocks of 32");
+            return Err(Error::Option { option: "--kv", value, expected });
+        }
         let contexts: &[u32] = match &options.context {
             Some(0) => {
                 return Err(Error::Option { option: "-c", value: "0".into(), expected: "at least 1" });

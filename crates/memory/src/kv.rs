@@ -28,6 +28,14 @@ impl KvFormat {
         }
     }
 
+    /// Whether it can hold heads of so many elements.
+    pub fn fits(self, elements: u32) -> bool {
+        match self {
+            KvFormat::F16 => true,
+            KvFormat::Q8_0 => elements.is_multiple_of(32),
+        }
+    }
+
     /// The name that `--kv` takes.
     pub fn name(self) -> &'static str {
         match self {
