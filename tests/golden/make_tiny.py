@@ -137,6 +137,14 @@ DEEPSEEK2 = DEEPSEEK | {
     "topk_group": 1,
     "topk_method": "greedy",
 }
+# As files were made at first, and groups judged by their best.
+GROUPED = {
+    "kv_b_whole": True,
+    "n_group": 3,
+    "topk_group": 2,
+    "topk_method": "group_limited_greedy",
+    "v_head_dim": 16,
+}
 DEEPSEEK3 = DEEPSEEK | {
     "model_type": "deepseek_v3",
     "n_group": 4,
@@ -187,7 +195,10 @@ def attention(c: dict) -> dict[str, tuple[int, ...]]:
         out = {"q_a_proj.weight": (narrow, d), "q_a_layernorm.weight": (narrow,)}
         out |= {"q_b_proj.weight": (h * (still + turned), narrow)}
     out |= {"kv_a_proj_with_mqa.weight": (rank + turned, d), "kv_a_layernorm.weight": (rank,)}
-    out |= {"k_b_proj.weight": (h, rank, still), "v_b_proj.weight": (h, v, rank)}
+    if spelling.is_whole(c):
+        out["kv_b_proj.weight"] = (h * (still + v), rank)
+    else:
+        out |= {"k_b_proj.weight": (h, rank, still), "v_b_proj.weight": (h, v, rank)}
     return out | {"o_proj.weight": (d, h * v)}
 
 
@@ -571,11 +582,8 @@ def with_experts(gpt2: ByteLevel, llama: ByteLevel, qwen: ByteLevel) -> list[Tin
         ),
         Tiny("deepseek2-lite.gguf", llama, BARE | DEEPSEEK2, [("experts", Q.Q4_0), ("", Q.Q8_0)]),
         Tiny("deepseek3-tiny.gguf", llama, BARE | DEEPSEEK3, [("experts.down", Q.Q5_0), ("", Q.Q8_0)]),
+        Tiny("deepseek2-whole.gguf", llama, BARE | DEEPSEEK2 | GROUPED, [("experts", Q.Q4_0), ("", Q.Q8_0)]),
     ]
-
-
-# Of architectures that pintpot does not read yet: made only by name.
-UNREAD = {"deepseek2-lite.gguf", "deepseek3-tiny.gguf"}
 
 
 def main(wanted: list[str]) -> None:
@@ -585,11 +593,10 @@ def main(wanted: list[str]) -> None:
         shutil.rmtree(HERE, ignore_errors=True)
     os.makedirs(HERE, exist_ok=True)
     for seed, tiny in enumerate(models):
-        if tiny.name in wanted or not wanted and tiny.name not in UNREAD:
+        if not wanted or tiny.name in wanted:
             shutil.rmtree(os.path.join(HERE, tiny.name), ignore_errors=True)
             make(tiny, seed)
-    stored = [tiny for tiny in models if tiny.name in set(wanted) | set(os.listdir(HERE))]
-    texts = {tiny.name: [[text, tiny.vocabulary.encode(text)] for text in SAMPLES] for tiny in stored}
+    texts = {tiny.name: [[text, tiny.vocabulary.encode(text)] for text in SAMPLES] for tiny in models}
     with open(os.path.join(HERE, "texts.json"), "w") as f:
         json.dump(texts, f, indent=None, separators=(",", ":"))
         f.write("\n")

@@ -38,10 +38,12 @@ def last_in(scores: torch.Tensor, count: int) -> torch.Tensor:
 def gaps(router: torch.nn.Module, logits: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     """The gap at every token."""
     used, scores, nearest = chosen.shape[1], logits, torch.full(logits.shape[:1], torch.inf)
+    judged_by = 1 if getattr(router, "topk_method", None) == "group_limited_greedy" else 0
     if (shift := getattr(router, "e_score_correction_bias", None)) is not None:
-        scores = 4 * (logits.sigmoid() + shift)
+        scores, judged_by = 4 * (logits.sigmoid() + shift), 2
+    if judged_by > 0:
         groups = scores.view(len(scores), router.num_group, -1)
-        totals = groups.topk(2).values.sum(-1)
+        totals = groups.topk(judged_by).values.sum(-1)
         nearest = last_in(totals, router.topk_group)
         keep = totals.argsort(dim=-1, descending=True)[:, : router.topk_group]
         kept = torch.zeros_like(totals, dtype=torch.bool).scatter(1, keep, True)

@@ -36,6 +36,7 @@ TENSORS = [
     ("model.layers.{}.self_attn.k_proj", "blk.{}.attn_k"),
     ("model.layers.{}.self_attn.kv_a_layernorm", "blk.{}.attn_kv_a_norm"),
     ("model.layers.{}.self_attn.kv_a_proj_with_mqa", "blk.{}.attn_kv_a_mqa"),
+    ("model.layers.{}.self_attn.kv_b_proj", "blk.{}.attn_kv_b"),
     ("model.layers.{}.self_attn.o_proj", "blk.{}.attn_output"),
     ("model.layers.{}.self_attn.q_a_layernorm", "blk.{}.attn_q_a_norm"),
     ("model.layers.{}.self_attn.q_a_proj", "blk.{}.attn_q_a"),
@@ -129,21 +130,30 @@ def experts_of(config: dict) -> int:
     return next((config[k] for k in ("num_experts", "num_local_experts", "n_routed_experts") if k in config), 0)
 
 
+def is_whole(config: dict) -> bool:
+    """Whether a latent's keys and values come from one tensor, as in older files."""
+    return config.get("kv_b_whole", False)
+
+
 def latent(config: dict) -> dict[str, int | bool]:
-    """GGUF's settings of a model whose keys and values are latents, which it reads as one wide head."""
+    """GGUF's settings of a model whose keys and values are latents, which it reads as one wide head; not in older files."""
     if "kv_lora_rank" not in config:
         return {}
     rank, turned = config["kv_lora_rank"], config["qk_rope_head_dim"]
+    key, value = config["qk_nope_head_dim"] + turned, config["v_head_dim"]
     gating = {"sigmoid": gguf.ExpertGatingFuncType.SIGMOID, "softmax": gguf.ExpertGatingFuncType.SOFTMAX}
-    return {
+    widths = {
         "attention.head_count_kv": 1,
         "attention.key_length": rank + turned,
-        "attention.key_length_mla": config["qk_nope_head_dim"] + turned,
+        "attention.key_length_mla": key,
         "attention.value_length": rank,
-        "attention.value_length_mla": config["v_head_dim"],
+        "attention.value_length_mla": value,
         "expert_gating_func": int(gating[config["scoring_func"]]),
-        "rope.dimension_count": turned,
-    } | ({"expert_weights_norm": True} if config["norm_topk_prob"] else {})
+    }
+    if is_whole(config):
+        widths = {"attention.key_length": key, "attention.value_length": value}
+    norm = {"expert_weights_norm": True} if config["norm_topk_prob"] else {}
+    return widths | {"rope.dimension_count": turned} | norm
 
 
 def apart(weights: dict[str, np.ndarray], config: dict) -> dict[str, np.ndarray]:

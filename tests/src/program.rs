@@ -122,7 +122,9 @@ impl Program {
             }
         }
         // Nor do the settings of whoever runs the tests matter.
-        command.env("XDG_CONFIG_HOME", std::env::temp_dir().join("no-settings-of-pintpot"));
+        for folder in ["XDG_CONFIG_HOME", "XDG_STATE_HOME"] {
+            command.env(folder, std::env::temp_dir().join("no-settings-of-pintpot"));
+        }
         command.args(args).stdin(Stdio::null());
         self.rights.attach(&mut command).expect("a system where rights can be given up");
         command

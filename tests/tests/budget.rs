@@ -7,9 +7,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use host::Rights;
 use host::cgroup::Limits;
+use host::{Reader, Rights};
 use pintpot_tests::{Answer, Program, can_cap, published, skip, tiny, trained};
+use serde_json::Value;
 
 const CONTEXT: &str = "512";
 /// Bytes that may be read before a refusal.
@@ -32,39 +33,43 @@ struct Case {
     tokens: &'static str,
     /// Budgets besides the smallest, as typed.
     budgets: Vec<String>,
+    /// Who reads.
+    reader: Reader,
 }
 
 impl Case {
     fn new(path: PathBuf, sentences: usize, tokens: &'static str, budgets: &[&str]) -> Case {
         let prompt = "The river rose in the night. ".repeat(sentences);
-        Case { path, prompt, tokens, budgets: budgets.iter().map(ToString::to_string).collect() }
+        let budgets = budgets.iter().map(ToString::to_string).collect();
+        Case { path, prompt, tokens, budgets, reader: Reader::Auto }
     }
 
     fn run(&self, program: &Program, budget: &str, limits: &Limits) -> Answer {
         let path = self.path.to_str().unwrap();
         let args = ["run", path, &self.prompt, "--raw", "--ignore-eos", "--json", "--temp", "0"];
-        let more = ["-n", self.tokens, "-c", CONTEXT, "--memory", budget];
+        let more = ["-n", self.tokens, "-c", CONTEXT, "--memory", budget, "--io", self.reader.name()];
         program.run_capped(&[&args[..], &more].concat(), &self.path, limits).unwrap()
     }
 
     fn smallest(&self, program: &Program) -> u64 {
         let path = self.path.to_str().unwrap();
-        let plan = program.run(&["plan", path, "-c", CONTEXT, "--memory", "1TiB", "--json"]);
+        let settings = ["--memory", "1TiB", "--io", self.reader.name()];
+        let plan = program.run(&[&["plan", path, "-c", CONTEXT, "--json"][..], &settings].concat());
         let smallest = plan.json()["smallest_budget_bytes"].as_u64();
         smallest.unwrap_or_else(|| panic!("{path}: no plan: {}", plan.err))
     }
 }
 
-fn hold(case: &Case) -> Vec<String> {
+/// What is wrong with a case; its logits have this digest, if it is known already.
+fn hold(case: &Case, digest: &mut Option<Value>) -> Vec<String> {
     let program = Program::built();
     let smallest = case.smallest(&program);
     let name = case.path.file_name().unwrap().to_string_lossy().into_owned();
     let mut wrong = refusal(case, &program, smallest);
-    let mut digest = None;
     for budget in [vec![smallest.to_string()], case.budgets.clone()].concat() {
         let free = case.run(&program, &budget, &Limits::default());
         let json = free.json();
-        let at = format!("{name} at {budget}");
+        let at = format!("{name} at {budget} by {}", case.reader.name());
         let (Some(bytes), Some(peak)) = (json["budget_bytes"].as_u64(), free.report.peak) else {
             wrong.push(format!("{at}: exit {:?}: {}", free.code, free.err));
             continue;
@@ -128,7 +133,7 @@ fn turn() -> Option<MutexGuard<'static, ()>> {
 
 fn check(cases: &[Case]) {
     let Some(_turn) = turn() else { return };
-    let wrong: Vec<String> = cases.iter().flat_map(hold).collect();
+    let wrong: Vec<String> = cases.iter().flat_map(|case| hold(case, &mut None)).collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
@@ -154,8 +159,22 @@ fn trained_models_stay_in_their_budgets() {
     }
 }
 
+#[test]
+fn every_reader_stays_in_its_smallest_budget_and_reads_the_same() {
+    let Some(_turn) = turn() else { return };
+    let Some(run) = trained("smollm2") else {
+        return skip("smollm2", "PINTPOT_TEST_MODELS names no folder that holds it");
+    };
+    let (mut wrong, mut digest) = (Vec::new(), None);
+    for reader in Reader::NAMED.into_iter().filter(|reader| reader.is_granted()) {
+        let case = Case { reader, ..Case::new(absolute(&run.model), 2, "4", &[]) };
+        wrong.append(&mut hold(&case, &mut digest));
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
 /// Runs in the smallest budget with fewer rights than ours: what differs from a run with all of them.
-fn hold_with(rights: Rights, case: &Case, smallest: u64, digest: &serde_json::Value) -> Vec<String> {
+fn hold_with(rights: Rights, case: &Case, smallest: u64, digest: &Value) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = Program::built().with_rights(rights, folder.path()) else {
         skip("budget", &format!("{rights:?} cannot be had here; run as root"));
@@ -166,6 +185,7 @@ fn hold_with(rights: Rights, case: &Case, smallest: u64, digest: &serde_json::Va
         prompt: case.prompt.clone(),
         tokens: case.tokens,
         budgets: Vec::new(),
+        reader: case.reader,
     };
     let limits = [None, Some(smallest)].map(|memory| Limits { memory, ..Limits::default() });
     let mut wrong = Vec::new();

@@ -22,7 +22,8 @@ struct Way {
 const PLAIN: Way = Way { threads: 1, isa: "scalar", budget: 100, rows: 1 };
 const ROOMY: u64 = 4 << 30;
 /// Models that are made so tall that they have to be streamed: by how many layers.
-const TALL: [(&str, u32); 5] = [
+const TALL: [(&str, u32); 6] = [
+    ("deepseek3-tiny.gguf", 96),
     ("gemma3-q8_0.gguf", 192),
     ("gpt-oss-mxfp4.gguf", 96),
     ("llama-q4.gguf", 256),

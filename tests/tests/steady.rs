@@ -17,7 +17,13 @@ const WORDS: u64 = 8;
 
 #[test]
 fn a_token_takes_no_memory() {
-    for (name, layers) in [("llama-q4.gguf", 256), ("gpt-oss-mxfp4.gguf", 96), ("qwen2moe-q8_0.gguf", 96)] {
+    let models = [
+        ("deepseek3-tiny.gguf", 96),
+        ("gpt-oss-mxfp4.gguf", 96),
+        ("llama-q4.gguf", 256),
+        ("qwen2moe-q8_0.gguf", 96),
+    ];
+    for (name, layers) in models {
         let folder = tempfile::tempdir().unwrap();
         let ((short, reference), path) = (tiny(name), folder.path().join(name));
         tall(&short, layers, &path);

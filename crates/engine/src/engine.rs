@@ -1,7 +1,7 @@
 //! The engine: a budget, the account of it, and threads.
 
 use crate::{Error, Opened};
-use host::{Budget, Ledger, Memory, default_threads};
+use host::{Budget, Ledger, Memory, Reader, default_threads};
 use kernels::KernelSet;
 use planner::Profile;
 
@@ -15,6 +15,8 @@ pub struct Engine {
     pub(crate) threads: usize,
     pub(crate) kernels: &'static KernelSet,
     pub(crate) profile: Profile,
+    /// Who reads flash, if the user or the environment said so.
+    pub(crate) reader: Reader,
 }
 
 /// Settings of an engine.
@@ -23,6 +25,7 @@ pub struct Builder {
     memory: Memory,
     threads: Option<usize>,
     isa: Option<String>,
+    reader: Reader,
 }
 
 impl Builder {
@@ -44,11 +47,18 @@ impl Builder {
         self
     }
 
+    /// Who reads flash; [`Reader::Auto`] if not said: whom the environment variable `PINTPOT_IO` names, or else what the
+    /// profile has found best.
+    pub fn reader(mut self, reader: Reader) -> Builder {
+        self.reader = reader;
+        self
+    }
+
     /// Resolves the budget and opens the account.
     ///
     /// # Errors
     /// [`Error::Option`] for zero threads, [`Error::Isa`] for kernels that this machine lacks, [`Error::Host`] if the
-    /// system does not tell how much memory there is.
+    /// system does not tell how much memory there is or the environment names no reader.
     pub fn build(self) -> Result<Engine, Error> {
         let threads = self.threads.unwrap_or_else(default_threads);
         if threads == 0 || threads > 1024 {
@@ -63,8 +73,15 @@ impl Builder {
             })?,
         };
         let budget = self.memory.resolve()?;
+        let reader = match self.reader {
+            Reader::Auto => Reader::from_environment()?,
+            named => named,
+        };
         let profile = Profile::guess(threads as u32);
-        Ok(Engine { ledger: Ledger::new(budget.bytes), budget, threads, kernels, profile })
+        let ledger = Ledger::new(budget.bytes);
+        let mut engine = Engine { ledger, budget, threads, kernels, profile: profile.clone(), reader };
+        engine.set_profile(profile);
+        Ok(engine)
     }
 }
 
@@ -90,7 +107,11 @@ impl Engine {
     }
 
     /// Replaces what is known of this machine by a measurement; see [`measure`](crate::measure).
-    pub fn set_profile(&mut self, profile: Profile) {
+    pub fn set_profile(&mut self, mut profile: Profile) {
+        match self.reader {
+            Reader::Auto => profile.ways.retain(|way| way.reader.is_granted()),
+            named => profile.read_by(named),
+        }
         self.profile = profile;
     }
 

@@ -1,5 +1,6 @@
 //! Everything that can go wrong between a file and an answer, and what class of trouble it is.
 
+use host::format_bytes;
 use planner::Refusal;
 
 /// Why the engine could not do what it was asked.
@@ -102,6 +103,25 @@ pub enum Error {
         /// What there is.
         available: String,
     },
+    /// Two budgets gave different answers to one prompt.
+    #[error(
+        "the answer depends on the budget: the logits are {} in {} and {} in {}; that is a fault of pintpot, please report it",
+        digests[0], format_bytes(budgets[0]), digests[1], format_bytes(budgets[1])
+    )]
+    Digests {
+        /// Both budgets, bytes.
+        budgets: [u64; 2],
+        /// The fingerprints of the logits in them.
+        digests: [String; 2],
+    },
+    /// A disk cannot be slowed.
+    #[error("the disk of {} cannot be slowed: {source}; --throttle takes root and a file on a real disk", path.display())]
+    Throttle {
+        /// A file on it.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: host::Error,
+    },
     /// There is no program to compare with.
     #[error(
         "no llama-bench, llama-completion or llama-cli in {looked}; build llama.cpp (cmake -B build && cmake --build build) or \
@@ -119,6 +139,14 @@ pub enum Error {
         /// What it did, in words.
         what: String,
     },
+    /// The kernel ended a program that took more memory than it may have.
+    #[error("{} was killed, since it takes more than {}", program.display(), format_bytes(*bytes))]
+    Killed {
+        /// The program.
+        program: std::path::PathBuf,
+        /// What it was allowed.
+        bytes: u64,
+    },
     /// A text to judge by that does not fill a window.
     #[error(
         "the text has {tokens} tokens, but a window has {window}; take a longer text or a smaller --window"
@@ -128,6 +156,31 @@ pub enum Error {
         tokens: usize,
         /// Tokens of a window.
         window: usize,
+    },
+    /// No model of that name on a shelf.
+    #[error("there is no model named '{name}' here; add it first")]
+    NoSuchModel {
+        /// The name that was asked for.
+        name: String,
+    },
+    /// Models that do not give way leave too little.
+    #[error(
+        "the model needs at least {}, but models of a higher priority hold {} of the {}; unload one or give a larger budget",
+        host::format_bytes(*needed), host::format_bytes(*held), host::format_bytes(*budget)
+    )]
+    NoRoomBeside {
+        /// Bytes that it needs.
+        needed: u64,
+        /// Bytes that the others hold.
+        held: u64,
+        /// The budget of all.
+        budget: u64,
+    },
+    /// A model that cannot be packed as asked.
+    #[error("the model cannot be packed so: {what}")]
+    Pack {
+        /// Why, in words.
+        what: String,
     },
     /// Reference logits that do not fit the model.
     #[error("the reference logits do not fit: {what}")]
@@ -148,7 +201,7 @@ pub enum Trouble {
     Budget,
     /// The model, or a part of it, is not there or not supported.
     Unsupported,
-    /// The file is damaged, or cannot be read.
+    /// The file is damaged, or cannot be read or written.
     Damaged,
 }
 
@@ -157,7 +210,7 @@ impl Error {
     pub fn trouble(&self) -> Trouble {
         match self {
             Error::In { source, .. } => source.trouble(),
-            Error::Refused(_) => Trouble::Budget,
+            Error::Refused(_) | Error::NoRoomBeside { .. } => Trouble::Budget,
             Error::File(e) | Error::Model(models::Error::File(e)) => file_trouble(e),
             Error::Model(models::Error::UnknownArchitecture { .. } | models::Error::Unsupported { .. })
             | Error::Model(models::Error::UnsupportedType { .. })
@@ -184,6 +237,8 @@ impl Error {
             | Error::PromptTooLong { .. }
             | Error::ContextTooLong { .. }
             | Error::Option { .. }
+            | Error::Pack { .. }
+            | Error::NoSuchModel { .. }
             | Error::TextTooShort { .. }
             | Error::Isa { .. } => Trouble::Usage,
             _ => Trouble::Failure,
@@ -199,7 +254,9 @@ impl Error {
 fn host_trouble(error: &host::Error) -> Trouble {
     match error {
         host::Error::Refused(_) => Trouble::Budget,
-        host::Error::Changed { .. } | host::Error::Read { .. } => Trouble::Damaged,
+        host::Error::Changed { .. } | host::Error::Read { .. } | host::Error::Write { .. } => {
+            Trouble::Damaged
+        }
         _ => Trouble::Failure,
     }
 }

@@ -4,7 +4,8 @@
 //! llama.cpp's perplexity does, so that figures can be compared.
 
 use crate::{Digest, Error, Model};
-use runtime::Wanted;
+use host::Part;
+use runtime::{Economy, Wanted};
 
 /// How to judge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,19 @@ pub struct Evaluation {
     pub digest: Digest,
 }
 
+/// What leaving out experts costs and gains on a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Price {
+    /// With all experts.
+    pub plain: Evaluation,
+    /// With those that were left; the reference is the plain run, as far as there was memory to remember it.
+    pub economical: Evaluation,
+    /// Which share of what routers chose was left out.
+    pub skipped: f64,
+    /// Bytes read from flash in the plain and in the economical run.
+    pub flash_bytes: [u64; 2],
+}
+
 /// Logits of a position of the reference, by position in the text; gives whether there are any.
 pub type ReferenceLogits<'a> = dyn FnMut(usize, &mut Vec<f32>) -> Result<bool, Error> + 'a;
 
@@ -51,12 +65,89 @@ struct Sums {
     digest: Digest,
 }
 
+/// Looks at the logits of a position.
+type Judge<'a> = dyn FnMut(usize, &[f32], &mut Sums) -> Result<(), Error> + 'a;
+
+impl Sums {
+    /// Compares a row of logits with a reference.
+    fn compare(&mut self, theirs: &[f32], row: &[f32]) {
+        self.kld += divergence(theirs, row);
+        self.same += u64::from(top(theirs) == top(row));
+        self.compared += 1;
+    }
+}
+
 impl Model {
     /// Perplexity over `ids`, in windows, the beginning-of-sequence id first in each if the model wants one.
     ///
     /// # Errors
     /// A text shorter than one window, a window longer than the context, or a failed read.
     pub fn perplexity(&mut self, ids: &[u32], options: &EvalOptions) -> Result<Evaluation, Error> {
+        let mut sums = Sums::default();
+        let windows = self.windows(ids, options)?;
+        for piece in &windows {
+            self.clear();
+            self.score(piece, piece.len() / 2, &mut sums, &mut |_, _, _| Ok(()))?;
+        }
+        Ok(result(windows.len(), &sums, false))
+    }
+
+    /// What `economy` costs and gains over `ids`, in windows as [`Model::perplexity`] has them. It is off afterwards.
+    ///
+    /// # Errors
+    /// As [`Model::perplexity`] and [`Model::set_economy`].
+    pub fn price(&mut self, ids: &[u32], options: &EvalOptions, economy: Economy) -> Result<Price, Error> {
+        self.set_economy(economy)?;
+        let windows = self.windows(ids, options)?;
+        // Logits of the plain run are remembered from the middle of each window on, as many as there is room for.
+        let (first, row) = (options.window / 2, 4 * self.columns() as u64);
+        let rows = (self.live.ledger.free() / 2 / row.max(1)).min(first as u64) as usize;
+        let _room = self.live.ledger.reserve(Part::Heap, rows as u64 * row)?;
+        let mut plain_rows: Vec<Vec<f32>> = vec![Vec::with_capacity(self.columns()); rows];
+        let (mut plain, mut economical, mut price) = (Sums::default(), Sums::default(), Price::default());
+        let before = self.executor.stats().experts_skipped;
+        for piece in &windows {
+            self.set_economy(Economy::default())?;
+            price.flash_bytes[0] += self.score_afresh(piece, &mut plain, &mut |at, row, _| {
+                if let Some(copy) = at.checked_sub(first).and_then(|at| plain_rows.get_mut(at)) {
+                    copy.clear();
+                    copy.extend_from_slice(row);
+                }
+                Ok(())
+            })?;
+            self.set_economy(economy)?;
+            price.flash_bytes[1] += self.score_afresh(piece, &mut economical, &mut |at, row, sums| {
+                if let Some(theirs) = at.checked_sub(first).and_then(|at| plain_rows.get(at)) {
+                    sums.compare(theirs, row);
+                }
+                Ok(())
+            })?;
+        }
+        self.set_economy(Economy::default())?;
+        price.plain = result(windows.len(), &plain, false);
+        price.economical = result(windows.len(), &economical, rows > 0);
+        let of_token: u64 = self.placement.experts.iter().map(|set| u64::from(set.used)).sum();
+        let chosen = of_token * (windows.len() * options.window) as u64;
+        price.skipped = (self.executor.stats().experts_skipped - before) as f64 / chosen.max(1) as f64;
+        Ok(price)
+    }
+
+    /// Scores a window from an empty sequence; gives the bytes that were read from flash.
+    fn score_afresh(&mut self, piece: &[u32], sums: &mut Sums, judge: &mut Judge<'_>) -> Result<u64, Error> {
+        self.clear();
+        let before = self.executor.flash_stats().bytes_read;
+        self.score(piece, piece.len() / 2, sums, judge)?;
+        Ok(self.executor.flash_stats().bytes_read - before)
+    }
+
+    /// Logits of a position.
+    fn columns(&self) -> usize {
+        let graph = &self.live.graph;
+        self.executor.logits().map_or(0, |id| graph.value_of(id).dims.columns() as usize)
+    }
+
+    /// The windows of a text.
+    fn windows(&self, ids: &[u32], options: &EvalOptions) -> Result<Vec<Vec<u32>>, Error> {
         let window = options.window;
         if window < 4 || window > self.context() as usize {
             let (option, value) = ("--window", window.to_string());
@@ -66,18 +157,13 @@ impl Model {
             return Err(Error::TextTooShort { tokens: ids.len(), window });
         }
         let bos = self.tokenizer.spec().bos.filter(|_| self.tokenizer.spec().add_bos);
-        let mut sums = Sums::default();
-        let mut windows = 0;
-        for piece in ids.chunks_exact(window).take(options.windows.unwrap_or(usize::MAX)) {
+        let pieces = ids.chunks_exact(window).take(options.windows.unwrap_or(usize::MAX));
+        let with_bos = |piece: &[u32]| {
             let mut piece = piece.to_vec();
-            if let Some(bos) = bos {
-                piece[0] = bos;
-            }
-            self.clear();
-            self.score(&piece, window / 2, &mut sums, &mut |_, _| Ok(false))?;
-            windows += 1;
-        }
-        Ok(result(windows, &sums, false))
+            piece[0] = bos.unwrap_or(piece[0]);
+            piece
+        };
+        Ok(pieces.map(with_bos).collect())
     }
 
     /// Compares the logits of every position of `ids` with the reference's, and scores the text itself.
@@ -88,24 +174,32 @@ impl Model {
         if ids.len() > self.context() as usize {
             return Err(Error::PromptTooLong { tokens: ids.len(), context: self.context() });
         }
-        let mut sums = Sums::default();
+        let (mut sums, mut theirs, vocabulary) = (Sums::default(), Vec::new(), self.tokenizer.len());
         self.clear();
-        self.score(ids, 0, &mut sums, reference)?;
+        self.score(ids, 0, &mut sums, &mut |position, row, sums| {
+            if !reference(position, &mut theirs)? {
+                return Ok(());
+            }
+            if theirs.len() != row.len() {
+                let what = format!("{} logits a position, the model has {vocabulary}", theirs.len());
+                return Err(Error::Reference { what });
+            }
+            sums.compare(&theirs, row);
+            Ok(())
+        })?;
         Ok(result(1, &sums, true))
     }
 
-    /// Feeds `ids` and sums what positions from `first` on say about their next token and the reference.
+    /// Feeds `ids` and sums what positions from `first` on say about their next token; `judge` sees all.
     fn score(
         &mut self,
         ids: &[u32],
         first: usize,
         sums: &mut Sums,
-        reference: &mut ReferenceLogits<'_>,
+        judge: &mut Judge<'_>,
     ) -> Result<(), Error> {
         let bounds = self.executor.bounds();
         let chunk = bounds.rows.min(bounds.logit_rows).max(1) as usize;
-        let vocabulary = self.tokenizer.len();
-        let mut theirs = Vec::new();
         for (n, piece) in ids.chunks(chunk).enumerate() {
             let start = n * chunk;
             let last = start + piece.len() == ids.len();
@@ -121,15 +215,7 @@ impl Model {
                     sums.loss -= log_probability(row, next as usize);
                     sums.tokens += 1;
                 }
-                if reference(position, &mut theirs)? {
-                    if theirs.len() != columns {
-                        let what = format!("{} logits a position, the model has {vocabulary}", theirs.len());
-                        return Err(Error::Reference { what });
-                    }
-                    sums.kld += divergence(&theirs, row);
-                    sums.same += u64::from(top(&theirs) == top(row));
-                    sums.compared += 1;
-                }
+                judge(position, row, sums)?;
             }
         }
         self.remembered.clear();

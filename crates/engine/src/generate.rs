@@ -79,6 +79,8 @@ pub struct Timing {
     pub expert_hits: u64,
     /// Experts that the tokens after the first wanted and that were read.
     pub expert_misses: u64,
+    /// Experts that were chosen and left out ([`crate::Economy`]).
+    pub experts_skipped: u64,
 }
 
 impl Timing {
@@ -138,7 +140,7 @@ impl Model {
         let cached = self.keep_common(prompt);
         let mut next = self.feed(&prompt[cached..], most > 1, &mut sampler, &mut answer.digest)?;
         let (first, flash_first, faults_first) = (Instant::now(), self.flash_bytes(), host::major_faults());
-        let experts_first = self.executor.expert_stats();
+        let experts_first = (self.executor.expert_stats(), self.executor.stats().experts_skipped);
         let finish = loop {
             if answer.ids.len() >= most {
                 break Finish::Length;
@@ -168,8 +170,9 @@ impl Model {
             answer_major_faults: host::major_faults() - faults_first,
             phase_seconds: std::array::from_fn(|n| self.executor.stats().seconds[n] - phases[n]),
             wait_seconds: self.executor.flash_stats().wait_seconds - wait,
-            expert_hits: experts.hits - experts_first.hits,
-            expert_misses: experts.misses - experts_first.misses,
+            expert_hits: experts.hits - experts_first.0.hits,
+            expert_misses: experts.misses - experts_first.0.misses,
+            experts_skipped: self.executor.stats().experts_skipped - experts_first.1,
         };
         Ok(answer.finish(finish, timing))
     }

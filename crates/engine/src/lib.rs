@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+mod curve;
 mod digest;
 mod engine;
 mod error;
@@ -30,26 +31,34 @@ mod live;
 mod load;
 mod measure;
 mod model;
+mod pack;
 mod routing;
 mod sampler;
+mod shelf;
 mod survey;
 mod vocabulary;
+mod yielding;
 
+pub use curve::{Amount, Amounts, Curve, CurvePoint};
 pub use digest::Digest;
 pub use engine::{Builder, Engine};
 pub use error::{Error, Trouble};
-pub use eval::{EvalOptions, Evaluation};
+pub use eval::{EvalOptions, Evaluation, Price};
 pub use formats::Folder;
 pub use generate::{Completion, Finish, Flow, GenerateOptions, Timing};
-pub use host::{Budget, Ledger, Memory, Part, format_bytes};
+pub use host::{Budget, Ledger, Memory, Part, Reader, format_bytes};
 pub use live::BudgetSource;
 pub use load::{LoadOptions, Opened};
 pub use measure::measure;
 pub use memory::KvFormat;
 pub use model::Model;
-pub use planner::{Bound, Forecast, LayerReuse, Line, Placement, ProductRate, Profile, Refusal, Reuse};
+pub use pack::{PackOptions, Packed};
+pub use planner::{
+    Bound, Exchange, FlashWay, Forecast, LayerReuse, Line, Placement, ProductRate, Profile, Refusal, Reuse,
+};
 pub use processors::text::Message;
 pub use routing::{LayerRouting, Routing};
-pub use runtime::Phase;
+pub use runtime::{Economy, Phase};
 pub use sampler::{Sampler, Sampling};
-pub use survey::{FlashRate, survey_flash};
+pub use shelf::{Held, Shelf};
+pub use yielding::Yielding;

@@ -8,8 +8,8 @@ use crate::{Error, Model};
 use ::memory::{ExpertStore, Residency, WeightStore};
 use formats::ModelFile;
 use graph::Graph;
-use host::{FlashFile, Ledger};
-use planner::{Fixed, Profile, Refusal, Request};
+use host::{FlashFile, Ledger, Reservation};
+use planner::{Fixed, Placement, Profile, Refusal, Request};
 use std::sync::Arc;
 
 /// What a change of the budget needs to know of the engine and of the file.
@@ -22,6 +22,13 @@ pub(crate) struct Live {
     pub fixed: Fixed,
     pub align: usize,
     pub logit_rows: u32,
+}
+
+/// A line of the account that nobody else holds.
+pub(crate) struct Reserved {
+    pub held: Reservation,
+    /// Bytes of the line that are held by a part of the model itself, or shared with another.
+    pub elsewhere: u64,
 }
 
 /// Who may change the budget while a model answers; see [`Model::follow`].
@@ -40,21 +47,18 @@ impl Model {
     /// # Errors
     /// [`Error::Refused`] if the model cannot run in so little, with nothing changed; otherwise what the disk said.
     pub fn set_memory(&mut self, bytes: u64) -> Result<(), Error> {
-        let (live, now) = (&self.live, &self.placement);
-        let request = Request {
-            graph: &live.graph,
-            context: now.context,
-            kv: now.kv,
-            kv_rows: Some(now.kv_rows),
-            logit_rows: live.logit_rows,
-            budget: bytes,
-            align: live.align,
-            fixed: live.fixed,
-        };
-        let next = planner::adapt(&request, &live.file, now, &live.profile)?
-            .map_err(|refusal| Error::Refused(Box::new(refusal)))?;
+        let (ledger, before) = (self.live.ledger.clone(), self.live.ledger.budget());
         // Until the change is done, both what was and what will be are within the account.
-        live.ledger.set_budget(now.budget.max(bytes));
+        ledger.set_budget(before.max(bytes));
+        let changed = self.fit(bytes);
+        ledger.set_budget(if matches!(changed, Err(Error::Refused(_))) { before } else { bytes });
+        changed
+    }
+
+    /// Places the model anew in `bytes` of a budget that stays what it is; what [`Model::set_memory`] says holds.
+    pub(crate) fn fit(&mut self, bytes: u64) -> Result<(), Error> {
+        let (live, now) = (&self.live, &self.placement);
+        let next = self.placed_in(bytes)?.map_err(|refusal| Error::Refused(Box::new(refusal)))?;
         let residency = Residency {
             tiling: Arc::clone(&next.tiling),
             resident: &next.resident,
@@ -71,14 +75,38 @@ impl Model {
                 Ok((store, ExpertStore::new(ledger, sets, files.clone(), &next.expert_options)?))
             })?;
         }
-        for held in &mut self.reserved {
-            let part = held.part();
-            let all = live.ledger.lines()[part as usize].1;
-            held.resize(next.bytes_of(part).saturating_sub(all - held.bytes())).map_err(host::Error::from)?;
+        for Reserved { held, elsewhere } in &mut self.reserved {
+            let bytes = next.bytes_of(held.part()).saturating_sub(*elsewhere);
+            held.resize(bytes).map_err(host::Error::from)?;
         }
-        live.ledger.set_budget(bytes);
         self.placement = next;
         Ok(())
+    }
+
+    /// Where the model as it is loaded would lie in `bytes`, or why it does not fit.
+    fn placed_in(&self, bytes: u64) -> Result<Result<Placement, Refusal>, Error> {
+        let (live, now) = (&self.live, &self.placement);
+        let request = Request {
+            graph: &live.graph,
+            context: now.context,
+            kv: now.kv,
+            kv_rows: Some(now.kv_rows),
+            logit_rows: live.logit_rows,
+            budget: bytes,
+            align: live.align,
+            fixed: live.fixed,
+        };
+        Ok(planner::adapt(&request, &live.file, now, &live.profile)?)
+    }
+
+    /// The least that the model runs in as it is loaded, bytes.
+    pub(crate) fn least(&self) -> Result<u64, Error> {
+        Ok(self.placed_in(0)?.map_or_else(|refusal| refusal.needed, |placement| placement.peak()))
+    }
+
+    /// The most that it would use of a budget, bytes.
+    pub(crate) fn most(&self, budget: u64) -> Result<u64, Error> {
+        Ok(self.placed_in(budget)?.map_or(0, |placement| placement.peak()))
     }
 
     /// Asks `source` for a new budget before every step from now on.

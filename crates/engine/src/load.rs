@@ -1,14 +1,14 @@
 //! From a path to a model that can answer: open, plan, reserve, load.
 
-use crate::live::Live;
+use crate::live::{Live, Reserved};
 use crate::vocabulary::{Beside, Vocabulary};
 use crate::{Engine, Error, Model, vocabulary};
 use ::memory::{ExpertStore, KvCache, KvFormat, Residency, WeightStore};
 use formats::{Folder, Limits, ModelFile};
-use host::{FlashFile, Part, Pool, ReadAt, Reservation};
+use host::{FlashFile, Part, Pool, ReadAt};
 use kernels::Cpu;
 use models::Decoder;
-use planner::{Fixed, Forecast, Line, Placement, Profile, Refusal, Request};
+use planner::{Exchange, Fixed, Forecast, Line, Placement, Profile, Refusal, Request};
 use processors::text::Tokenizer;
 use runtime::{Executor, Parts, Sequence};
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ pub struct Opened {
     /// Its computation.
     pub decoder: Decoder,
     pub(crate) files: Vec<Arc<FlashFile>>,
-    vocabulary: Vocabulary,
+    pub(crate) vocabulary: Vocabulary,
     /// The source of the chat template.
     template: Option<String>,
 }
@@ -107,6 +107,11 @@ impl Opened {
         self.file.tensor_bytes()
     }
 
+    /// Bytes of all files that hold weights, headers and all.
+    pub fn file_bytes(&self) -> u64 {
+        self.file.files.iter().map(|part| part.bytes).sum()
+    }
+
     /// Elements of all tensors.
     pub fn parameters(&self) -> u64 {
         self.file.tensors.iter().map(|tensor| tensor.shape.elements()).sum()
@@ -154,6 +159,12 @@ impl Engine {
         budget: u64,
     ) -> Result<Result<Placement, Refusal>, Error> {
         let most = opened.decoder.spec.context;
+        let states = opened.decoder.graph.states.iter();
+        if !states.flat_map(|state| state.kept()).all(|elements| options.kv.fits(elements)) {
+            let (value, expected) =
+                (options.kv.name().to_string(), "f16 for this model, whose heads are not whole blocks of 32");
+            return Err(Error::Option { option: "--kv", value, expected });
+        }
         let contexts: &[u32] = match &options.context {
             Some(0) => {
                 return Err(Error::Option { option: "-c", value: "0".into(), expected: "at least 1" });
@@ -178,16 +189,16 @@ impl Engine {
         }
     }
 
-    /// How fast `placement` of `opened` would be on a machine that `profile` tells of.
+    /// How fast `placement` of `opened` would do `exchange` on a machine that `profile` tells of.
     pub fn forecast(
         &self,
         opened: &Opened,
         options: &LoadOptions,
         placement: &Placement,
-        profile: &Profile,
+        (profile, exchange): (&Profile, Exchange),
     ) -> Forecast {
         let request = self.request(opened, options, placement.context, placement.budget);
-        planner::forecast(&request, profile, placement)
+        planner::forecast(&request, profile, placement, exchange)
     }
 
     fn request<'a>(
@@ -230,17 +241,28 @@ impl Engine {
 
     /// As [`Engine::load`], for a file that was already opened.
     pub fn load_opened(&self, opened: Opened, options: &LoadOptions) -> Result<Model, Error> {
+        self.load_within(opened, options, self.budget.bytes)
+    }
+
+    /// As [`Engine::load_opened`], in so much of the budget.
+    pub(crate) fn load_within(
+        &self,
+        opened: Opened,
+        options: &LoadOptions,
+        bytes: u64,
+    ) -> Result<Model, Error> {
         if !opened.is_here() {
             return Err(Error::NotHere { path: opened.path });
         }
         let Request { fixed, align, logit_rows, .. } = self.request(&opened, options, 0, 0);
-        let placement = match self.plan(&opened, options)? {
+        let placement = match self.plan_in(&opened, options, bytes)? {
             Ok(placement) => placement,
             Err(refused) => return Err(Error::Refused(Box::new(refused))),
         };
         host::drop_program_pages();
+        let before = self.ledger.lines();
         let pool = Pool::new(&self.ledger, self.threads)?;
-        let reserved = self.reserve_lines(&placement)?;
+        let reserved = self.reserve_lines(&placement, &before)?;
         let Opened { path, file, decoder, files, vocabulary, template } = opened;
         let tokenizer = vocabulary.build(&file, &files).map_err(|error| error.in_file(&path))?;
         let template = template.map(|source| vocabulary::template(&source, &tokenizer));
@@ -277,16 +299,20 @@ impl Engine {
         ))
     }
 
-    /// Holds the lines of the account that nobody else reserves.
-    fn reserve_lines(&self, placement: &Placement) -> Result<Vec<Reservation>, Error> {
+    /// Holds the lines of the account that nobody else reserves; the account was `before` the model was begun.
+    fn reserve_lines(&self, placement: &Placement, before: &[(Part, u64)]) -> Result<Vec<Reserved>, Error> {
         let lines = placement.lines.iter().filter(|l| {
             matches!(l.part, Part::Program | Part::Kernel | Part::Heap | Part::Tokenizer | Part::Slack)
         });
         let held = self.ledger.lines();
         lines
             .map(|&Line { part, bytes }| {
-                let already = held.iter().find(|(p, _)| *p == part).map_or(0, |(_, bytes)| *bytes);
-                Ok(self.ledger.reserve(part, bytes.saturating_sub(already))?)
+                let of = |lines: &[(Part, u64)]| lines[part as usize].1;
+                // The program is there once, however many models run.
+                let others = if matches!(part, Part::Program | Part::Slack) { 0 } else { of(before) };
+                let elsewhere = of(&held) - others;
+                let held = self.ledger.reserve(part, bytes.saturating_sub(elsewhere))?;
+                Ok(Reserved { held, elsewhere })
             })
             .collect()
     }

@@ -3,10 +3,11 @@
 //! Each figure is the median of a few short runs. The flash is measured the way the weight store reads: past the page
 //! cache, in long extents, several requests under way.
 
+use crate::survey::{Survey, survey};
 use crate::{Engine, Error, Opened};
 use host::{Extent, FlashFile, Ledger, Part, Pool, Region, Stream, StreamOptions};
 use kernels::{Attention, Cpu, KvFormat, KvShape, Quantized, QuantizedMut, Weights};
-use planner::{Placement, ProductRate, Profile};
+use planner::{FlashWay, Placement, ProductRate, Profile};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,23 +23,25 @@ const ROW: usize = 1024;
 const MANY: usize = 64;
 /// Runs of each figure.
 const RUNS: usize = 5;
-/// How long the disk is measured for `doctor`, and how long for one plan.
-const FLASH: Duration = Duration::from_millis(600);
+/// How long the disk is measured for one plan, and for a curve, where a throttle's grain of a tenth of a second must not
+/// show.
 const FLASH_OF_PLAN: Duration = Duration::from_millis(400);
+pub(crate) const FLASH_OF_CURVE: Duration = Duration::from_millis(1200);
 
-/// Measures this machine with the threads and kernels of `engine`, and the flash under `file` if one is given.
+/// Measures this machine with the threads and kernels of `engine`, and the flash under `file` if one is given: also all
+/// ways to read it that were tried, of which the profile has the best.
 ///
 /// # Errors
 /// Memory that cannot be had, a file that cannot be read.
-pub fn measure(engine: &Engine, file: Option<&std::path::Path>) -> Result<Profile, Error> {
+pub fn measure(engine: &Engine, file: Option<&std::path::Path>) -> Result<(Profile, Vec<FlashWay>), Error> {
     let ledger = Ledger::new(u64::MAX / 2);
     let types: Vec<DType> = BLOCK_FORMATS.iter().map(|format| format.dtype()).collect();
     let mut profile = rates(engine, &ledger, &types)?;
-    if let Some(path) = file {
-        let options = StreamOptions::default();
-        profile.flash_bytes = flash(&ledger, FlashFile::open(path)?, FLASH, (options, 6 << 20, 1 << 20))?;
-    }
-    Ok(profile)
+    let Some(path) = file else { return Ok((profile, Vec::new())) };
+    let Survey { best, tried } = survey(path)?;
+    profile.flash_bytes = best[0].bytes_per_second;
+    profile.ways = best;
+    Ok((profile, tried))
 }
 
 impl Engine {
@@ -53,13 +56,22 @@ impl Engine {
         types.sort_unstable_by_key(|dtype| dtype.name());
         types.dedup();
         let mut profile = rates(self, &ledger, &types)?;
-        profile.flash_bytes = self.profile.flash_bytes;
-        if let Some(largest) = opened.file.files.iter().max_by_key(|f| f.bytes).filter(|_| opened.is_here()) {
-            let run = placement.tiling.runs.iter().map(|run| run.bytes).max().unwrap_or(1 << 20);
-            let shape = (placement.stream, placement.window_bytes as usize, run);
-            profile.flash_bytes = flash(&ledger, FlashFile::open(&largest.path)?, FLASH_OF_PLAN, shape)?;
-        }
+        profile.flash_bytes = self.measure_flash(opened, placement, FLASH_OF_PLAN)?;
         Ok(profile)
+    }
+
+    /// Bytes a second that the disk of `opened` gives to reads as `placement` would do them, for as long as `time`; of a model
+    /// that is not here, what is known of this machine.
+    pub(crate) fn measure_flash(
+        &self,
+        opened: &Opened,
+        placement: &Placement,
+        time: Duration,
+    ) -> Result<f64, Error> {
+        let parts = opened.file.files.iter().filter(|_| opened.is_here());
+        let Some(largest) = parts.max_by_key(|part| part.bytes) else { return Ok(self.profile.flash_bytes) };
+        let shape = (placement.stream, placement.window_bytes as usize, placement.run_bytes());
+        flash(&Ledger::new(u64::MAX / 2), FlashFile::open(&largest.path)?, time, shape)
     }
 }
 
@@ -82,7 +94,7 @@ fn rates(engine: &Engine, ledger: &Ledger, types: &[DType]) -> Result<Profile, E
     })
 }
 
-fn median(mut rates: Vec<f64>) -> f64 {
+pub(crate) fn median(mut rates: Vec<f64>) -> f64 {
     rates.sort_unstable_by(f64::total_cmp);
     rates.get(rates.len() / 2).copied().unwrap_or(0.0)
 }
@@ -112,31 +124,35 @@ pub(crate) fn memory(ledger: &Ledger, threads: usize) -> Result<f64, Error> {
     Ok(median(rates.collect()))
 }
 
-/// Bytes a second of streaming a file from its start, for as long as `time`: how it is read, through a window of how many
-/// bytes, in extents of how many.
+/// Bytes a second of streaming a file, again and again as tokens do, for as long as `time`: how it is read, through a
+/// window of how many bytes, in extents of how many.
 pub(crate) fn flash(
     ledger: &Ledger,
     file: FlashFile,
     time: Duration,
     (options, window, extent): (StreamOptions, usize, u64),
 ) -> Result<f64, Error> {
-    let bytes = host::ReadAt::len(&file);
+    let bytes = host::ReadAt::len(&file).max(1);
     let mut stream = Stream::new(ledger, vec![Arc::new(file)], window, options)?;
-    let (start, mut asked, mut read) = (Instant::now(), 0, 0);
+    let (mut asked, mut read) = (0, 0);
+    // From the first extent on the disk is busy without a break, with as much under way as at the end.
+    let mut first = None;
     let mut queue = std::collections::VecDeque::new();
-    while start.elapsed() < time || queue.is_empty() {
-        while asked < bytes {
-            let len = extent.min(bytes - asked);
-            let Some(id) = stream.push(&[Extent { file: 0, offset: asked, len }])? else { break };
+    while first.is_none_or(|first: Instant| first.elapsed() < time) || read == 0 {
+        loop {
+            let offset = asked % bytes;
+            let len = extent.min(bytes - offset);
+            let Some(id) = stream.push(&[Extent { file: 0, offset, len }])? else { break };
             queue.push_back((id, len));
             asked += len;
         }
         let Some((id, len)) = queue.pop_front() else { break };
         stream.wait(id)?;
         stream.release(id);
-        read += len;
+        read += if first.is_some() { len } else { 0 };
+        first.get_or_insert_with(Instant::now);
     }
-    let rate = read as f64 / start.elapsed().as_secs_f64();
+    let rate = first.map_or(0.0, |first| read as f64 / first.elapsed().as_secs_f64());
     stream.reset()?;
     Ok(rate.max(1.0))
 }
@@ -194,8 +210,9 @@ fn attention(cpu: &Cpu) -> f64 {
     let attention = Attention {
         q: &q,
         k: &cache,
-        v: &cache,
+        v: Some(&cache),
         cache: shape,
+        value_dim: DIM,
         heads: HEADS.0,
         first_pos: SLOTS - 1,
         window: None,

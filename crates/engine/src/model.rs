@@ -1,11 +1,10 @@
 //! A loaded model: its words, its weights, and one conversation.
 
-use crate::live::{BudgetSource, Live};
+use crate::live::{BudgetSource, Live, Reserved};
 use crate::{Error, Message};
-use host::Reservation;
 use planner::Placement;
 use processors::text::{ChatTemplate, RenderOptions, Tokenizer};
-use runtime::{Batch, Executor, Sequence};
+use runtime::{Batch, Economy, Executor, Sequence};
 use std::sync::Arc;
 
 /// A model in memory, with one sequence that it remembers.
@@ -21,7 +20,7 @@ pub struct Model {
     /// What a change of the budget needs.
     pub(crate) live: Live,
     /// Lines of the account that nobody else holds.
-    pub(crate) reserved: Vec<Reservation>,
+    pub(crate) reserved: Vec<Reserved>,
     /// Who is asked for a new budget before every step.
     pub(crate) source: Option<Box<dyn BudgetSource>>,
 }
@@ -33,7 +32,7 @@ impl Model {
         tokenizer: Tokenizer,
         template: Option<ChatTemplate>,
         placement: Placement,
-        (live, reserved): (Live, Vec<Reservation>),
+        (live, reserved): (Live, Vec<Reserved>),
     ) -> Model {
         let batch = Batch::with_capacity(placement.bounds.rows as usize);
         let remembered = Vec::with_capacity(sequence.context as usize);
@@ -70,6 +69,20 @@ impl Model {
     /// Tokens that a conversation may have.
     pub fn context(&self) -> u32 {
         self.sequences[0].context
+    }
+
+    /// Leaves out experts from now on, which changes answers: what it costs, [`Model::price`] says.
+    ///
+    /// # Errors
+    /// [`Error::Option`] if a share is not between 0 and 1.
+    pub fn set_economy(&mut self, economy: Economy) -> Result<(), Error> {
+        for (option, share) in [("--skip-weak", economy.weak), ("--skip-cold", economy.cold)] {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(Error::Option { option, value: share.to_string(), expected: "from 0 to 1" });
+            }
+        }
+        self.executor.set_economy(economy);
+        Ok(())
     }
 
     /// Counters and times of all steps so far.

@@ -90,6 +90,41 @@ pub(crate) fn read_part(
     Ok(Part { version, metadata })
 }
 
+/// A key, and its value as the file encodes it, type first.
+pub type RawKey = (Box<str>, Box<[u8]>);
+
+/// The keys of a single GGUF file, in its order: what a copy of it needs.
+///
+/// # Errors
+/// As [`read`].
+pub fn raw_keys(source: &dyn ReadAt) -> Result<Vec<RawKey>, Error> {
+    let mut reader = Reader::new(source, 0, source.len());
+    reader.skip(8)?; // magic and version
+    let _tensors = reader.u64()?;
+    let count = reader.u64()?;
+    check_count("keys", count, 16, LEAST_ENTRY, reader.remaining())?;
+    let mut keys = Vec::new();
+    for _ in 0..count {
+        let key: Box<str> = reader.text(NAME_MAX)?.into();
+        let start = reader.offset();
+        let id = reader.u32()?;
+        match Element::from_gguf_id(id) {
+            Some(element) => drop(element.read(&mut reader)?),
+            None if id == GGUF_ARRAY => drop(read_array(&mut reader, 0, &key)?),
+            None => return Err(Error::ValueType { key, id }),
+        }
+        let value_bytes = reader.offset() - start;
+        let mut value = vec![0; value_bytes as usize];
+        source.read_exact_at(start, &mut value).map_err(|source| Error::Read {
+            offset: start,
+            bytes: value_bytes,
+            source,
+        })?;
+        keys.push((key, value.into()));
+    }
+    Ok(keys)
+}
+
 /// Refuses a count of things of at least `least` bytes that `room` bytes cannot hold.
 fn check_count(what: &'static str, count: u64, offset: u64, least: u64, room: u64) -> Result<(), Error> {
     if count > room / least {

@@ -38,7 +38,7 @@ pub mod write;
 pub use array::{ArrayRef, Element, Number, Numbers, Strings};
 pub use error::{Error, Kind};
 pub use folder::Folder;
-pub use gguf::read as read_gguf;
+pub use gguf::{RawKey, raw_keys as gguf_keys, read as read_gguf};
 pub use limits::Limits;
 pub use metadata::{FromValue, Metadata, Value};
 pub use model::{FilePart, Format, ModelFile, TensorInfo};

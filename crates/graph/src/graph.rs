@@ -77,8 +77,38 @@ pub struct State {
     pub kind: StateKind,
     /// Heads of keys and values.
     pub kv_heads: u32,
-    /// Elements of a head.
+    /// Elements of a head of the keys.
     pub head_dim: u32,
+    /// What values are.
+    pub values: Values,
+}
+
+impl State {
+    /// Elements that each head of a position takes: of the keys, and of the values.
+    pub fn kept(&self) -> [u32; 2] {
+        match self.values {
+            Values::Own(dim) => [self.head_dim, dim],
+            Values::OfKeys(_) => [self.head_dim, 0],
+        }
+    }
+}
+
+/// The values of a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// Rows of their own, with so many elements a head.
+    Own(u32),
+    /// So many of the first elements of each head of the keys: nothing more is kept (DeepSeek-V2, arXiv 2405.04434).
+    OfKeys(u32),
+}
+
+impl Values {
+    /// Elements of a head.
+    pub fn head_dim(self) -> u32 {
+        match self {
+            Values::Own(dim) | Values::OfKeys(dim) => dim,
+        }
+    }
 }
 
 /// A computation: everything about one step of a model but the numbers.

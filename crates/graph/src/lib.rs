@@ -18,7 +18,7 @@ mod shape;
 mod verify;
 
 pub use error::Error;
-pub use graph::{Graph, Node, State, StateId, StateKind, Value, ValueId, Weight, WeightId};
+pub use graph::{Graph, Node, State, StateId, StateKind, Value, ValueId, Values, Weight, WeightId};
 pub use interpret::{Interpreter, Tensor};
 pub use op::{Cost, Op};
 pub use plan::Plan;

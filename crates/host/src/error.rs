@@ -60,6 +60,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// A file could not be written.
+    #[error("cannot write {}: {source}; nothing was left there", path.display())]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A file is not what it was when it was opened.
     #[error("{} was changed while it was being read; fetch it again if that was a mistake, and start anew", path.display())]
     Changed {
@@ -96,13 +104,15 @@ pub enum Error {
     #[error("this system does not tell how much memory is available; give --memory in bytes, as in 2GiB")]
     NoProbe,
     /// io_uring was asked for by name and is not to be had.
-    #[error("io_uring is refused here: {source}; leave PINTPOT_IO unset or set it to pread")]
+    #[error(
+        "io_uring is refused here: {source}; choose another reader with --io or PINTPOT_IO, such as pread"
+    )]
     NoUring {
         /// What the system said.
         source: io::Error,
     },
     /// The asynchronous reader itself failed, not one of its reads.
-    #[error("the reader of flash failed: {source}; try PINTPOT_IO=pread")]
+    #[error("the reader of flash failed: {source}; try --io pread")]
     Reader {
         /// What the system said.
         source: io::Error,

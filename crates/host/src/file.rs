@@ -177,6 +177,11 @@ impl FlashFile {
         sys::read_at(&self.file, buf, offset)
     }
 
+    /// The same file for a reader that means to use the page cache, and cleans up after itself.
+    pub(crate) fn through_cache(&self) -> io::Result<File> {
+        sys::reopen_buffered(&self.file)
+    }
+
     /// What to do before a read of `len` bytes, whoever does it: the length to ask for, or the planned fault.
     pub(crate) fn before_read(&self, len: usize) -> io::Result<usize> {
         match self.fuse.burn() {

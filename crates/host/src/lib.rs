@@ -18,7 +18,9 @@ mod flash;
 mod ledger;
 mod link;
 mod memory;
+mod new_file;
 mod plain;
+mod pressure;
 mod process;
 mod region;
 mod rights;
@@ -36,7 +38,9 @@ pub use flash::{Extent, Options as StreamOptions, Reader, RunId, Stats as Stream
 pub use ledger::{Ledger, Part, Refused, Reservation};
 pub use link::symlink;
 pub use memory::{Memory, MemoryParseError, format_bytes};
+pub use new_file::NewFile;
 pub use plain::{Plain, as_bytes, as_bytes_mut, cast, cast_mut};
+pub use pressure::Pressure;
 pub use process::{
     ProgramBytes, Resident, drop_program_pages, kernel_overhead, major_faults, program_bytes,
     refuse_huge_pages, resident,

@@ -7,8 +7,10 @@ use host::{Ledger, Pool};
 use pintpot_kernels::{Attention, Cpu, KvFormat, KvShape};
 use std::time::Instant;
 
-/// (heads, heads of the cache, elements of a head)
-const SHAPES: [(usize, usize, usize); 4] = [(9, 3, 64), (14, 2, 64), (4, 1, 256), (32, 8, 128)];
+/// (heads, heads of the cache, elements of a head); values of the widest are the first 512 elements of its keys.
+const SHAPES: [(usize, usize, usize); 5] =
+    [(9, 3, 64), (14, 2, 64), (4, 1, 256), (32, 8, 128), (16, 1, LATENT)];
+const LATENT: usize = 576;
 
 fn main() {
     let wanted = std::env::args().nth(1);
@@ -41,7 +43,8 @@ fn measure(cpu: &Cpu, heads: usize, kv_heads: usize, head_dim: usize, rows: usiz
         })
         .collect();
     let q = noise(rows * heads * head_dim);
-    let mut out = vec![0.0; q.len()];
+    let value_dim = if head_dim == LATENT { 512 } else { head_dim };
+    let mut out = vec![0.0; rows * heads * value_dim];
     let mut best = f64::INFINITY;
     for _ in 0..5 {
         let start = Instant::now();
@@ -50,8 +53,9 @@ fn measure(cpu: &Cpu, heads: usize, kv_heads: usize, head_dim: usize, rows: usiz
             let attention = Attention {
                 q: &q,
                 k,
-                v,
+                v: (value_dim == head_dim).then_some(v),
                 cache: shape,
+                value_dim,
                 heads,
                 first_pos: depth,
                 window,
@@ -63,8 +67,9 @@ fn measure(cpu: &Cpu, heads: usize, kv_heads: usize, head_dim: usize, rows: usiz
         }
         best = best.min(start.elapsed().as_secs_f64() / layers as f64);
     }
-    let macs = (rows * heads * head_dim * 2 * (depth + rows / 2)) as f64;
-    let cached = (2 * (depth + rows) * kv_heads * head_dim * 2) as f64;
+    let macs = (rows * heads * (head_dim + value_dim) * (depth + rows / 2)) as f64;
+    let kept = if value_dim == head_dim { 2 * head_dim } else { head_dim };
+    let cached = ((depth + rows) * kv_heads * kept * 2) as f64;
     println!(
         "{} threads, {heads} over {kv_heads} heads of {head_dim}, {rows} rows after {depth}: {:8.1} us {:6.1} G/s {:6.2} GB/s",
         cpu.threads(),

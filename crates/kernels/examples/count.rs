@@ -102,8 +102,9 @@ fn attention(cpu: &Cpu) {
             let q = noise(n * heads * head_dim);
             let mut out = vec![0.0; q.len()];
             let (window, scale, softcap, sinks) = (None, 0.125, None, None);
-            let (q, k, v, cache) = (&q, &k, &v, shape);
-            let attention = Attention { q, k, v, cache, heads, first_pos, window, scale, softcap, sinks };
+            let (q, k, v, cache, value_dim) = (&q, &k, Some(&*v), shape, head_dim);
+            let attention =
+                Attention { q, k, v, cache, value_dim, heads, first_pos, window, scale, softcap, sinks };
             count(&format!("attention {cached}, {what}"), || cpu.attention(&attention, &mut out));
         }
     }

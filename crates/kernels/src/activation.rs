@@ -2,7 +2,7 @@
 //!
 //! Not the functions' approximations, which are in [`crate::float`].
 
-use crate::elementwise::{Lanes, each};
+use crate::elementwise::{Lanes, each, each_alone};
 use crate::float::sigmoid;
 use crate::isa::{Isa, Kernel};
 
@@ -14,6 +14,8 @@ pub enum Activation {
     ClampedSwiglu,
     /// The tanh form of GELU, `x * sigmoid(2 * sqrt(2 / pi) * (x + 0.044715 x^3))`.
     GeluTanh,
+    /// `x`, or 0 if that is more.
+    Relu,
     /// `x / (1 + e^-x)`.
     Silu,
 }
@@ -31,8 +33,48 @@ impl<I: Isa> Kernel<I> for Glu<'_> {
         match self.activation {
             Activation::ClampedSwiglu => each(isa, ClampedSwiglu, self.gate, self.up),
             Activation::GeluTanh => each(isa, GeluTanh, self.gate, self.up),
+            Activation::Relu => each(isa, Relu, self.gate, self.up),
             Activation::Silu => each(isa, Silu, self.gate, self.up),
         }
+    }
+}
+
+/// `x = activation(x)`, with nothing gated by it.
+pub(crate) struct Activate<'a> {
+    pub activation: Activation,
+    pub x: &'a mut [f32],
+}
+
+impl<I: Isa> Kernel<I> for Activate<'_> {
+    #[inline(always)]
+    fn run(self, isa: I) {
+        match self.activation {
+            Activation::ClampedSwiglu => each_alone(isa, Alone(ClampedSwiglu), self.x),
+            Activation::GeluTanh => each_alone(isa, Alone(GeluTanh), self.x),
+            Activation::Relu => each_alone(isa, Alone(Relu), self.x),
+            Activation::Silu => each_alone(isa, Alone(Silu), self.x),
+        }
+    }
+}
+
+/// A gate of ones.
+#[derive(Clone, Copy)]
+struct Alone<L>(L);
+
+impl<I: Isa, L: Lanes<I>> Lanes<I> for Alone<L> {
+    #[inline(always)]
+    fn of(self, isa: I, a: I::F, _: I::F) -> I::F {
+        self.0.of(isa, a, isa.splat(1.0))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Relu;
+
+impl<I: Isa> Lanes<I> for Relu {
+    #[inline(always)]
+    fn of(self, isa: I, gate: I::F, up: I::F) -> I::F {
+        isa.mul(isa.max(gate, isa.splat(0.0)), up)
     }
 }
 

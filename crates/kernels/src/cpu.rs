@@ -4,13 +4,14 @@
 //! made for speed alone, and small work is not split at all. Sizes that do not fit together are mistakes of the program
 //! and panic with what was wrong; sizes from files are checked long before.
 
-use crate::activation::{Activation, Glu};
+use crate::activation::{Activate, Activation, Glu};
 use crate::attention::{
     self, Apart, Attention, AttentionSlice, Division, KvShape, Merge, Slots, Space, State, StoreKv,
 };
 use crate::elementwise::{Add, AddScaled, Gate, Scale, Scores, SoftCap};
 use crate::norm::RmsNorm;
 use crate::product::float::FloatSlice;
+use crate::product::outer::{self, OuterSlice};
 use crate::product::{Quantized, QuantizedMut, Slice, Target, Weights, panels};
 use crate::quantize::Quantize;
 use crate::rope::{Rope, RopeStyle};
@@ -168,6 +169,24 @@ impl Cpu {
         });
     }
 
+    /// `out[i] += sum over r of h[i][r] * row r of weights`, in ascending order of rows, zeros of `h` (n, weights.rows) left
+    /// out; weights of any type, `out` (n, weights.columns).
+    pub fn product_outer(&self, weights: Weights, h: &[f32], out: &mut [f32]) {
+        weights.row_bytes();
+        let (n, width) = (rows("h", h.len(), weights.rows), weights.columns);
+        assert_eq!(out.len(), n * width, "outputs of {n} rows of {width}");
+        let target = Target { out: out.as_mut_ptr(), stride: width, first: 0 };
+        let task = |columns| (self.set.outer)(OuterSlice { weights, columns, h, target });
+        let fair = width.div_ceil(self.threads()).next_multiple_of(weights.dtype.block_elements().max(64));
+        let columns = fair.min(outer::COLUMNS);
+        let range = |i: usize| i * columns..width.min((i + 1) * columns);
+        let count = width.div_ceil(columns);
+        match weights.bytes.len() * n < SMALL_WEIGHTS {
+            true => (0..count).for_each(|i| task(range(i))),
+            false => self.pool.run(count, &|i| task(range(i))),
+        }
+    }
+
     /// Whole blocks of any type that has a definition to f32.
     pub fn dequantize(&self, dtype: DType, bytes: &[u8], out: &mut [f32]) {
         let format = dtype.block().unwrap_or_else(|| panic!("{dtype} has no blocks"));
@@ -247,6 +266,16 @@ impl Cpu {
         });
     }
 
+    /// `x = activation(x)`.
+    pub fn activate(&self, activation: Activation, x: &mut [f32]) {
+        let n = x.len();
+        let x = Parts::new(x);
+        self.by_rows(n, 1, &|range| {
+            // SAFETY: ranges of different tasks do not overlap.
+            (self.set.activate)(Activate { activation, x: unsafe { x.rows(&range, 1) } });
+        });
+    }
+
     /// `gate = activation(gate) * up`.
     pub fn glu(&self, activation: Activation, gate: &mut [f32], up: &[f32]) {
         assert_eq!(gate.len(), up.len(), "elements of gate and up");
@@ -302,18 +331,19 @@ impl Cpu {
         (self.set.store_kv)(StoreKv { shape, keys, x, cache, first_pos });
     }
 
-    /// Attention of all queries to `out` (n, heads, head_dim).
+    /// Attention of all queries to `out` (n, heads, value_dim).
     pub fn attention(&self, attention: &Attention, out: &mut [f32]) {
         let n = attention.check();
-        assert_eq!(out.len(), attention.q.len(), "floats of queries and outputs");
+        assert_eq!(out.len(), n * attention.heads * attention.value_dim, "outputs of {n} rows");
         let target = Target { out: out.as_mut_ptr(), stride: 0, first: 0 };
         let queries = n * attention.group();
         if n == 0 || self.attention_apart(attention, n, target) {
             return;
         }
         // Few enough for all threads to have work, and an even number, since one query alone is slow; one thread shares
-        // what it can.
-        let fair = (queries * attention.cache.heads).div_ceil(4 * self.threads()).next_multiple_of(2);
+        // what it can, and so do all where values are dear to convert because they lie as keys do.
+        let shares = if attention.v.is_some() { 4 } else { 1 };
+        let fair = (queries * attention.cache.heads).div_ceil(shares * self.threads()).next_multiple_of(2);
         let block = if self.threads() == 1 { attention::QUERIES } else { fair.min(attention::QUERIES) };
         let blocks = queries.div_ceil(block);
         let scratch = Scratches(self.scratch());
@@ -340,7 +370,7 @@ impl Cpu {
         }
         let (scratch, tiles) = (Scratches(self.scratch()), attention.tiles(0..n));
         let room = attention::Scratch::room(scratch.worker(0).cast());
-        let slots = Slots::new(room, size_of::<Scratch>(), queries, attention.cache.head_dim);
+        let slots = Slots::new(room, size_of::<Scratch>(), queries, attention.value_dim);
         let slots_in_all = slots.count(self.threads());
         let Some(division) = Division::new(tiles.len(), kv_heads, self.threads(), slots_in_all) else {
             return false;

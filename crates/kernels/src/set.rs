@@ -3,13 +3,14 @@
 //! Not generic, so that the rest of pintpot needs no instruction sets in its types; chosen once, by
 //! [`crate::best`]. A set is handed out only on a CPU that has its instructions.
 
-use crate::activation::Glu;
+use crate::activation::{Activate, Glu};
 use crate::attention::{AttentionSlice, Merge, StoreKv};
 use crate::elementwise::{Add, AddScaled, Gate, Scale, Scores, SoftCap};
 use crate::isa::{self, Isa};
 use crate::norm::RmsNorm;
 use crate::product::definition::Definition;
 use crate::product::float::FloatSlice;
+use crate::product::outer::OuterSlice;
 use crate::product::{Slice, SliceFn};
 use crate::quantize::Quantize;
 use crate::rope::Rope;
@@ -19,6 +20,7 @@ use tensor::DType;
 pub struct KernelSet {
     name: &'static str,
     dots: &'static [(DType, SliceFn)],
+    pub(crate) activate: fn(Activate),
     pub(crate) add: fn(Add),
     pub(crate) add_scaled: fn(AddScaled),
     pub(crate) attention: fn(AttentionSlice),
@@ -26,6 +28,7 @@ pub struct KernelSet {
     pub(crate) gate: fn(Gate),
     pub(crate) glu: fn(Glu),
     pub(crate) merge: fn(Merge),
+    pub(crate) outer: fn(OuterSlice),
     pub(crate) product_float: fn(FloatSlice),
     pub(crate) quantize: fn(Quantize),
     pub(crate) rms_norm: fn(RmsNorm),
@@ -48,6 +51,7 @@ impl KernelSet {
             KernelSet {
                 name: I::NAME,
                 dots: I::DOTS,
+                activate: |kernel| isa::run::<I, _>(kernel),
                 add: |kernel| isa::run::<I, _>(kernel),
                 add_scaled: |kernel| isa::run::<I, _>(kernel),
                 attention: |kernel| isa::run::<I, _>(kernel),
@@ -55,6 +59,7 @@ impl KernelSet {
                 gate: |kernel| isa::run::<I, _>(kernel),
                 glu: |kernel| isa::run::<I, _>(kernel),
                 merge: |kernel| isa::run::<I, _>(kernel),
+                outer: |kernel| isa::run::<I, _>(kernel),
                 product_float: |kernel| isa::run::<I, _>(kernel),
                 quantize: |kernel| isa::run::<I, _>(kernel),
                 rms_norm: |kernel| isa::run::<I, _>(kernel),

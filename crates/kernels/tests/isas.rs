@@ -215,6 +215,41 @@ fn float_products() {
 }
 
 #[test]
+fn rows_added_up() {
+    let sizes = [(1, 1, 256), (3, 37, 512), (17, 16, 768), (2, 5, 1280)];
+    let widths = |dtype: DType| sizes.into_iter().filter(move |(_, _, k)| k % dtype.block_elements() == 0);
+    let types = [DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0, DType::Q4_K, DType::IQ3_S];
+    let cases = types.into_iter().flat_map(|dtype| widths(dtype).map(move |(n, m, k)| (dtype, n, m, k)));
+    let odd = [(DType::F32, 2, 3, 5), (DType::F16, 3, 20, 83), (DType::Q8_0, 2, 33, 352)];
+    for (dtype, n, m, k) in cases.chain(odd) {
+        let bytes = match dtype {
+            DType::F32 => random(m * k, 5).iter().flat_map(|x| x.to_le_bytes()).collect(),
+            _ => weights(dtype, m, k, 5),
+        };
+        let weights = Weights { dtype, bytes: &bytes, rows: m, columns: k };
+        let mut h = random(n * m, 7);
+        h.iter_mut().filter(|h| h.abs() > 0.4).for_each(|h| *h = 0.0);
+        let start = random(n * k, 9);
+        let got = same(&format!("rows of {dtype}, {n} x {m} x {k}"), |cpu| {
+            let mut out = start.clone();
+            cpu.product_outer(weights, &h, &mut out);
+            out
+        });
+        let mut floats = vec![0.0; m * k];
+        cpus()[0].dequantize(dtype, &bytes, &mut floats);
+        for (at, &got) in got.iter().enumerate() {
+            let (i, c) = (at / k, at % k);
+            let terms = (0..m).filter(|r| h[i * m + r] != 0.0);
+            let sum = |sum: f32, r: usize| match cfg!(target_arch = "wasm32") {
+                true => floats[r * k + c] * h[i * m + r] + sum,
+                false => floats[r * k + c].mul_add(h[i * m + r], sum),
+            };
+            assert_eq!(got.to_bits(), terms.fold(start[at], sum).to_bits(), "{dtype} {n} x {m} x {k}: {at}");
+        }
+    }
+}
+
+#[test]
 fn activations_become_integers() {
     let edge = [0.0, -0.0, 1e-38, -1e-31, 0.5, 127.0, -3e38, f32::INFINITY, f32::NAN];
     let mut x = random(32 * 9 + 7, 4);
@@ -264,7 +299,8 @@ fn rows_and_elements() {
     check("gate", &|cpu, x| cpu.gate(x, 0.3));
     check("raise", &|cpu, x| cpu.raise(x));
     check("sigmoid", &|cpu, x| cpu.sigmoid(x));
-    for activation in [Activation::ClampedSwiglu, Activation::GeluTanh, Activation::Silu] {
+    for activation in [Activation::ClampedSwiglu, Activation::GeluTanh, Activation::Relu, Activation::Silu] {
+        check(&format!("{activation:?} alone"), &|cpu, x| cpu.activate(activation, x));
         let glu = |cpu: &Cpu, x: &mut [f32]| {
             x.copy_from_slice(&wide);
             cpu.glu(activation, x, &y)
@@ -292,6 +328,8 @@ struct Case {
     softcap: Option<f32>,
     /// Whether each head has a sink.
     sinks: bool,
+    /// Elements of a head of the values, and whether they are the first of the keys.
+    values: (usize, bool),
 }
 
 impl Case {
@@ -299,27 +337,31 @@ impl Case {
     fn run(&self, cpu: &Cpu) -> Vec<f32> {
         let width = self.kv_heads * self.head_dim;
         let query = self.heads * self.head_dim;
+        let (value_dim, among_keys) = self.values;
+        let (value_width, answer) = (self.kv_heads * value_dim, self.heads * value_dim);
         let (q, k, v) =
-            (random(self.rows * query, 1), random(self.rows * width, 2), random(self.rows * width, 3));
+            (random(self.rows * query, 1), random(self.rows * width, 2), random(self.rows * value_width, 3));
         let (format, slots, heads, head_dim) = (self.format, self.slots, self.kv_heads, self.head_dim);
         let shape = KvShape { format, slots, heads, head_dim };
-        let mut cache = [(); 2].map(|()| vec![0xffu8; shape.bytes()]);
-        let mut out = vec![f32::NAN; (self.rows - self.from) * query];
+        let value_shape = KvShape { head_dim: value_dim, ..shape };
+        let mut cache = [shape, value_shape].map(|shape| vec![0xffu8; shape.bytes()]);
+        let mut out = vec![f32::NAN; (self.rows - self.from) * answer];
         let sinks = self.sinks();
         let asking = (self.from..self.rows).step_by(self.chunk);
         let starts: Vec<usize> = (0..self.from).step_by(self.slots).chain(asking).collect();
         for (index, &first) in starts.iter().enumerate() {
             let end = starts.get(index + 1).copied().unwrap_or(self.rows);
             cpu.store_keys(shape, &k[first * width..end * width], &mut cache[0], first);
-            cpu.store_values(shape, &v[first * width..end * width], &mut cache[1], first);
+            cpu.store_values(value_shape, &v[first * value_width..end * value_width], &mut cache[1], first);
             if first < self.from {
                 continue;
             }
             let attention = Attention {
                 q: &q[first * query..end * query],
                 k: &cache[0],
-                v: &cache[1],
+                v: (!among_keys).then_some(&cache[1]),
                 cache: shape,
+                value_dim,
                 heads: self.heads,
                 first_pos: first,
                 window: self.window,
@@ -327,7 +369,7 @@ impl Case {
                 softcap: self.softcap,
                 sinks: self.sinks.then_some(&sinks),
             };
-            cpu.attention(&attention, &mut out[(first - self.from) * query..(end - self.from) * query]);
+            cpu.attention(&attention, &mut out[(first - self.from) * answer..(end - self.from) * answer]);
         }
         out
     }
@@ -345,12 +387,15 @@ impl Case {
     /// The result in f64 for output `at` of those who ask, from the unrounded keys and values.
     fn exact(&self, at: usize) -> f64 {
         let (width, dim) = (self.kv_heads * self.head_dim, self.head_dim);
-        let (q, k, v) = (
-            random(self.rows * self.heads * dim, 1),
-            random(self.rows * width, 2),
-            random(self.rows * width, 3),
-        );
-        let (row, head, d) = (self.from + at / (self.heads * dim), at / dim % self.heads, at % dim);
+        let (value_dim, among_keys) = self.values;
+        let (q, k) = (random(self.rows * self.heads * dim, 1), random(self.rows * width, 2));
+        // Values, and elements of a head of what they lie in.
+        let (v, stride) = match among_keys {
+            true => (k.clone(), dim),
+            false => (random(self.rows * self.kv_heads * value_dim, 3), value_dim),
+        };
+        let (row, head, d) =
+            (self.from + at / (self.heads * value_dim), at / value_dim % self.heads, at % value_dim);
         let kv = head / (self.heads / self.kv_heads);
         let first = self.window.map_or(0, |w| (row + 1).saturating_sub(w));
         let scale = f64::from(self.scale());
@@ -364,8 +409,10 @@ impl Case {
             .collect();
         let sink = if self.sinks { f64::from(self.sinks()[head]).exp() } else { 0.0 };
         let total: f64 = scores.iter().map(|s| s.exp()).sum::<f64>() + sink;
-        let weighted =
-            scores.iter().zip(first..).map(|(s, j)| s.exp() * f64::from(v[j * width + kv * dim + d]));
+        let weighted = scores
+            .iter()
+            .zip(first..)
+            .map(|(s, j)| s.exp() * f64::from(v[(j * self.kv_heads + kv) * stride + d]));
         weighted.sum::<f64>() / total
     }
 }
@@ -385,6 +432,7 @@ fn attention() {
         window,
         softcap,
         sinks: false,
+        values: (head_dim, false),
     };
     let cases = [
         case(F16, (6, 2, 64), 192, 150, None, None),
@@ -405,6 +453,13 @@ fn attention() {
         Case { from: 330, ..case(F16, (4, 2, 1024), 384, 336, None, None) },
         Case { from: 330, ..case(Q8_0, (3, 1, 992), 384, 336, None, None) },
         Case { from: 3999, ..case(F16, (14, 2, 64), 4096, 4007, None, None) },
+        // Values that are narrower than keys, with a cache of their own or as the first elements of the keys.
+        Case { values: (32, false), ..case(F16, (6, 2, 64), 192, 150, None, None) },
+        Case { values: (128, false), from: 1480, ..case(Q8_0, (3, 3, 192), 1536, 1500, None, None) },
+        Case { values: (512, true), from: 330, ..case(F16, (16, 1, 576), 384, 341, None, None) },
+        Case { values: (512, true), from: 330, ..case(Q8_0, (20, 1, 576), 384, 334, None, None) },
+        Case { values: (32, true), from: 1480, ..case(F16, (4, 1, 48), 1536, 1500, None, None) },
+        Case { values: (64, true), ..case(Q8_0, (6, 2, 96), 192, 400, Some(70), None) },
     ];
     for mut case in cases {
         let what = format!("{} over {} heads of {}", case.heads, case.kv_heads, case.head_dim);

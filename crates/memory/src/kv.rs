@@ -1,7 +1,8 @@
 //! Keys and values of one sequence: a place for every position that can still be read.
 //!
 //! Layers that see everything have a slot for each position of the context; layers with a window have a ring. The
-//! number of slots is a multiple of 64, so that tiles of keys at absolute positions never wrap inside a tile.
+//! number of slots is a multiple of 64, so that tiles of keys at absolute positions never wrap inside a tile. Values
+//! that are part of the keys take nothing.
 
 use crate::Error;
 use graph::{Graph, State, StateId, StateKind};
@@ -24,6 +25,14 @@ impl KvFormat {
         match self {
             KvFormat::F16 => elements * 2,
             KvFormat::Q8_0 => elements.div_ceil(32) * 34,
+        }
+    }
+
+    /// Whether it can hold heads of so many elements.
+    pub fn fits(self, elements: u32) -> bool {
+        match self {
+            KvFormat::F16 => true,
+            KvFormat::Q8_0 => elements.is_multiple_of(32),
         }
     }
 
@@ -61,7 +70,7 @@ struct Layer {
 impl KvCache {
     /// Bytes for `context` tokens fed in steps of at most `step` rows.
     pub fn bytes(graph: &Graph, format: KvFormat, context: u32, step: u32) -> u64 {
-        graph.states.iter().map(|s| 2 * half_bytes(s, format, context, step)).sum()
+        graph.states.iter().map(|s| layer_bytes(s, format, context, step).into_iter().sum::<u64>()).sum()
     }
 
     /// An empty cache.
@@ -74,13 +83,13 @@ impl KvCache {
     ) -> Result<KvCache, Error> {
         let mut end = 0;
         let layers = graph.states.iter().map(|state| {
-            let half = half_bytes(state, format, context, step) as usize;
+            let [keys, values] = layer_bytes(state, format, context, step).map(|bytes| bytes as usize);
             let start = end;
-            end += 2 * half;
+            end += keys + values;
             Layer {
                 slots: slots_of(state, context, step),
-                keys: start..start + half,
-                values: start + half..end,
+                keys: start..start + keys,
+                values: start + keys..end,
             }
         });
         let layers: Vec<Layer> = layers.collect();
@@ -104,7 +113,7 @@ impl KvCache {
         self.layers[state.0 as usize].slots as usize
     }
 
-    /// Keys and values of a layer, for so many slots; the kernels say where in them what lies.
+    /// Keys and values of a layer, for so many slots; the kernels say where in them what lies. Values of keys are empty.
     pub fn split(&mut self, state: StateId) -> (&mut [u8], &mut [u8]) {
         let layer = &self.layers[state.0 as usize];
         let bytes = &mut self.region.as_mut_bytes()[layer.keys.start..layer.values.end];
@@ -112,18 +121,20 @@ impl KvCache {
     }
 }
 
-fn half_bytes(state: &State, format: KvFormat, context: u32, step: u32) -> u64 {
-    let slots = u64::from(slots_of(state, context, step));
-    slots * u64::from(state.kv_heads) * format.bytes(u64::from(state.head_dim))
+/// Bytes of the keys and of the values of a layer.
+fn layer_bytes(state: &State, format: KvFormat, context: u32, step: u32) -> [u64; 2] {
+    let heads = u64::from(slots_of(state, context, step)) * u64::from(state.kv_heads);
+    state.kept().map(|dim| heads * format.bytes(u64::from(dim)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use graph::Values;
 
     #[test]
     fn slots_hold_what_can_still_be_read() {
-        let all = State { kind: StateKind::Append, kv_heads: 1, head_dim: 64 };
+        let all = State { kind: StateKind::Append, kv_heads: 1, head_dim: 64, values: Values::Own(64) };
         let ring = State { kind: StateKind::Ring { window: 512 }, ..all };
         let cases =
             [(all, 300, 16, 320), (all, 4096, 512, 4096), (ring, 4096, 16, 576), (ring, 300, 16, 320)];
@@ -133,14 +144,21 @@ mod tests {
     }
 
     #[test]
-    fn halves_do_not_overlap() {
+    fn keys_and_values_do_not_overlap() {
         let mut graph = Graph::new();
-        let state = graph.state(State { kind: StateKind::Append, kv_heads: 2, head_dim: 32 });
+        let wide = State { kind: StateKind::Append, kv_heads: 2, head_dim: 64, values: Values::Own(32) };
+        let latent = State { values: Values::OfKeys(32), ..wide };
+        let states = [wide, latent, wide].map(|state| graph.state(state));
         let ledger = Ledger::new(1 << 20);
         let mut cache = KvCache::new(&ledger, &graph, KvFormat::Q8_0, 100, 8).unwrap();
-        let (keys, values) = cache.split(state);
-        assert_eq!((keys.len(), values.len()), (128 * 2 * 34, 128 * 2 * 34));
-        keys.fill(1);
-        assert!(values.iter().all(|&b| b == 0));
+        let half = 128 * 2 * 34;
+        assert_eq!(KvCache::bytes(&graph, KvFormat::Q8_0, 100, 8), 8 * half as u64);
+        for (state, want) in states.into_iter().zip([half, 0, half]) {
+            let (keys, values) = cache.split(state);
+            assert_eq!((keys.len(), values.len()), (2 * half, want));
+            assert!(keys.iter().chain(&*values).all(|&b| b == 0));
+            keys.fill(1);
+            values.fill(2);
+        }
     }
 }

@@ -5,14 +5,15 @@
 
 use crate::Error;
 use crate::experts::ExpertSpec;
+use crate::latent::LatentSpec;
 use crate::names::{Role, Tensors};
 use formats::ModelFile;
 use graph::op::{
-    Activation, Add, Attention, Embed, Experts, Glu, Linear, Norm, Rope, RopeTable, Route, Scale, SelectRows,
-    SigmoidGate, Softcap,
+    Activate, Activation, Add, Attention, Embed, Experts, Glu, Linear, Neurons, Norm, Rope, RopeTable, Route,
+    Scale, SelectRows, SigmoidGate, Softcap,
 };
 use graph::op::{RopeScaling, RopeStyle, Stack};
-use graph::{Dims, Elem, Graph, State, StateKind, Symbol, ValueId, Weight, WeightId};
+use graph::{Dims, Elem, Graph, State, StateKind, Symbol, ValueId, Values, Weight, WeightId};
 
 /// What differs between decoders.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +26,7 @@ pub struct DecoderSpec {
     pub heads: u32,
     /// Heads of keys and values.
     pub kv_heads: u32,
-    /// Elements of a head.
+    /// Elements of a head's query.
     pub head_dim: u32,
     /// The longest context that the model was made for, tokens.
     pub context: u32,
@@ -35,6 +36,8 @@ pub struct DecoderSpec {
     pub norm_offset: f32,
     /// The gate's non-linearity.
     pub activation: Activation,
+    /// Share of a feed-forward's neurons that a token is likely to wake, where they can be had one by one.
+    pub awake: f64,
     /// Factor on the embeddings.
     pub embedding_scale: Option<f32>,
     /// Factor on the products of queries and keys.
@@ -49,6 +52,8 @@ pub struct DecoderSpec {
     pub local_rope: Option<RopeSpec>,
     /// Which layers see how far.
     pub windows: Windows,
+    /// If set, keys and values come from a latent.
+    pub latent: Option<LatentSpec>,
     /// How experts are chosen, in layers that have a router.
     pub experts: Option<ExpertSpec>,
 }
@@ -149,44 +154,70 @@ pub(crate) fn build(spec: &DecoderSpec, file: &ModelFile) -> Result<Decoder, Err
     Ok(Decoder { graph: b.graph, spec: spec.clone(), vocabulary })
 }
 
-struct Builder<'a> {
-    spec: &'a DecoderSpec,
-    tensors: Tensors<'a>,
-    graph: Graph,
+/// A graph on its way.
+pub(crate) struct Builder<'a> {
+    pub spec: &'a DecoderSpec,
+    pub tensors: Tensors<'a>,
+    pub graph: Graph,
     positions: ValueId,
 }
 
 impl Builder<'_> {
-    /// x + out(attention(rope(q), rope(k), v)), with a norm before and, in a sandwich, after.
+    /// x + out(attention(x)), with a norm before and, in a sandwich, after.
     fn attention_block(&mut self, layer: u32, x: ValueId) -> Result<ValueId, Error> {
-        let (spec, positions) = (self.spec, self.positions);
+        let h = self.norm(Role::AttentionNorm, layer, x)?;
+        let a = match self.spec.latent {
+            Some(latent) => self.latent_attention(latent, layer, h)?,
+            None => self.attention(layer, h)?,
+        };
+        let a = self.linear(Role::AttentionOut, layer, a)?;
+        let a = self.post_norm(Role::PostAttentionNorm, layer, a)?;
+        Ok(self.graph.push(Add, &[x, a])?)
+    }
+
+    /// attention(rope(q), rope(k), v).
+    fn attention(&mut self, layer: u32, h: ValueId) -> Result<ValueId, Error> {
+        let spec = self.spec;
         let window = spec.windows.of(layer);
         let rope = match (window, &spec.local_rope) {
             (Some(_), Some(local)) => *local,
             _ => spec.rope,
         };
-        let h = self.norm(Role::AttentionNorm, layer, x)?;
         let q = self.linear(Role::Query, layer, h)?;
         let k = self.linear(Role::Key, layer, h)?;
         let v = self.linear(Role::Value, layer, h)?;
         let q = self.optional_norm(Role::QueryNorm, layer, q)?;
         let k = self.optional_norm(Role::KeyNorm, layer, k)?;
-        let factors = self.tensors.find(Role::RopeFactors, 0, "weight").map(|w| self.graph.weight(w));
-        let table = RopeTable { dims: rope.dims, base: rope.base, scaling: rope.scaling, factors };
-        let table = self.graph.push(table, &[positions])?;
+        let table = self.angles(rope)?;
         let turn = Rope { head_dim: spec.head_dim, style: rope.style };
         let q = self.graph.push(turn.clone(), &[q, table])?;
         let k = self.graph.push(turn, &[k, table])?;
         let kind = window.map_or(StateKind::Append, |window| StateKind::Ring { window });
-        let state = self.graph.state(State { kind, kv_heads: spec.kv_heads, head_dim: spec.head_dim });
+        let (kv_heads, head_dim) = (spec.kv_heads, spec.head_dim);
+        let state = State { kind, kv_heads, head_dim, values: Values::Own(head_dim) };
+        self.attend(state, layer, [q, k, v])
+    }
+
+    /// Cosines and sines for the positions of a step.
+    pub(crate) fn angles(&mut self, rope: RopeSpec) -> Result<ValueId, Error> {
+        let factors = self.tensors.find(Role::RopeFactors, 0, "weight").map(|w| self.graph.weight(w));
+        let table = RopeTable { dims: rope.dims, base: rope.base, scaling: rope.scaling, factors };
+        Ok(self.graph.push(table, &[self.positions])?)
+    }
+
+    /// Queries over keys and values that are kept in a new state.
+    pub(crate) fn attend(
+        &mut self,
+        state: State,
+        layer: u32,
+        [q, k, v]: [ValueId; 3],
+    ) -> Result<ValueId, Error> {
+        let state = self.graph.state(state);
         let sinks =
             self.tensors.find(Role::AttentionSinks, layer, "weight").map(|w| self.checked(w)).transpose()?;
-        let (heads, scale, softcap) = (spec.heads, spec.attention_scale, spec.score_softcap);
+        let (heads, scale, softcap) = (self.spec.heads, self.spec.attention_scale, self.spec.score_softcap);
         let attention = Attention { state, heads, scale, softcap, sinks };
-        let a = self.graph.push(attention, &[q, k, v, positions])?;
-        let a = self.linear(Role::AttentionOut, layer, a)?;
-        let a = self.post_norm(Role::PostAttentionNorm, layer, a)?;
-        Ok(self.graph.push(Add, &[x, a])?)
+        Ok(self.graph.push(attention, &[q, k, v, self.positions])?)
     }
 
     /// x + ffn(x), with a norm before and, in a sandwich, after; a layer with a router has experts.
@@ -207,10 +238,40 @@ impl Builder<'_> {
         layer: u32,
         h: ValueId,
     ) -> Result<ValueId, Error> {
+        if down == Role::Down && self.tensors.find(Role::DownRows, layer, "weight").is_some() {
+            return self.neurons(layer, h);
+        }
         let gate = self.linear(gate, layer, h)?;
         let up = self.linear(up, layer, h)?;
         let h = self.graph.push(Glu { activation: self.spec.activation }, &[gate, up])?;
         self.linear(down, layer, h)
+    }
+
+    /// As [`Builder::feed_forward`], where the file has the way back by neuron: what a gate leaves at zero is left out.
+    fn neurons(&mut self, layer: u32, h: ValueId) -> Result<ValueId, Error> {
+        let gate = self.linear(Role::Gate, layer, h)?;
+        let threshold = self.tensors.find(Role::GateThreshold, layer, "weight");
+        let threshold = threshold.map(|weight| self.graph.weight(weight));
+        let activation = self.spec.activation;
+        let awake = self.graph.push(Activate { activation, threshold }, &[gate])?;
+        let [up, down] = [self.matrix(Role::Up, layer)?, self.matrix(Role::DownRows, layer)?];
+        let count = self.graph.value_of(awake).dims.columns();
+        let cluster = self.cluster(up, down, count);
+        // Of a cluster one neuron is enough.
+        let share = 1.0 - (1.0 - self.spec.awake).powi(cluster as i32);
+        let likely = (f64::from(count / cluster) * share).ceil() as u32;
+        Ok(self.graph.push(Neurons { up, down, count, cluster, likely }, &[h, awake])?)
+    }
+
+    /// Neurons that are kept and read together: as few as make up a sector of a disk, so that little is read for nothing.
+    fn cluster(&self, up: WeightId, down: WeightId, count: u32) -> u32 {
+        const SECTOR: u64 = 512;
+        let bytes = |id| {
+            let weight = self.graph.weight_of(id);
+            weight.dtype.bytes_of(weight.shape.columns()).unwrap_or(1).max(1)
+        };
+        let wanted = SECTOR.div_ceil(bytes(up).min(bytes(down))).min(u64::from(count)) as u32;
+        (wanted..count).find(|&cluster| count.is_multiple_of(cluster)).unwrap_or(count).max(1)
     }
 
     /// The experts that the router chooses, and the one that all rows share if there is one. That goes second, so that it
@@ -220,7 +281,9 @@ impl Builder<'_> {
         let count = self.graph.value_of(logits).dims.columns();
         spec.check(count)?;
         let ExpertSpec { used, score, normalize, scale, groups } = *spec;
-        let route = Route { used, score, bias: None, normalize, scale, groups };
+        let bias = self.tensors.find(Role::ExpertChoice, layer, "bias");
+        let bias = bias.map(|b| self.checked(b)).transpose()?;
+        let route = Route { used, score, bias, normalize, scale, groups };
         let mixture = self.graph.push(route, &[logits])?;
         let shared = match self.tensors.find(Role::SharedGate, layer, "weight") {
             Some(_) => Some(self.shared_expert(layer, h)?),
@@ -279,13 +342,13 @@ impl Builder<'_> {
         Ok(Stack::Each(first))
     }
 
-    fn linear(&mut self, role: Role, layer: u32, x: ValueId) -> Result<ValueId, Error> {
+    pub(crate) fn linear(&mut self, role: Role, layer: u32, x: ValueId) -> Result<ValueId, Error> {
         let weight = self.matrix(role, layer)?;
         let bias = self.tensors.find(role, layer, "bias").map(|b| self.checked(b)).transpose()?;
         Ok(self.graph.push(Linear { weight, bias }, &[x])?)
     }
 
-    fn norm(&mut self, role: Role, layer: u32, x: ValueId) -> Result<ValueId, Error> {
+    pub(crate) fn norm(&mut self, role: Role, layer: u32, x: ValueId) -> Result<ValueId, Error> {
         let weight = Weight { offset: self.spec.norm_offset, ..self.tensors.get(role, layer)? };
         // Queries and keys may be normed a head at a time, all else as a whole.
         let (found, whole) = (weight.shape.elements(), self.graph.value_of(x).dims.columns());
@@ -309,7 +372,7 @@ impl Builder<'_> {
         if self.tensors.sandwich { self.norm(role, layer, x) } else { Ok(x) }
     }
 
-    fn matrix(&mut self, role: Role, layer: u32) -> Result<WeightId, Error> {
+    pub(crate) fn matrix(&mut self, role: Role, layer: u32) -> Result<WeightId, Error> {
         let weight = self.tensors.get(role, layer)?;
         self.checked(weight)
     }

@@ -9,6 +9,10 @@ use graph::op::{Groups, Score};
 /// The most experts of a layer that are reckoned with.
 const MOST: u32 = 1024;
 
+/// How GGUF numbers scores.
+const SOFTMAX: u32 = 1;
+const SIGMOID: u32 = 2;
+
 /// How experts are chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ExpertSpec {
@@ -46,6 +50,21 @@ impl ExpertSpec {
             scale: settings.positive(key::EXPERT_SCALE)?.map_or(1.0, |scale| scale as f32),
             groups: None,
         }))
+    }
+
+    /// What the settings say of a family whose experts may be chosen by groups, and by sigmoids.
+    pub(crate) fn grouped(settings: &Settings<'_>) -> Result<Option<ExpertSpec>, Error> {
+        let Some(plain) = ExpertSpec::softmax(settings, false)? else { return Ok(None) };
+        let (score, judged_by) = match settings.find::<u32>(key::EXPERT_SCORE)?.unwrap_or(SOFTMAX) {
+            SOFTMAX => (Score::Softmax, 1),
+            SIGMOID => (Score::Sigmoid, 2),
+            other => return Err(settings.unsupported(key::EXPERT_SCORE, other)),
+        };
+        let groups = match settings.find::<u32>(key::EXPERT_GROUPS)?.unwrap_or(1) {
+            0 | 1 => None,
+            count => Some(Groups { count, used: settings.size(key::EXPERT_GROUPS_USED)?, judged_by }),
+        };
+        Ok(Some(ExpertSpec { score, groups, ..plain }))
     }
 
     /// Checks the number of experts that a router has.

@@ -8,10 +8,12 @@
 #![forbid(unsafe_code)]
 
 mod decoder;
+mod deepseek2;
 mod error;
 mod experts;
 mod gemma3;
 mod gpt_oss;
+mod latent;
 mod llama;
 mod names;
 mod olmoe;
@@ -24,6 +26,7 @@ mod settings;
 pub use decoder::{Decoder, DecoderSpec, RopeSpec, Windows};
 pub use error::Error;
 pub use experts::ExpertSpec;
+pub use latent::LatentSpec;
 
 use formats::ModelFile;
 use settings::Settings;
@@ -39,6 +42,7 @@ pub trait Architecture: Sync {
 
 /// All architectures, alphabetically.
 pub static ARCHITECTURES: &[&dyn Architecture] = &[
+    &deepseek2::DeepSeek2,
     &gemma3::Gemma3,
     &gpt_oss::GptOss,
     &llama::Llama,

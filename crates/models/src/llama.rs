@@ -10,11 +10,14 @@ use crate::{Architecture, Error};
 use graph::op::{Activation, RopeScaling, RopeStyle};
 
 /// Heads are computed and cached in pieces of this many elements.
-const HEAD_DIM_UNIT: u32 = 16;
+pub(crate) const HEAD_DIM_UNIT: u32 = 16;
 /// The longest context that is believed; positions beyond are not reckoned with.
 const LONGEST_CONTEXT: u32 = 1 << 28;
 /// The most elements of all heads together, so that their number fits everywhere.
 const WIDEST: u32 = 1 << 24;
+
+/// Share of the neurons that a token wakes, where a file does not say.
+const USUALLY_AWAKE: f64 = 0.2;
 
 pub(crate) struct Llama;
 
@@ -34,25 +37,41 @@ impl Architecture for Llama {
 
 /// The settings that the whole family shares: norms before, SiLU gate, one RoPE, no windows.
 pub(crate) fn plain(settings: &Settings<'_>, style: RopeStyle, base: f64) -> Result<DecoderSpec, Error> {
-    let width = settings.size(key::WIDTH)?;
     let heads = settings.size(key::HEADS)?;
-    let layers = settings.size(key::LAYERS)?;
     let kv_heads = settings.find::<u32>(key::KV_HEADS)?.unwrap_or(heads);
     if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
         return Err(settings.nonsense(key::KV_HEADS, kv_heads, "a divisor of the number of heads"));
     }
-    let head_dim = settings.find::<u32>(key::HEAD_DIM)?.unwrap_or(width / heads);
+    let spec = with_heads(settings, style, base, [heads, kv_heads], key::HEAD_DIM)?;
+    if let Some(value_dim) = settings.find::<u32>(key::VALUE_DIM)?.filter(|&v| v != spec.head_dim) {
+        return Err(settings.unsupported(key::VALUE_DIM, value_dim));
+    }
+    match (spec.rope.scaling, settings.positive(SHARPNESS)?) {
+        (RopeScaling::Yarn { .. }, Some(sharpness)) => Err(settings.unsupported(SHARPNESS, sharpness)),
+        _ => Ok(spec),
+    }
+}
+
+/// As [`plain`], for so many heads of queries and of keys whose width stands under a key of its own. What values are and
+/// YaRN's sharpness are left to the caller.
+pub(crate) fn with_heads(
+    settings: &Settings<'_>,
+    style: RopeStyle,
+    base: f64,
+    [heads, kv_heads]: [u32; 2],
+    head_key: Key,
+) -> Result<DecoderSpec, Error> {
+    let width = settings.size(key::WIDTH)?;
+    let layers = settings.size(key::LAYERS)?;
+    let head_dim = settings.find::<u32>(head_key)?.unwrap_or(width / heads);
     if head_dim == 0 || !head_dim.is_multiple_of(2) || head_dim > 1024 {
-        return Err(settings.nonsense(key::HEAD_DIM, head_dim, "an even number from 2 to 1024"));
+        return Err(settings.nonsense(head_key, head_dim, "an even number from 2 to 1024"));
     }
     if !head_dim.is_multiple_of(HEAD_DIM_UNIT) {
-        return Err(settings.unsupported(key::HEAD_DIM, head_dim));
+        return Err(settings.unsupported(head_key, head_dim));
     }
     if heads > WIDEST / head_dim {
         return Err(settings.nonsense(key::HEADS, heads, "fewer heads"));
-    }
-    if let Some(value_dim) = settings.find::<u32>(key::VALUE_DIM)?.filter(|&v| v != head_dim) {
-        return Err(settings.unsupported(key::VALUE_DIM, value_dim));
     }
     let dims = settings.find::<u32>(key::ROPE_DIMS)?.unwrap_or(head_dim);
     if dims == 0 || dims > head_dim || !dims.is_multiple_of(2) {
@@ -72,7 +91,8 @@ pub(crate) fn plain(settings: &Settings<'_>, style: RopeStyle, base: f64) -> Res
         context: settings.size(key::CONTEXT)?.min(LONGEST_CONTEXT),
         norm_eps: norm_eps as f32,
         norm_offset: 0.0,
-        activation: Activation::Silu,
+        activation: activation(settings)?,
+        awake: settings.positive(key::AWAKE)?.map_or(USUALLY_AWAKE, |share| share.min(1.0)),
         embedding_scale: None,
         attention_scale: (1.0 / f64::from(head_dim).sqrt()) as f32,
         score_softcap: None,
@@ -80,13 +100,27 @@ pub(crate) fn plain(settings: &Settings<'_>, style: RopeStyle, base: f64) -> Res
         rope: RopeSpec { dims, base, scaling: scaling(settings)?, style },
         local_rope: None,
         windows: Windows::None,
+        latent: None,
         experts: None,
     })
+}
+
+/// The gate's non-linearity.
+fn activation(settings: &Settings<'_>) -> Result<Activation, Error> {
+    match settings.find::<&str>(key::ACTIVATION)?.unwrap_or("silu") {
+        "silu" | "swish" => Ok(Activation::Silu),
+        "relu" => Ok(Activation::Relu),
+        "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+        other => Err(settings.unsupported(key::ACTIVATION, other)),
+    }
 }
 
 /// Context of the training, where that is not the context.
 const ORIGINAL: Key =
     Key("rope.scaling.original_context_length", "rope_scaling.original_max_position_embeddings");
+
+/// How YaRN sharpens the scores of attention, in files that say so.
+pub(crate) const SHARPNESS: Key = Key("rope.scaling.yarn_log_multiplier", "rope_scaling.mscale_all_dim");
 
 /// What the settings say about long contexts.
 fn scaling(settings: &Settings<'_>) -> Result<RopeScaling, Error> {
@@ -113,11 +147,7 @@ fn yarn(settings: &Settings<'_>, factor: f64) -> Result<RopeScaling, Error> {
     const FAST: Key = Key("rope.scaling.yarn_beta_fast", "rope_scaling.beta_fast");
     const SLOW: Key = Key("rope.scaling.yarn_beta_slow", "rope_scaling.beta_slow");
     const MAGNITUDE: Key = Key("rope.scaling.attn_factor", "rope_scaling.attention_factor");
-    const SHARPNESS: Key = Key("rope.scaling.yarn_log_multiplier", "rope_scaling.mscale_all_dim");
     const WHOLE: Key = Key("", "rope_scaling.truncate");
-    if let Some(sharpness) = settings.positive(SHARPNESS)? {
-        return Err(settings.unsupported(SHARPNESS, sharpness));
-    }
     let whole = if settings.is_gguf() { true } else { settings.find(WHOLE)?.unwrap_or(true) };
     let usual = RopeScaling::usual_magnitude(factor);
     let magnitude = match settings.positive(MAGNITUDE)? {

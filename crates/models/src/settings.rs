@@ -13,11 +13,16 @@ pub struct Settings<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Key(pub &'static str, pub &'static str);
 
+pub(crate) const ACTIVATION: Key = Key("hidden_activation", "hidden_act");
+pub(crate) const AWAKE: Key = Key("ffn_awake_share", "");
 pub(crate) const CONTEXT: Key = Key("context_length", "max_position_embeddings");
 pub(crate) const EXPERTS: Key = Key("expert_count", "num_local_experts");
 pub(crate) const EXPERTS_USED: Key = Key("expert_used_count", "num_experts_per_tok");
+pub(crate) const EXPERT_GROUPS: Key = Key("expert_group_count", "n_group");
+pub(crate) const EXPERT_GROUPS_USED: Key = Key("expert_group_used_count", "topk_group");
 pub(crate) const EXPERT_NORM: Key = Key("expert_weights_norm", "norm_topk_prob");
 pub(crate) const EXPERT_SCALE: Key = Key("expert_weights_scale", "routed_scaling_factor");
+pub(crate) const EXPERT_SCORE: Key = Key("expert_gating_func", "scoring_func");
 pub(crate) const FINAL_SOFTCAP: Key = Key("final_logit_softcapping", "final_logit_softcapping");
 pub(crate) const HEADS: Key = Key("attention.head_count", "num_attention_heads");
 pub(crate) const HEAD_DIM: Key = Key("attention.key_length", "head_dim");
@@ -54,6 +59,11 @@ impl<'a> Settings<'a> {
         }
         let is_there = |spelling: &String| self.file.metadata.value(spelling).is_some();
         spellings(key.1).into_iter().find(is_there).unwrap_or_else(|| key.1.to_string())
+    }
+
+    /// Whether the file says anything about it.
+    pub(crate) fn has(&self, key: Key) -> bool {
+        self.file.metadata.value(&self.spelled(key)).is_some()
     }
 
     /// A setting that must be there.

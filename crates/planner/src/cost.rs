@@ -31,7 +31,7 @@ impl Bound {
 /// Predicted speed of a placement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Forecast {
-    /// Tokens a second while answering, in the middle of the context.
+    /// Tokens a second while answering, halfway through the answer.
     pub tokens_per_second: f64,
     /// Seconds from the start of a prompt of `prompt_tokens` to its first token.
     pub first_token_seconds: f64,
@@ -41,6 +41,13 @@ pub struct Forecast {
     pub bound: Bound,
     /// Bytes read from flash for a token of the answer.
     pub flash_bytes_per_token: u64,
+}
+
+impl Forecast {
+    /// Tokens of the prompt a second, up to the first token of the answer.
+    pub fn prompt_rate(&self) -> f64 {
+        f64::from(self.prompt_tokens) / self.first_token_seconds.max(1e-9)
+    }
 }
 
 /// The least seconds that a step can take by each of what its operators need, flash aside.
@@ -73,6 +80,11 @@ pub fn step_bounds(graph: &Graph, profile: &Profile, bounds: &Bounds, context: u
                 let dtype = graph.weight_of(experts.gate.first()).dtype;
                 (cost.macs as f64 / profile.product(dtype, each), met * experts.bytes(graph) as f64)
             }
+            Op::Neurons(neurons) => {
+                let met = expected_experts(neurons.clusters(), neurons.likely, rows);
+                let dtype = graph.weight_of(neurons.up).dtype;
+                (cost.macs as f64 / profile.product(dtype, rows), met * neurons.bytes(graph) as f64)
+            }
             op => {
                 let whole = op.weights().into_iter().find_map(|used| match used {
                     WeightUse::Whole(id) => Some(graph.weight_of(id)),
@@ -89,14 +101,14 @@ pub fn step_bounds(graph: &Graph, profile: &Profile, bounds: &Bounds, context: u
         sum.arithmetic += operations;
         sum.memory += moving;
         sum.both += seconds;
-        sum.experts += if matches!(node.op, Op::Experts(_)) { seconds } else { 0.0 };
+        sum.experts += if matches!(node.op, Op::Experts(_) | Op::Neurons(_)) { seconds } else { 0.0 };
     }
     sum
 }
 
-/// Bytes that a step reads from flash.
+/// Seconds for which a step reads from flash.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct FlashBytes {
+pub(crate) struct FlashSeconds {
     /// Known before the step: reading them overlaps with everything.
     pub ahead: f64,
     /// Experts that were chosen and are not here: reading them overlaps with experts alone.
@@ -112,10 +124,10 @@ pub(crate) fn step_seconds(
     profile: &Profile,
     bounds: &Bounds,
     context: u32,
-    flash: FlashBytes,
+    flash: FlashSeconds,
 ) -> (f64, Bound) {
     let StepBounds { arithmetic, memory, both, experts } = step_bounds(graph, profile, bounds, context);
-    let (ahead, chosen) = (flash.ahead / profile.flash_bytes, flash.experts / profile.flash_bytes);
+    let FlashSeconds { ahead, experts: chosen } = flash;
     let seconds = ahead.max(both - experts) + chosen.max(experts);
     match () {
         () if ahead + chosen > both => (seconds, Bound::Flash),

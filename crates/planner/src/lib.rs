@@ -15,7 +15,7 @@ mod search;
 
 pub use cost::{Bound, Forecast, StepBounds, step_bounds};
 pub use placement::{Line, Placement};
-pub use profile::{ProductRate, Profile};
-pub use request::{Fixed, Request};
+pub use profile::{FlashWay, ProductRate, Profile};
+pub use request::{Exchange, Fixed, Request};
 pub use reuse::{LayerReuse, Reuse};
-pub use search::{Refusal, adapt, forecast, place, smallest};
+pub use search::{RUN_BYTES, Refusal, adapt, forecast, place, smallest};

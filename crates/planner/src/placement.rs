@@ -54,6 +54,11 @@ impl Placement {
         self.lines.iter().map(|l| l.bytes).sum()
     }
 
+    /// Bytes of its largest run, which say how weights are read; of a model without any, 1 MiB.
+    pub fn run_bytes(&self) -> u64 {
+        self.tiling.runs.iter().map(|run| run.bytes).max().unwrap_or(1 << 20)
+    }
+
     /// Bytes of weights that stay, experts included.
     pub fn resident_bytes(&self) -> u64 {
         let runs = self.tiling.runs.iter().zip(&self.resident);

@@ -24,6 +24,20 @@ pub struct Request<'a> {
     pub fixed: Fixed,
 }
 
+/// A question and its answer, in tokens: what a forecast is said of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// Tokens of the prompt; a forecast takes no more than the context holds.
+    pub prompt: u32,
+    /// Tokens of the answer.
+    pub answer: u32,
+}
+
+impl Exchange {
+    /// What placements are compared by.
+    pub const TYPICAL: Exchange = Exchange { prompt: 512, answer: 128 };
+}
+
 /// Bytes that are needed whatever the placement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fixed {

@@ -1,11 +1,12 @@
 //! Finds the placement: sizes of chunk and window, and which runs stay.
 //!
 //! Candidates are few (chunks and run sizes are powers of two), so all are tried; of those that fit, the one with
-//! the least predicted time for a typical request wins, and among equals the one that holds less.
+//! the least predicted time for a typical request wins, and among equals one that reads nothing, then the one that holds
+//! less.
 
-use crate::cost::{FlashBytes, Forecast, step_seconds};
+use crate::cost::{FlashSeconds, Forecast, step_seconds};
 use crate::placement::{Line, Placement};
-use crate::{Profile, Request};
+use crate::{Exchange, Profile, Request};
 use ::memory::{
     Error, ExpertOptions, ExpertSets, ExpertStore, KvCache, Tiling, TilingOptions, Vectors, WeightStore,
 };
@@ -13,18 +14,19 @@ use formats::ModelFile;
 use graph::op::expected_experts;
 use graph::{Bounds, Plan};
 use host::{Extent, Part, Stream, StreamOptions, format_bytes, kernel_overhead};
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// Rows of a step that are tried. The first is the least that a prompt is fed in.
 const CHUNKS: [u32; 6] = [16, 32, 64, 128, 256, 512];
 /// Bytes of a run that are tried. The first is the least that reads at a good rate.
-const RUN_BYTES: [u64; 3] = [512 << 10, 1 << 20, 4 << 20];
+pub const RUN_BYTES: [u64; 3] = [512 << 10, 1 << 20, 4 << 20];
 /// Runs that the window holds: one in use, one arriving, one asked for.
 const WINDOW_RUNS: usize = 3;
 /// Pieces of experts that their window holds: in use, arriving, asked for.
-const WINDOW_PIECES: usize = 4;
-/// The request that placements are compared by: tokens of the prompt and of the answer.
-const TYPICAL: (u32, u32) = (512, 128);
+const WINDOW_READS: usize = 4;
+/// Reads of experts that can be held at once.
+const EXPERT_RUNS: usize = 64;
 /// Held back for what nobody can name.
 const SLACK: u64 = 512 << 10;
 
@@ -51,11 +53,11 @@ pub fn place(
     file: &ModelFile,
     profile: &Profile,
 ) -> Result<Result<Placement, Refusal>, Error> {
-    let least = smallest(request, file)?;
+    let least = smallest(request, file, profile)?;
     let mut best = Best::default();
     for run_bytes in RUN_BYTES {
         // One cut at a time: the lists of a large model are not small.
-        best.consider(request, profile, &Cut::new(request, file, run_bytes)?);
+        best.consider(request, profile, &Cut::new(request, file, profile, run_bytes)?);
     }
     Ok(best.placement.ok_or(least))
 }
@@ -71,7 +73,7 @@ pub fn adapt(
     now: &Placement,
     profile: &Profile,
 ) -> Result<Result<Placement, Refusal>, Error> {
-    let cut = Cut { tiling: Arc::clone(&now.tiling), experts: Arc::clone(&now.experts) };
+    let cut = Cut::of(Arc::clone(&now.tiling), Arc::clone(&now.experts), profile);
     let request = Request { kv_rows: Some(now.kv_rows), ..*request };
     let mut best = Best::default();
     best.consider(&request, profile, &cut);
@@ -99,7 +101,15 @@ impl Best {
             let Some(placement) = fit(request, profile, cut, rows) else { continue };
             let seconds = typical_seconds(request, profile, &placement);
             let better = self.placement.as_ref().is_none_or(|kept| {
-                seconds < self.seconds * 0.99 || (seconds <= self.seconds && placement.peak() < kept.peak())
+                // Reads that hide behind arithmetic are not free, only not predicted.
+                match (placement.streamed_bytes() > 0).cmp(&(kept.streamed_bytes() > 0)) {
+                    Ordering::Less => seconds <= self.seconds * 1.01,
+                    Ordering::Equal => {
+                        seconds < self.seconds * 0.99
+                            || (seconds <= self.seconds && placement.peak() < kept.peak())
+                    }
+                    Ordering::Greater => seconds < self.seconds * 0.99,
+                }
             });
             if better {
                 (self.placement, self.seconds) = (Some(placement), seconds);
@@ -109,13 +119,13 @@ impl Best {
 }
 
 /// The smallest budget that works, as the refusal of a budget of nothing.
-pub fn smallest(request: &Request<'_>, file: &ModelFile) -> Result<Refusal, Error> {
+pub fn smallest(request: &Request<'_>, file: &ModelFile, profile: &Profile) -> Result<Refusal, Error> {
     let sum = |lines: &[Line]| lines.iter().map(|l| l.bytes).sum::<u64>();
-    let cut = Cut::new(request, file, RUN_BYTES[0])?;
+    let cut = Cut::new(request, file, profile, RUN_BYTES[0])?;
     let mut lines = account(request, &cut, CHUNKS[0], &Kept::nothing(&cut)).lines;
     // A model smaller than what streaming takes is better kept.
     for run_bytes in RUN_BYTES {
-        let cut = Cut::new(request, file, run_bytes)?;
+        let cut = Cut::new(request, file, profile, run_bytes)?;
         let whole = account(request, &cut, CHUNKS[0], &Kept::all(&cut)).lines;
         if sum(&whole) < sum(&lines) {
             lines = whole;
@@ -125,20 +135,31 @@ pub fn smallest(request: &Request<'_>, file: &ModelFile) -> Result<Refusal, Erro
     Ok(Refusal { needed, budget: request.budget, lines, context: request.context })
 }
 
-/// Weights cut for one size of run.
+/// Weights cut for one size of run, and how they are read.
 struct Cut {
     tiling: Arc<Tiling>,
     experts: Arc<ExpertSets>,
+    stream: StreamOptions,
+    expert_stream: StreamOptions,
 }
 
 impl Cut {
-    fn new(request: &Request<'_>, file: &ModelFile, run_bytes: u64) -> Result<Cut, Error> {
+    fn new(request: &Request<'_>, file: &ModelFile, profile: &Profile, run_bytes: u64) -> Result<Cut, Error> {
         let tile_bytes = run_bytes.min(1 << 20);
         let options = TilingOptions { tile_bytes, run_bytes };
-        Ok(Cut {
-            tiling: Arc::new(Tiling::new(request.graph, file, options)?),
-            experts: Arc::new(ExpertSets::new(request.graph, file, tile_bytes)?),
-        })
+        let tiling = Arc::new(Tiling::new(request.graph, file, options)?);
+        Ok(Cut::of(tiling, Arc::new(ExpertSets::new(request.graph, file, tile_bytes)?), profile))
+    }
+
+    fn of(tiling: Arc<Tiling>, experts: Arc<ExpertSets>, profile: &Profile) -> Cut {
+        let most = tiling.runs.iter().map(|r| r.extents.len()).max().unwrap_or(1);
+        let max_runs = 16;
+        let max_extents = (most * max_runs).min(512).max(most);
+        let stream = StreamOptions { max_runs, max_extents, ..profile.way(longest_run(&tiling)).options() };
+        let pieces = profile.way(experts.largest_read()).options();
+        let max_extents = EXPERT_RUNS * experts.most_extents();
+        let expert_stream = StreamOptions { max_runs: EXPERT_RUNS, max_extents, ..pieces };
+        Cut { tiling, experts, stream, expert_stream }
     }
 }
 
@@ -192,14 +213,14 @@ fn account(request: &Request<'_>, cut: &Cut, rows: u32, kept: &Kept) -> Account 
     let kv = pages(KvCache::bytes(graph, request.kv, request.context, kv_rows));
     let weights = pages(Vectors::bytes(graph)) + kept.runs;
     let activations = pages(plan.arena_bytes) + pages(request.fixed.scratch);
-    let stream = stream_options(tiling);
+    let stream = cut.stream;
     let sets = || cut.experts.iter().zip(&kept.slots);
     let slots = cut.experts.held_bytes(&kept.slots);
     let experts = expert_options(cut, kept.slots.clone(), request.align);
     // A window that is only for loading comes and goes, its ring with it, before the caches and the arena are touched.
     let of_window = |window: u64, stream: &StreamOptions, stays: bool| match stays {
-        true => (window, stream.memory()),
-        false => ((window + stream.memory()).saturating_sub(kv + activations), 0),
+        true => (window, stream.memory(window)),
+        false => ((window + stream.memory(window)).saturating_sub(kv + activations), 0),
     };
     let (window_line, io) = of_window(window, &stream, kept.streams);
     let misses = sets().any(|(set, &slots)| slots < set.count);
@@ -239,13 +260,14 @@ fn account(request: &Request<'_>, cut: &Cut, rows: u32, kept: &Kept) -> Account 
 
 /// How experts are read, of which so many stay.
 fn expert_options(cut: &Cut, slots: Vec<u32>, align: usize) -> ExpertOptions {
-    let piece = Extent { file: 0, offset: 1, len: cut.experts.largest_piece() };
+    let most = cut.experts.most_extents();
+    let len = cut.experts.largest_read() + 2 * (most * align) as u64;
+    let read = Extent { file: 0, offset: 1, len };
     let window_bytes = match cut.experts.is_empty() {
         true => 0,
-        false => Stream::window_needed(&[piece; WINDOW_PIECES], align),
+        false => Stream::window_needed(&[read; WINDOW_READS], align),
     };
-    let stream = StreamOptions { max_runs: 64, max_extents: 64, ..StreamOptions::default() };
-    ExpertOptions { slots, window_bytes, stream }
+    ExpertOptions { slots, window_bytes, stream: cut.expert_stream }
 }
 
 /// The placement with this cut and chunk that keeps as much as fits; `None` if it does not fit at all.
@@ -279,7 +301,7 @@ fn fit(request: &Request<'_>, profile: &Profile, cut: &Cut, rows: u32) -> Option
         tiling: Arc::clone(tiling),
         resident,
         window_bytes,
-        stream: stream_options(tiling),
+        stream: cut.stream,
         experts: Arc::clone(&cut.experts),
         expert_options: experts,
         context: request.context,
@@ -295,7 +317,7 @@ fn fit(request: &Request<'_>, profile: &Profile, cut: &Cut, rows: u32) -> Option
             flash_bytes_per_token: 0,
         },
     };
-    placement.forecast = forecast(request, profile, &placement);
+    placement.forecast = forecast(request, profile, &placement, Exchange::TYPICAL);
     Some(placement)
 }
 
@@ -351,21 +373,26 @@ fn window_bytes(tiling: &Tiling, align: usize) -> u64 {
         .unwrap_or(0)
 }
 
-fn stream_options(tiling: &Tiling) -> StreamOptions {
-    let most = tiling.runs.iter().map(|r| r.extents.len()).max().unwrap_or(1);
-    let max_runs = 16;
-    StreamOptions { max_runs, max_extents: (most * max_runs).min(512).max(most), ..StreamOptions::default() }
+/// Bytes of the longest run.
+fn longest_run(tiling: &Tiling) -> u64 {
+    tiling.runs.iter().map(|run| run.bytes).max().unwrap_or(0)
 }
 
 fn typical_seconds(request: &Request<'_>, profile: &Profile, placement: &Placement) -> f64 {
-    let forecast = forecast(request, profile, placement);
-    forecast.first_token_seconds + f64::from(TYPICAL.1) / forecast.tokens_per_second
+    let exchange = Exchange::TYPICAL;
+    let forecast = forecast(request, profile, placement, exchange);
+    forecast.first_token_seconds + f64::from(exchange.answer) / forecast.tokens_per_second
 }
 
-/// How fast a placement will be on a machine: a prompt of 512 tokens, or as many as the context holds, and the answer
-/// to it.
-pub fn forecast(request: &Request<'_>, profile: &Profile, placement: &Placement) -> Forecast {
-    let prompt = TYPICAL.0.min(request.context);
+/// How fast a placement will be on a machine: the prompt of `exchange`, or as much of it as the context holds, and the
+/// answer to it.
+pub fn forecast(
+    request: &Request<'_>,
+    profile: &Profile,
+    placement: &Placement,
+    exchange: Exchange,
+) -> Forecast {
+    let prompt = exchange.prompt.clamp(1, request.context.max(1));
     let streamed = |logits: bool| -> u64 {
         let runs = placement.tiling.runs.iter().zip(&placement.resident);
         runs.filter(|(r, stays)| !**stays && (logits || !r.logits_only)).map(|(r, _)| r.bytes).sum()
@@ -384,9 +411,12 @@ pub fn forecast(request: &Request<'_>, profile: &Profile, placement: &Placement)
         };
         sets.map(missed).sum()
     };
+    let rate = profile.way(longest_run(&placement.tiling)).bytes_per_second;
+    let rate_of_experts = profile.way(placement.experts.largest_read()).bytes_per_second;
     let step = |rows: u32, logit_rows: u32, context: u32| {
         let bounds = Bounds { rows, logit_rows };
-        let flash = FlashBytes { ahead: streamed(logit_rows > 0) as f64, experts: missed(rows) };
+        let ahead = streamed(logit_rows > 0) as f64 / rate;
+        let flash = FlashSeconds { ahead, experts: missed(rows) / rate_of_experts };
         step_seconds(request.graph, profile, &bounds, context, flash)
     };
     let rows = placement.bounds.rows;
@@ -394,7 +424,7 @@ pub fn forecast(request: &Request<'_>, profile: &Profile, placement: &Placement)
     let tail = prompt - (chunks - 1) * rows;
     // The chunks before the last begin, on average, in the middle of what they begin at.
     let body = f64::from(chunks - 1) * step(rows, 0, chunks.saturating_sub(2) * rows / 2).0;
-    let (token, bound) = step(1, 1, request.context.min(prompt + TYPICAL.1));
+    let (token, bound) = step(1, 1, request.context.min(prompt.saturating_add(exchange.answer / 2)));
     Forecast {
         tokens_per_second: 1.0 / token,
         first_token_seconds: body + step(tail, 1, prompt - tail).0,

@@ -20,6 +20,8 @@ struct Place {
     columns: usize,
     /// The symbol that counts its rows; one row if there is none.
     rows: Option<graph::Symbol>,
+    /// Where the node that makes it works besides.
+    scratch: Option<usize>,
 }
 
 /// Activations as int8: values (n, k), scales (n, k / 32), sums (n, k / 16).
@@ -43,8 +45,13 @@ impl Arena {
             let offset = plan.offset(ValueId(i))? as usize;
             let rows = value.dims.rows();
             let columns = if value.elem == Elem::Index { 1 } else { value.dims.columns() as usize };
-            Some(Place { offset, elem: value.elem, columns, rows })
+            Some(Place { offset, elem: value.elem, columns, rows, scratch: None })
         }));
+        for (index, node) in graph.nodes.iter().enumerate() {
+            if let Some(place) = &mut self.places[node.output.0 as usize] {
+                place.scratch = plan.scratch(index).map(|offset| offset as usize);
+            }
+        }
         Ok(())
     }
 
@@ -60,6 +67,12 @@ impl Arena {
         let rows = place.rows.map_or(1, |s| now.of(s) as usize);
         let bytes = rows * place.elem.row_bytes(place.columns as u64) as usize;
         Ok(place.offset..place.offset + bytes)
+    }
+
+    /// Where what the maker of a value works in begins.
+    pub fn scratch(&self, id: ValueId) -> Result<usize, Error> {
+        let place = self.places.get(id.0 as usize).copied().flatten();
+        place.and_then(|place| place.scratch).ok_or(Error::Unplanned { value: id.0 })
     }
 
     /// Columns of a value.

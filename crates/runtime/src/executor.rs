@@ -1,9 +1,9 @@
 //! The loop: one node after another, each by the kernels of this machine.
 
 use crate::arena::Arena;
-use crate::ops::{self, Mixture, Step};
+use crate::ops::{self, Choice, Step};
 use crate::stats::{Phase, StepStats};
-use crate::{Batch, Error, Routes, Sequence};
+use crate::{Batch, Economy, Error, Routes, Sequence};
 use ::memory::Error as MemoryError;
 use ::memory::{ExpertOptions, ExpertStats, ExpertStore, Residency, StoreStats, WeightStore};
 use graph::op::WeightUse;
@@ -37,7 +37,8 @@ pub struct Executor {
     experts: ExpertStore,
     cpu: Cpu,
     program: Vec<Extra>,
-    mixtures: Vec<Mixture>,
+    choices: Vec<Choice>,
+    economy: Economy,
     routes: Option<Routes>,
     row: Vec<u8>,
     stats: StepStats,
@@ -50,7 +51,7 @@ pub(crate) struct Extra {
     pub tiles: Range<u32>,
     /// Frequencies of a RoPE table.
     pub frequencies: Vec<f64>,
-    /// Which mixture a router chooses for, or experts compute.
+    /// Which set of experts a router chooses from, or a node computes.
     pub mixture: Option<usize>,
 }
 
@@ -63,10 +64,23 @@ impl Executor {
         let Parts { graph, plan, store, experts, cpu } = parts;
         let arena = Arena::new(ledger, &graph, &plan)?;
         let row = vec![0; widest_row(&graph)];
-        let (program, mixtures) = (program(&graph, &store), mixtures(&graph, &plan)?);
+        let (program, choices) = (program(&graph, &store), choices(&graph, &plan)?);
         let (bounds, stats) = (plan.bounds, StepStats::default());
-        let routes = None;
-        Ok(Executor { graph, bounds, arena, store, experts, cpu, program, mixtures, routes, row, stats })
+        let (routes, economy) = (None, Economy::default());
+        Ok(Executor {
+            graph,
+            bounds,
+            arena,
+            store,
+            experts,
+            cpu,
+            program,
+            choices,
+            economy,
+            routes,
+            row,
+            stats,
+        })
     }
 
     /// Changes to weights that are cut in another way, between steps: everything is given back and read anew.
@@ -114,7 +128,7 @@ impl Executor {
 
     fn replan(&mut self, ledger: &Ledger, plan: &Plan) -> Result<(), Error> {
         self.arena.adapt(ledger, &self.graph, plan)?;
-        self.mixtures = mixtures(&self.graph, plan)?;
+        self.choices = choices(&self.graph, plan)?;
         self.bounds = plan.bounds;
         Ok(())
     }
@@ -178,7 +192,8 @@ impl Executor {
                 arena: &mut self.arena,
                 store: &mut self.store,
                 experts: &mut self.experts,
-                mixtures: &mut self.mixtures,
+                choices: &mut self.choices,
+                economy: self.economy,
                 routes: self.routes.as_mut(),
                 cpu: &mut self.cpu,
                 row: &mut self.row,
@@ -219,6 +234,11 @@ impl Executor {
     /// Writes down from now on what routers choose, and gives what was written down before.
     pub fn record(&mut self, routes: Option<Routes>) -> Option<Routes> {
         std::mem::replace(&mut self.routes, routes)
+    }
+
+    /// Leaves out experts from now on as the user wants it; by itself nothing is left out.
+    pub fn set_economy(&mut self, economy: Economy) {
+        self.economy = economy;
     }
 
     /// What was asked of the experts so far.
@@ -279,6 +299,10 @@ fn program(graph: &Graph, store: &WeightStore) -> Vec<Extra> {
         if let Op::RopeTable(table) = &node.op {
             extra.frequencies = table.frequencies(table.factors.map(|id| store.vector(id)));
         }
+        if let Op::Neurons(_) = &node.op {
+            extra.mixture = Some(sets);
+            sets += 1;
+        }
         if let Op::Experts(_) = &node.op {
             extra.mixture = Some(sets);
             sets += 1;
@@ -292,14 +316,14 @@ fn program(graph: &Graph, store: &WeightStore) -> Vec<Extra> {
     program
 }
 
-/// What each layer of experts needs.
-fn mixtures(graph: &Graph, plan: &Plan) -> Result<Vec<Mixture>, Error> {
-    let mut mixtures = Vec::new();
+/// What each layer of which a step needs a part works with.
+fn choices(graph: &Graph, plan: &Plan) -> Result<Vec<Choice>, Error> {
+    let mut choices = Vec::new();
     for (index, node) in graph.nodes.iter().enumerate() {
-        if let Op::Experts(op) = &node.op {
-            let offset = plan.scratch(index).ok_or(Error::Unplanned { value: node.output.0 })?;
-            mixtures.push(Mixture::new(graph, node, op, &plan.bounds, offset));
+        let offset = plan.scratch(index).ok_or(Error::Unplanned { value: node.output.0 });
+        if matches!(node.op, Op::Experts(_) | Op::Neurons(_)) {
+            choices.extend(Choice::new(graph, node, &plan.bounds, offset?));
         }
     }
-    Ok(mixtures)
+    Ok(choices)
 }

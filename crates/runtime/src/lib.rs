@@ -8,6 +8,7 @@
 
 mod arena;
 mod batch;
+mod economy;
 mod error;
 mod executor;
 mod ops;
@@ -15,6 +16,7 @@ mod routes;
 mod stats;
 
 pub use batch::{Batch, Sequence, Span, Wanted};
+pub use economy::Economy;
 pub use error::Error;
 pub use executor::{Executor, Parts};
 pub use routes::Routes;

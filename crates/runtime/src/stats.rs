@@ -28,7 +28,7 @@ impl Phase {
 
     pub(crate) fn of(op: &Op) -> Phase {
         match op {
-            Op::Linear(_) | Op::Experts(_) => Phase::Products,
+            Op::Experts(_) | Op::HeadLinear(_) | Op::Linear(_) | Op::Neurons(_) => Phase::Products,
             Op::Attention(_) => Phase::Attention,
             _ => Phase::Other,
         }
@@ -46,6 +46,8 @@ pub struct StepStats {
     pub bytes_touched: u64,
     /// Multiply-adds of products with weights.
     pub macs: u64,
+    /// Experts that were chosen and left out, since the user wants that.
+    pub experts_skipped: u64,
     /// Seconds by phase, in the order of [`Phase::ALL`].
     pub seconds: [f64; 3],
 }

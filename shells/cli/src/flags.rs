@@ -40,9 +40,12 @@ const MOST: usize = 256;
 pub(crate) const DEFAULT_SYSTEM: &str = "You are a helpful AI assistant.";
 
 flags! {
+    BUDGETS = "budgets", None, "LIST", "budgets of a sweep: shares of the model's file or sizes, 100%,50%,2GiB";
+    BY_NEURON = "by-neuron", None, "", "store the way back of ReLU feed-forwards by neuron too, for sparse reads";
     CONTEXT = "context", Some('c'), "TOKENS", "tokens that a conversation may have";
     FREQUENCY_PENALTY = "frequency-penalty", None, "X", "taken from a recent token's logit for each time it occurred";
     IGNORE_EOS = "ignore-eos", None, "", "go on after the model says that it is done";
+    IO = "io", None, "READER", "who reads the disk: auto, cached, pread, uring or uring2";
     ISA = "isa", None, "NAME", "instruction set of the kernels; the best there is if not said";
     JSON = "json", None, "", "print one JSON object";
     KV = "kv", None, "FORMAT", "how keys and values are kept: f16 or q8_0 (half the memory, changes answers a little)";
@@ -64,18 +67,23 @@ flags! {
     REPEAT_PENALTY = "repeat-penalty", None, "X", "divides the logits of recent tokens";
     REPETITIONS = "repetitions", Some('r'), "N", "timed runs, or rounds, after one that does not count";
     SEED = "seed", None, "N", "start of the draws";
+    SKIP_COLD = "skip-cold", None, "SHARE", "leave out experts not in memory that count for less than this of the strongest; changes answers";
+    SKIP_WEAK = "skip-weak", None, "SHARE", "leave out experts that count for less than this of the strongest; changes answers";
     STATS = "stats", None, "", "say where bytes and seconds went";
     STOP = "stop", None, "TEXT", "a text that ends the answer; may be repeated";
+    SWEEP = "sweep", None, "", "foretell many budgets, those of --budgets if it is given";
     SYSTEM = "system", None, "TEXT", "the system message; \"\" for the template's own";
     TEMP = "temp", None, "X", "0 takes the likeliest token; larger is more varied";
     TEXT = "text", None, "FILE", "the text to judge by";
     THREADS = "threads", Some('t'), "N", "threads that compute; all physical cores if not said; bench takes a list";
+    THROTTLE = "throttle", None, "RATE", "the most that the model's disk may give, such as 100MB/s; needs root";
     TOKENS = "tokens", Some('n'), "N", "tokens of the answer at most";
     TOP_K = "top-k", None, "N", "only so many of the likeliest tokens; 0 is all";
     TOP_P = "top-p", None, "P", "only the likeliest tokens that together have this probability";
     TYPE = "type", None, "LIST", "types of weights such as q4_0,q8_0, or all; may be repeated";
     WINDOW = "window", None, "TOKENS", "tokens of a window";
     WINDOWS = "windows", None, "N", "windows at most";
+    YIELD = "yield", None, "", "give memory back while the system is short of it, and take it again afterwards";
 }
 
 impl Flag {

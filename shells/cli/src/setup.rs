@@ -4,14 +4,15 @@
 //! choice: a flag that is not given leaves the library's value alone.
 
 use host::Memory;
-use pintpot::{Builder, Engine, GenerateOptions, KvFormat, LoadOptions, Sampling};
+use pintpot::{Builder, Economy, Engine, GenerateOptions, KvFormat, LoadOptions, Sampling};
 
 use crate::exit::Failure;
 use crate::flags::{self, Args, Flag, wrong};
 use crate::{budget, profile};
 
-pub(crate) const ENGINE: &[&Flag] = &[&flags::MEMORY, &flags::THREADS, &flags::ISA];
+pub(crate) const ENGINE: &[&Flag] = &[&flags::MEMORY, &flags::THREADS, &flags::IO, &flags::ISA];
 pub(crate) const LOAD: &[&Flag] = &[&flags::MODEL, &flags::CONTEXT, &flags::KV];
+pub(crate) const ECONOMY: &[&Flag] = &[&flags::SKIP_WEAK, &flags::SKIP_COLD];
 pub(crate) const SAMPLING: &[&Flag] = &[
     &flags::TEMP,
     &flags::TOP_K,
@@ -44,7 +45,8 @@ pub(crate) fn memory(args: &Args) -> Result<Memory, Failure> {
 }
 
 fn engine_with(args: &Args, memory: Memory, threads: Option<usize>) -> Result<Engine, Failure> {
-    let builder: Builder = Engine::builder().memory(memory).threads(threads);
+    let reader = args.read(&flags::IO, "auto, cached, pread, uring or uring2")?.unwrap_or_default();
+    let builder: Builder = Engine::builder().memory(memory).threads(threads).reader(reader);
     let mut engine = builder.isa(args.get(&flags::ISA).map(str::to_string)).build()?;
     if let Some(profile) = profile::load(engine.threads(), engine.isa()) {
         engine.set_profile(profile);
@@ -67,6 +69,12 @@ pub(crate) fn load(args: &Args) -> Result<LoadOptions, Failure> {
         kv,
         ..LoadOptions::default()
     })
+}
+
+/// What the user gives up.
+pub(crate) fn economy(args: &Args) -> Result<Economy, Failure> {
+    let share = |flag| Ok::<f32, Failure>(args.read(flag, "a share from 0 to 1")?.unwrap_or(0.0));
+    Ok(Economy { weak: share(&flags::SKIP_WEAK)?, cold: share(&flags::SKIP_COLD)? })
 }
 
 /// What is wanted of an answer.

@@ -86,15 +86,7 @@ fn kernels_are_timed_and_one_is_marked() {
 
 #[test]
 fn a_peer_is_run_in_turns_and_what_it_prints_is_compared() {
-    let folder = tempfile::tempdir().unwrap();
-    let script = |name: &str, body: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-        let mut rights = std::fs::metadata(&path).unwrap().permissions();
-        rights.set_mode(0o755);
-        std::fs::set_permissions(&path, rights).unwrap();
-        path.to_str().unwrap().to_string()
-    };
+    let (folder, script) = scripts();
     let log = folder.path().join("log");
     let rows =
         r#"[{"n_prompt": 24, "n_gen": 0, "avg_ts": 0.25}, {"n_prompt": 0, "n_gen": 3, "avg_ts": 0.5}]"#;
@@ -140,14 +132,16 @@ fn a_report_is_one_page_that_needs_nothing_else() {
     let file = folder.path().join("page.html");
     let tiny = tiny();
     let out = file.to_str().unwrap();
+    let budgets = ["--budgets", "1GiB"];
     let line = ["bench", "report", &tiny, &tiny, "-p", "16", "-n", "2", "-r", "1", "-t", "1", "--out", out];
-    assert_eq!(printed(&line).trim(), out);
+    assert_eq!(printed(&[&line[..], &budgets].concat()).trim(), out);
     let page = std::fs::read_to_string(&file).unwrap();
     assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
     for part in [
         "Roofline",
         "Speed against memory",
         "Time per phase",
+        "foretold",
         "pp16",
         "tg2",
         "llama-q4",
@@ -167,6 +161,82 @@ fn a_report_is_one_page_that_needs_nothing_else() {
     assert!(code == Some(4) && err.contains("pintpot pull smollm2"), "{err}");
 }
 
+/// A folder, and a way to put scripts that stand for programs into it.
+fn scripts() -> (tempfile::TempDir, impl Fn(&str, &str) -> String) {
+    let folder = tempfile::tempdir().unwrap();
+    let within = folder.path().to_path_buf();
+    let script = move |name: &str, body: &str| {
+        let path = within.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        let mut rights = std::fs::metadata(&path).unwrap().permissions();
+        rights.set_mode(0o755);
+        std::fs::set_permissions(&path, rights).unwrap();
+        path.to_str().unwrap().to_string()
+    };
+    (folder, script)
+}
+
+#[test]
+fn a_sweep_has_a_row_for_every_budget() {
+    let tiny = tiny();
+    let line = ["bench", "sweep", &tiny, "--budgets", "1GiB,1%", "-p", "8", "-n", "3", "-r", "2", "-t", "1"];
+    let (folder, script) = scripts();
+    // It makes do without a second copy of the weights, and only then has enough memory.
+    let words = "for word; do case $last in -p) prompt=$word;; --repack) frugal=1;; esac; last=$word; done";
+    let row = |prompt: &str, answer, rate| {
+        format!(r#"{{\"n_prompt\": {prompt}, \"n_gen\": {answer}, \"avg_ts\": {rate}}}"#)
+    };
+    let rows = format!("[{}, {}]", row("$prompt", 0, 0.25), row("0", 3, 0.5));
+    let frugal = format!("{words}\n[ \"$frugal\" ] || exit 9\necho \"{rows}\"");
+    let bench = script("llama-bench", &frugal);
+    let broken = script("broken-bench", "echo 'it cannot be' >&2\nexit 3");
+    let swept = |more: &[&str]| {
+        let path = folder.path().to_str().unwrap();
+        let (code, out, err) = pintpot(&[&line[..], more].concat(), path);
+        assert_eq!(code, Some(0), "{err}");
+        out
+    };
+    let rows: Value = serde_json::from_str(&swept(&["-o", "json"])).unwrap();
+    let rows = rows.as_array().unwrap();
+    assert_eq!(rows.len(), 3, "{rows:?}");
+    assert_eq!((&rows[0]["budget_bytes"], &rows[0]["peer"]), (&(1 << 30).into(), &bench.as_str().into()));
+    for row in &rows[..2] {
+        assert_eq!(row["ours_ts"].as_array().unwrap().len(), 2);
+        assert_eq!(row["theirs_ts"], serde_json::json!([0.5, 0.5]));
+        assert_eq!(row["logits_digest"], rows[0]["logits_digest"]);
+        for key in
+            ["ours_median_ts", "foretold_ts", "bound_ts", "ours_median_prompt_ts", "disk_bytes_per_second"]
+        {
+            assert!(row[key].as_f64() > Some(0.0), "{key}: {row}");
+        }
+    }
+    assert_eq!(rows[1]["budget_bytes"], rows[1]["smallest_budget_bytes"]);
+    assert!(
+        rows[2]["remark"].as_str().unwrap().starts_with("refused: the smallest budget is"),
+        "{}",
+        rows[2]
+    );
+    assert!(rows[2]["ours_median_ts"].is_null());
+    let md = swept(&["--llama", &broken]);
+    assert_eq!(md.lines().filter(|line| line.contains("it cannot be")).count(), 2, "{md}");
+    assert!(swept(&["-o", "csv"]).lines().nth(1).unwrap().contains(&tiny));
+}
+
+#[test]
+fn a_plan_foretells_many_budgets() {
+    let tiny = tiny();
+    let line = ["plan", &tiny, "--sweep", "--budgets", "100MiB,1%", "-p", "8", "-n", "4", "-t", "1"];
+    let json: Value = serde_json::from_str(&printed(&[&line[..], &["--json"]].concat())).unwrap();
+    let rows = json["table"].as_array().unwrap();
+    assert_eq!((rows.len(), &rows[0]["fits"], &rows[2]["fits"]), (3, &true.into(), &false.into()));
+    assert_eq!(rows[1]["budget_bytes"], json["smallest_budget_bytes"]);
+    assert_eq!((&rows[0]["context"], &rows[0]["prompt_tokens"]), (&12.into(), &8.into()));
+    assert!(json["disk_bytes_per_second"].as_f64() > Some(0.0) && rows[0]["file_share"].as_f64() > Some(1.0));
+    let text = printed(&["plan", &tiny, "--sweep"]);
+    let refused = text.lines().filter(|line| line.contains("refused: the smallest budget is")).count();
+    assert!(refused > 0 && text.contains("a prompt of 512 tokens and an answer of 128"), "{text}");
+}
+
 #[test]
 fn what_cannot_be_timed_is_said() {
     let tiny = tiny();
@@ -182,6 +252,12 @@ fn what_cannot_be_timed_is_said() {
         (&["bench", "kernels", "1,2,3,4"], 2, "is no shape"),
         (&["bench", "kernels", "16,33"], 2, "whole blocks"),
         (&["bench", "kernels", "16,32", "--type", "q9"], 2, "--type is q9"),
+        (&["bench", "sweep", &tiny, "--budgets", "most"], 2, "--budgets is 'most'"),
+        (&["bench", "sweep", &tiny, "-n", "1"], 2, "-n is 1"),
+        (&["bench", "sweep", &tiny, "-n", "2,3"], 2, "one number of tokens"),
+        (&["bench", "sweep", &tiny, "--throttle", "fast"], 2, "such as 100MB/s"),
+        (&["bench", "sweep", &tiny, "--llama", "nowhere"], 4, "no llama-bench"),
+        (&["plan", &tiny, "--sweep", "--budgets", "0%"], 2, "--budgets is '0%'"),
         (&["bench", "kernels", "--help"], 0, "--type"),
         (&["bench", "--help"], 0, "--n-depth"),
     ];

@@ -4,13 +4,14 @@
 //! design choice: models are timed first and the machine's rates after them, since measuring those takes memory that
 //! no budget knows of.
 
+mod cold;
 mod peers;
 mod products;
 mod sweep;
 
 pub use peers::{Compared, Peer, PeerBench};
 pub use products::{CallTime, ProductBench, ProductTime};
-pub use sweep::SweepPoint;
+pub use sweep::{Foretold, OurTurn, Sweep, SweepPoint, Swept};
 
 use crate::{Engine, Error, LoadOptions, Model, Opened, Placement, Profile, measure};
 use graph::{Bounds, StateKind};
@@ -323,8 +324,8 @@ fn bound(outcome: &mut Outcome, opened: &Opened, profile: &Profile) {
                 StateKind::Append => end,
                 StateKind::Ring { window } => end.min(u64::from(window) + u64::from(bounds.rows) - 1),
             };
-            let position = outcome.placement.kv.bytes(u64::from(state.head_dim)) * u64::from(state.kv_heads);
-            outcome.state_bytes += 2 * seen * position;
+            let head: u64 = state.kept().map(|dim| outcome.placement.kv.bytes(u64::from(dim))).iter().sum();
+            outcome.state_bytes += seen * u64::from(state.kv_heads) * head;
         }
     }
     outcome.profile = profile.clone();

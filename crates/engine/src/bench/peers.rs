@@ -36,6 +36,17 @@ pub struct PeerBench {
     pub rounds: u32,
 }
 
+/// What one turn is to do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    /// Tokens of the prompt; 0 for none.
+    pub prompt: u32,
+    /// Tokens of the answer; 0 for none.
+    pub answer: u32,
+    /// Threads.
+    pub threads: usize,
+}
+
 /// Tokens a second of one test, a turn an element.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Compared {
@@ -83,25 +94,34 @@ impl Peer {
         self.program.file_stem().is_some_and(|name| name.to_string_lossy().contains("bench"))
     }
 
-    /// Tokens a second of prompt and answer in one turn.
-    fn turn(&self, model: &Path, bench: &PeerBench) -> Result<[Option<f64>; 2], Error> {
+    /// What has to be run for one turn; `repacks` says whether it may make a second copy of the weights for its kernels, as
+    /// it does if nobody forbids it.
+    pub(super) fn command(&self, model: &Path, turn: &Turn, repacks: bool) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("-m").arg(model).args(["-t", &bench.threads.to_string()]);
+        command.arg("-m").arg(model).args(["-t", &turn.threads.to_string()]);
         if self.is_bench() {
-            let (prompt, answer) = (bench.prompt.to_string(), bench.answer.to_string());
+            let (prompt, answer) = (turn.prompt.to_string(), turn.answer.to_string());
             command.args(["-p", &prompt, "-n", &answer, "-r", "1", "-o", "json"]);
-            let output = output(command, &self.program)?;
-            return rates(&output.stdout, bench).ok_or_else(|| self.silent("llama-bench's JSON"));
+            command.args(if repacks { &[][..] } else { &["--repack", "0"] });
+            return command;
         }
         // About a token a word; what it prints says how many there were.
-        let words = "word ".repeat(bench.prompt.max(2) as usize - 1);
-        let answer = (bench.answer + 1).to_string();
+        let words = "word ".repeat(turn.prompt.max(2) as usize - 1);
+        let answer = (turn.answer + 1).to_string();
         command.args(["-p", &words, "-n", &answer, "--ignore-eos", "--temp", "0", "-no-cnv"]);
-        let output = output(command, &self.program)?;
-        let text = [output.stderr, output.stdout].concat();
+        command.args(if repacks { &[][..] } else { &["--no-repack"] });
+        command
+    }
+
+    /// Tokens a second of prompt and answer in what a turn printed.
+    pub(super) fn rates(&self, printed: &Output, turn: &Turn) -> Result<[Option<f64>; 2], Error> {
+        if self.is_bench() {
+            return rates(&printed.stdout, turn).ok_or_else(|| self.silent("llama-bench's JSON"));
+        }
+        let text = [&printed.stderr[..], &printed.stdout].concat();
         let [prompt, answer] = printed_rates(&String::from_utf8_lossy(&text));
         match prompt.is_some() && answer.is_some() {
-            true => Ok([prompt.filter(|_| bench.prompt > 0), answer.filter(|_| bench.answer > 0)]),
+            true => Ok([prompt.filter(|_| turn.prompt > 0), answer.filter(|_| turn.answer > 0)]),
             false => Err(self.silent("'eval time' lines")),
         }
     }
@@ -133,13 +153,22 @@ impl PeerBench {
         for round in 1..=self.rounds {
             for is_ours in [round % 2 == 1, round % 2 == 0] {
                 on_turn(if is_ours { &self.ours } else { &peer.program }, round);
-                let turn = if is_ours { self.our_turn(path)? } else { peer.turn(path, self)? };
+                let turn = if is_ours { self.our_turn(path)? } else { self.their_turn(peer, path)? };
                 for (test, rate) in tests.iter_mut().zip(turn) {
                     if is_ours { &mut test.ours } else { &mut test.theirs }.extend(rate);
                 }
             }
         }
         Ok(tests.into_iter().filter(|test| !test.ours.is_empty() && !test.theirs.is_empty()).collect())
+    }
+
+    fn turn(&self) -> Turn {
+        Turn { prompt: self.prompt, answer: self.answer, threads: self.threads }
+    }
+
+    fn their_turn(&self, peer: &Peer, model: &Path) -> Result<[Option<f64>; 2], Error> {
+        let turn = self.turn();
+        peer.rates(&output(peer.command(model, &turn, true), &peer.program)?, &turn)
     }
 
     fn our_turn(&self, model: &Path) -> Result<[Option<f64>; 2], Error> {
@@ -149,12 +178,13 @@ impl PeerBench {
         command.args(["-t", &self.threads.to_string()]).args(&self.our_flags).arg("-m").arg(model);
         let output = output(command, &self.ours)?;
         let what = || "its output has none of the tests".to_string();
-        rates(&output.stdout, self).ok_or_else(|| Error::Peer { program: self.ours.clone(), what: what() })
+        rates(&output.stdout, &self.turn())
+            .ok_or_else(|| Error::Peer { program: self.ours.clone(), what: what() })
     }
 }
 
 /// Runs a program to its end.
-fn output(mut command: Command, program: &Path) -> Result<Output, Error> {
+pub(super) fn output(mut command: Command, program: &Path) -> Result<Output, Error> {
     let failed = |what: String| Error::Peer { program: program.to_path_buf(), what };
     command.stdin(Stdio::null());
     host::end_with_parent(&mut command);
@@ -168,7 +198,7 @@ fn output(mut command: Command, program: &Path) -> Result<Output, Error> {
 }
 
 /// The mean rates of prompt and answer in llama-bench's JSON; `None` if a test that was asked for is not in it.
-fn rates(json: &[u8], bench: &PeerBench) -> Option<[Option<f64>; 2]> {
+fn rates(json: &[u8], turn: &Turn) -> Option<[Option<f64>; 2]> {
     let rows: Vec<Value> = serde_json::from_slice(json).ok()?;
     let rate = |prompt: u32, answer: u32| {
         let row = rows.iter().find(|row| row["n_prompt"] == prompt && row["n_gen"] == answer)?;
@@ -178,7 +208,7 @@ fn rates(json: &[u8], bench: &PeerBench) -> Option<[Option<f64>; 2]> {
         0 => Some(None),
         _ => rate.map(Some),
     };
-    Some([wanted(bench.prompt, rate(bench.prompt, 0))?, wanted(bench.answer, rate(0, bench.answer))?])
+    Some([wanted(turn.prompt, rate(turn.prompt, 0))?, wanted(turn.answer, rate(0, turn.answer))?])
 }
 
 /// The rates of prompt and answer in what llama-completion and llama-cli print at their end, in either of their forms:
@@ -214,18 +244,11 @@ mod tests {
         assert_eq!(printed_rates(perf), [Some(200.0), Some(100.5)]);
         assert_eq!(printed_rates("[ Prompt: 12.5 t/s | Generation: 3.0 t/s ]"), [Some(12.5), Some(3.0)]);
         assert_eq!(printed_rates("nothing (inf tokens per second)"), [None, None]);
-        let bench = PeerBench {
-            ours: PathBuf::new(),
-            our_flags: Vec::new(),
-            prompt: 512,
-            answer: 0,
-            threads: 1,
-            rounds: 1,
-        };
+        let turn = Turn { prompt: 512, answer: 0, threads: 1 };
         let json = br#"[{"n_prompt": 512, "n_gen": 0, "avg_ts": 7.5}]"#;
-        assert_eq!(rates(json, &bench), Some([Some(7.5), None]));
-        assert_eq!(rates(json, &PeerBench { answer: 128, ..bench.clone() }), None);
-        assert_eq!(rates(b"oops", &bench), None);
+        assert_eq!(rates(json, &turn), Some([Some(7.5), None]));
+        assert_eq!(rates(json, &Turn { answer: 128, ..turn }), None);
+        assert_eq!(rates(b"oops", &turn), None);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub enum Item {
     F32(f32),
     F32s(Vec<f32>),
     I32s(Vec<i32>),
+    /// A value as a file encodes it, its type first.
+    Raw(Box<[u8]>),
     Str(String),
     Strs(Vec<Vec<u8>>),
     U32(u32),
@@ -101,6 +103,13 @@ impl Gguf {
         self.tensors.iter().map(|(_, dtype, extents)| dtype.bytes_of(extents.iter().product()).unwrap_or(0))
     }
 
+    /// Where in the file the value of a key begins, its type aside.
+    pub fn value_offset(&self, key: &str) -> Option<u64> {
+        let at = self.keys.iter().position(|(have, _)| have == key)?;
+        let before = Gguf { keys: self.keys[..at].to_vec(), tensors: Vec::new(), ..*self };
+        Some((before.header().len() + 8 + key.len() + 4) as u64)
+    }
+
     /// Writes the header; the data of the tensors must follow, in the order of declaration.
     pub fn start<W: Write>(&self, mut to: W) -> io::Result<TensorWriter<W>> {
         let header = self.header();
@@ -153,11 +162,29 @@ pub struct TensorWriter<W> {
 impl<W: Write> TensorWriter<W> {
     /// Pads to the alignment and writes all bytes of the next tensor.
     pub fn tensor(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.begin()?;
+        self.more(bytes)
+    }
+
+    /// Pads to the alignment: the next tensor begins.
+    pub fn begin(&mut self) -> io::Result<()> {
         let start = self.at.next_multiple_of(self.alignment);
         io::copy(&mut io::Read::take(io::repeat(0), start - self.at), &mut self.to)?;
-        self.to.write_all(bytes)?;
-        self.at = start + bytes.len() as u64;
+        self.at = start;
         Ok(())
+    }
+
+    /// Writes more bytes of the tensor that was begun.
+    pub fn more(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.to.write_all(bytes)?;
+        self.at += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Pads the end, as readers want it that map whole files, and gives back what was written to.
+    pub fn end(mut self) -> io::Result<W> {
+        self.begin()?;
+        Ok(self.to)
     }
 }
 
@@ -176,6 +203,7 @@ fn value(out: &mut Vec<u8>, item: &Item) {
         Item::F32(x) => scalar(Element::F32, &x.to_le_bytes()),
         Item::U32(u) => scalar(Element::U32, &u.to_le_bytes()),
         Item::U64(u) => scalar(Element::U64, &u.to_le_bytes()),
+        Item::Raw(bytes) => out.extend(bytes),
         Item::Str(text) => {
             scalar(Element::Str, &[]);
             string(out, text.as_bytes());

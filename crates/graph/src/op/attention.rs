@@ -1,13 +1,14 @@
 //! Causal attention with grouped heads over the keys and values of a sequence's state (arXiv 2305.13245).
 //!
 //! A step first appends its own keys and values to the state, then each row reads the positions up to its own, or
-//! the last `window` of them.
+//! the last `window` of them. Values that a state takes from its keys are given as those keys once more.
 
 use super::{Cost, Operator, WeightUse, expect, expect_f32, expect_vector};
 use crate::interpret::{Interpreter, Tensor};
-use crate::{Bounds, Elem, Error, Graph, StateId, StateKind, Value, WeightId};
+use crate::{Bounds, Dims, Elem, Error, Graph, State, StateId, StateKind, Symbol, Value, Values, WeightId};
 
-/// Inputs: queries (rows, heads * head_dim), keys and values (rows, kv_heads * head_dim), positions (rows).
+/// Inputs: queries (rows, heads * head_dim), keys (rows, kv_heads * head_dim), values (rows, kv_heads * their head_dim),
+/// positions (rows). Output: (rows, heads * the values' head_dim).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attention {
     /// Where keys and values live; gives heads of keys, their width and the window.
@@ -29,26 +30,34 @@ impl Operator for Attention {
 
     fn infer(&self, graph: &Graph, inputs: &[Value]) -> Result<Value, Error> {
         let state = graph.state_of(self.state);
-        expect_f32("Attention", inputs, 0, Some(self.heads * state.head_dim))?;
+        let queries = expect_f32("Attention", inputs, 0, Some(self.heads * state.head_dim))?;
         expect_f32("Attention", inputs, 1, Some(state.kv_heads * state.head_dim))?;
-        expect_f32("Attention", inputs, 2, Some(state.kv_heads * state.head_dim))?;
+        expect_f32("Attention", inputs, 2, Some(state.kv_heads * value_stride(state)))?;
         expect("Attention", inputs, 3, Elem::Index, None)?;
         if state.kv_heads == 0 || !self.heads.is_multiple_of(state.kv_heads) {
             let expected = format!("heads in groups of {}", state.kv_heads);
             return Err(Error::Shape { op: "Attention", input: 0, found: inputs[0].dims, expected });
         }
+        if let Values::OfKeys(dim) = state.values
+            && dim > state.head_dim
+        {
+            let expected = format!("at least {dim} columns a head");
+            return Err(Error::Shape { op: "Attention", input: 1, found: inputs[1].dims, expected });
+        }
         if let Some(sinks) = self.sinks {
             expect_vector("Attention", graph, sinks, self.heads)?;
         }
-        Ok(inputs[0])
+        let rows = queries.rows().unwrap_or(Symbol::ROWS);
+        Ok(Value { dims: Dims::matrix(rows, self.heads * state.values.head_dim()), elem: Elem::F32 })
     }
 
     fn reference(&self, run: &mut Interpreter<'_>, inputs: &[&Tensor]) -> Tensor {
         let state = *run.graph().state_of(self.state);
         let sinks = self.sinks.map(|sinks| run.weight(sinks).data);
-        let dim = state.head_dim as usize;
-        let group = (self.heads / state.kv_heads) as usize;
-        let mut out = inputs[0].clone();
+        let (dim, value_dim) = (state.head_dim as usize, state.values.head_dim() as usize);
+        let (group, stride) = ((self.heads / state.kv_heads) as usize, value_stride(&state) as usize);
+        let width = self.heads as usize * value_dim;
+        let mut out = Tensor::new(inputs[0].rows(), width, vec![0.0; inputs[0].rows() * width]);
         for i in 0..inputs[0].rows() {
             let position = inputs[3].data[i] as usize;
             let (keys, values) = run.remember(self.state, position, inputs[1].row(i), inputs[2].row(i));
@@ -57,11 +66,11 @@ impl Operator for Attention {
                 StateKind::Ring { window } => (position + 1).saturating_sub(window as usize),
             };
             for (h, query) in inputs[0].row(i).chunks(dim).enumerate() {
-                let of = |rows: &[Vec<f32>], p: usize| rows[p][h / group * dim..][..dim].to_vec();
                 let scores: Vec<f64> = (first..=position)
                     .map(|p| {
+                        let key = &keys[p][h / group * dim..][..dim];
                         let dot: f64 =
-                            query.iter().zip(of(keys, p)).map(|(q, k)| f64::from(*q) * f64::from(k)).sum();
+                            query.iter().zip(key).map(|(q, k)| f64::from(*q) * f64::from(*k)).sum();
                         let score = dot * f64::from(self.scale);
                         self.softcap.map_or(score, |cap| f64::from(cap) * (score / f64::from(cap)).tanh())
                     })
@@ -69,11 +78,11 @@ impl Operator for Attention {
                 let sink = sinks.as_ref().map_or(f64::NEG_INFINITY, |sinks| f64::from(sinks[h]));
                 let most = scores.iter().copied().fold(sink, f64::max);
                 let total: f64 = scores.iter().chain([&sink]).map(|s| (s - most).exp()).sum();
-                let result = &mut out.row_mut(i)[h * dim..][..dim];
-                result.fill(0.0);
+                let result = &mut out.row_mut(i)[h * value_dim..][..value_dim];
                 for (p, score) in (first..).zip(&scores) {
                     let share = ((score - most).exp() / total) as f32;
-                    result.iter_mut().zip(of(values, p)).for_each(|(o, v)| *o += share * v);
+                    let value = &values[p][h / group * stride..][..value_dim];
+                    result.iter_mut().zip(value).for_each(|(o, v)| *o += share * v);
                 }
             }
         }
@@ -87,9 +96,13 @@ impl Operator for Attention {
             StateKind::Append => u64::from(context) + rows / 2,
             StateKind::Ring { window } => (u64::from(context) + rows / 2).min(u64::from(window)),
         };
-        let width = u64::from(self.heads * state.head_dim);
-        let kv_width = u64::from(state.kv_heads * state.head_dim);
-        Cost { float_ops: rows * seen * width * 4, state_bytes: seen * kv_width * 4, ..Cost::default() }
+        let (key, value) = (u64::from(state.head_dim), u64::from(state.values.head_dim()));
+        let kept: u64 = state.kept().into_iter().map(u64::from).sum();
+        Cost {
+            float_ops: rows * seen * u64::from(self.heads) * (key + value) * 2,
+            state_bytes: seen * u64::from(state.kv_heads) * kept * 2,
+            ..Cost::default()
+        }
     }
 
     fn weights(&self) -> Vec<WeightUse> {
@@ -98,5 +111,13 @@ impl Operator for Attention {
 
     fn state(&self) -> Option<StateId> {
         Some(self.state)
+    }
+}
+
+/// Elements from the values of one head of a row to those of the next.
+fn value_stride(state: &State) -> u32 {
+    match state.values {
+        Values::Own(dim) => dim,
+        Values::OfKeys(_) => state.head_dim,
     }
 }

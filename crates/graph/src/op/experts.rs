@@ -16,13 +16,20 @@ pub enum Stack {
     Whole(WeightId),
     /// A tensor for each, (outputs, inputs), numbered in a row from this one.
     Each(WeightId),
+    /// So many rows for each of one tensor, (experts * rows, inputs).
+    Rows {
+        /// The tensor.
+        weight: WeightId,
+        /// Rows of each.
+        rows: u32,
+    },
 }
 
 impl Stack {
     /// The tensor that holds the matrix of `expert`, and its place among the matrices of that tensor.
     pub fn of(self, expert: u32) -> (WeightId, u32) {
         match self {
-            Stack::Whole(weight) => (weight, expert),
+            Stack::Whole(weight) | Stack::Rows { weight, .. } => (weight, expert),
             Stack::Each(first) => (WeightId(first.0 + expert), 0),
         }
     }
@@ -30,7 +37,7 @@ impl Stack {
     /// The first tensor: its type is that of all.
     pub fn first(self) -> WeightId {
         match self {
-            Stack::Whole(weight) | Stack::Each(weight) => weight,
+            Stack::Whole(weight) | Stack::Each(weight) | Stack::Rows { weight, .. } => weight,
         }
     }
 
@@ -39,6 +46,10 @@ impl Stack {
         let weight = graph.weight_of(self.first());
         let extents = weight.shape.extents();
         let sizes = match self {
+            Stack::Rows { rows, .. } => {
+                let fits = extents.len() == 2 && extents[0] == u64::from(experts) * u64::from(rows);
+                return fits.then_some((rows, u32::try_from(extents[1]).ok()?));
+            }
             Stack::Whole(_) => {
                 (extents.len() == 3 && extents[0] == u64::from(experts)).then(|| &extents[1..])
             }
@@ -136,7 +147,7 @@ impl Experts {
         let of = |stack: Stack| {
             let weight = graph.weight_of(stack.first());
             let all = weight.dtype.bytes_of(weight.shape.elements()).unwrap_or(0);
-            if matches!(stack, Stack::Whole(_)) { all / u64::from(self.count.max(1)) } else { all }
+            if matches!(stack, Stack::Each(_)) { all } else { all / u64::from(self.count.max(1)) }
         };
         of(self.gate) + of(self.up) + of(self.down)
     }
@@ -207,7 +218,7 @@ impl Operator for Experts {
     }
 
     fn weights(&self) -> Vec<WeightUse> {
-        let set = [self.gate, self.up, self.down];
+        let set = vec![self.gate, self.up, self.down];
         let biases = self.biases.into_iter().flatten().map(WeightUse::Vector);
         biases.chain([WeightUse::OneOf { set, of: self.count, at_most: self.used }]).collect()
     }
@@ -236,6 +247,7 @@ fn product(run: &mut Interpreter<'_>, stack: Stack, expert: u32, x: &[f32]) -> V
     let rows = match stack {
         Stack::Whole(_) => run.graph().weight_of(id).shape.extents()[1] as usize,
         Stack::Each(_) => weight.rows(),
+        Stack::Rows { rows, .. } => rows as usize,
     };
     let dot = |row: &[f32]| -> f64 { x.iter().zip(row).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum() };
     (0..rows).map(|r| dot(weight.row(place as usize * rows + r)) as f32).collect()

@@ -9,6 +9,8 @@ use crate::{Bounds, Error, Graph, Value};
 pub enum Activation {
     /// `x sigmoid(1.702 x) (up + 1)`, of a gate `x` of at most 7 and an `up` held within +-7 (gpt-oss).
     ClampedSwiglu,
+    /// `x`, or 0 if that is more.
+    Relu,
     /// `x / (1 + exp(-x))`.
     Silu,
     /// `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))`.
@@ -22,6 +24,7 @@ impl Activation {
                 let x = x.min(7.0);
                 x / (1.0 + (-1.702 * x).exp()) * (up.clamp(-7.0, 7.0) + 1.0)
             }
+            Activation::Relu => x.max(0.0) * up,
             Activation::Silu => x / (1.0 + (-x).exp()) * up,
             Activation::GeluTanh => {
                 let inner = (2.0 / std::f32::consts::PI).sqrt() * (x + 0.044715 * x * x * x);

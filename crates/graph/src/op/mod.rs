@@ -4,12 +4,16 @@
 //! (`reference`, which every backend is tested against) and its `cost`. Adding one is a file and a line in
 //! the list below; the compiler then names every backend that lacks it.
 
+mod activate;
 mod add;
 mod attention;
+mod concat;
 mod embed;
 mod experts;
 mod glu;
+mod head_linear;
 mod linear;
+mod neurons;
 mod norm;
 mod quantize;
 mod rope;
@@ -18,14 +22,19 @@ mod route;
 mod scale;
 mod select_rows;
 mod sigmoid_gate;
+mod slice;
 mod softcap;
 
+pub use activate::Activate;
 pub use add::Add;
 pub use attention::Attention;
+pub use concat::Concat;
 pub use embed::Embed;
 pub use experts::{Experts, Stack, Workspace, expected_experts};
 pub use glu::{Activation, Glu};
+pub use head_linear::HeadLinear;
 pub use linear::Linear;
+pub use neurons::{Neurons, Stage};
 pub use norm::Norm;
 pub use quantize::Quantize;
 pub use rope::{Rope, RopeStyle};
@@ -34,6 +43,7 @@ pub use route::{Groups, Route, Score};
 pub use scale::Scale;
 pub use select_rows::SelectRows;
 pub use sigmoid_gate::SigmoidGate;
+pub use slice::Slice;
 pub use softcap::Softcap;
 
 use crate::interpret::{Interpreter, Tensor};
@@ -67,12 +77,16 @@ macro_rules! ops {
 }
 
 ops!(
+    Activate,
     Add,
     Attention,
+    Concat,
     Embed,
     Experts,
     Glu,
+    HeadLinear,
     Linear,
+    Neurons,
     Norm,
     Quantize,
     Rope,
@@ -81,6 +95,7 @@ ops!(
     Scale,
     SelectRows,
     SigmoidGate,
+    Slice,
     Softcap,
 );
 
@@ -124,7 +139,7 @@ pub(crate) trait Operator {
 }
 
 /// How a node reads one of its weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WeightUse {
     /// All rows, each once, in any order.
     Whole(WeightId),
@@ -135,10 +150,10 @@ pub enum WeightUse {
     /// The matrices of a few experts, known only in the step.
     OneOf {
         /// What an expert has, in order of use.
-        set: [Stack; 3],
+        set: Vec<Stack>,
         /// How many experts there are.
         of: u32,
-        /// How many of them a row needs.
+        /// How many of them a row needs; of neurons, is likely to need.
         at_most: u32,
     },
 }

@@ -12,7 +12,9 @@ pub fn int8_products(graph: &mut Graph) -> Result<(), Error> {
     for mut node in nodes {
         let matrix = match &node.op {
             Op::Experts(experts) => Some(experts.gate.first()),
+            Op::HeadLinear(linear) => Some(linear.weight),
             Op::Linear(linear) => Some(linear.weight),
+            Op::Neurons(neurons) => Some(neurons.up),
             _ => None,
         };
         if let Some(matrix) = matrix {

@@ -4,6 +4,8 @@
 //! until it is released. The one design choice: whoever knows the future (the plan) pushes it, so nothing is
 //! guessed and nothing is read twice. Past the page cache wherever the file allows it.
 
+mod cached;
+mod options;
 mod pread;
 mod queue;
 mod ring;
@@ -11,7 +13,6 @@ mod ring;
 mod uring;
 
 use std::io;
-use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,6 +20,7 @@ use crate::error::Error;
 use crate::file::{FlashFile, Mode, ReadAt};
 use crate::ledger::{Ledger, Part, Reservation};
 use crate::region::Region;
+pub use options::{Options, Reader};
 use queue::{Failure, Piece, Queue};
 use ring::Ring;
 
@@ -36,54 +38,6 @@ pub struct Extent {
 /// Names a run until it is released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunId(u64);
-
-/// Who does the reading.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reader {
-    /// io_uring if it is granted and every file is read past the page cache, else threads.
-    #[default]
-    Auto,
-    /// A pool of threads that call `pread`.
-    Pread,
-    /// io_uring, or an error.
-    Uring,
-}
-
-/// How a stream reads.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Who reads. `Auto` lets the environment variable `PINTPOT_IO` (`pread`, `uring`) decide first.
-    pub reader: Reader,
-    /// Reads under way at once, 1 to 64.
-    pub depth: usize,
-    /// Bytes in one read; rounded up to whole pages.
-    pub request_bytes: usize,
-    /// Runs that can be held at once.
-    pub max_runs: usize,
-    /// Extents of all runs that can be held at once.
-    pub max_extents: usize,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options { reader: Reader::Auto, depth: 8, request_bytes: 512 << 10, max_runs: 64, max_extents: 512 }
-    }
-}
-
-impl Options {
-    fn depth(&self) -> usize {
-        self.depth.clamp(1, MAX_DEPTH)
-    }
-
-    /// Bytes that a stream with these options takes beside its window, by the more costly reader.
-    pub fn memory(&self) -> u64 {
-        #[cfg(target_os = "linux")]
-        let reader = pread::Pread::memory(self.depth()).max(uring::Uring::memory(self.depth()));
-        #[cfg(not(target_os = "linux"))]
-        let reader = pread::Pread::memory(self.depth());
-        reader.saturating_add(Queue::memory(self.max_runs, self.max_extents)) as u64
-    }
-}
 
 /// What a stream did so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,8 +57,7 @@ pub struct Stream {
     backend: Box<dyn Backend>,
     reader: Reader,
     files: Vec<Arc<FlashFile>>,
-    /// Freed by `drop` once no read is under way.
-    window: ManuallyDrop<Region>,
+    window: Arc<Region>,
     ring: Ring,
     queue: Queue,
     flights: Vec<Option<Piece>>,
@@ -128,19 +81,19 @@ impl Stream {
         window_bytes: usize,
         options: Options,
     ) -> Result<Stream, Error> {
-        let tables = ledger.reserve(Part::Io, options.memory())?;
+        let tables = ledger.reserve(Part::Io, options.memory(window_bytes as u64))?;
         let window = Region::new(ledger, Part::Window, window_bytes.next_multiple_of(crate::page_size()))?;
-        let (backend, reader) = open_backend(&files, &options)?;
+        let window = Arc::new(window);
+        let (backend, reader) = open_backend(&files, &window, &options)?;
         Ok(Stream {
             backend,
             reader,
             files,
             ring: Ring::new((window.len() as u64).max(MIN_ALIGN)),
-            window: ManuallyDrop::new(window),
+            window,
             queue: Queue::new(options.max_runs, options.max_extents),
             flights: vec![None; options.depth()],
-            request_bytes: options.request_bytes.clamp(1, 1 << 30).next_multiple_of(crate::page_size())
-                as u64,
+            request_bytes: options.request() as u64,
             stats: Stats::default(),
             _tables: tables,
         })
@@ -373,10 +326,9 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if self.reset().is_ok() {
-            // SAFETY: dropped once, here, and no read is under way. Otherwise the window is leaked: the
-            // kernel might still write to it.
-            unsafe { ManuallyDrop::drop(&mut self.window) };
+        if self.reset().is_err() {
+            // The kernel might still write to the window: it stays for ever.
+            std::mem::forget(Arc::clone(&self.window));
         }
     }
 }
@@ -403,6 +355,8 @@ struct Read {
 
 // SAFETY: the pointer is followed only by the one backend thread that does this read.
 unsafe impl Send for Read {}
+// SAFETY: a shared reference to a read follows no pointer.
+unsafe impl Sync for Read {}
 
 /// A read that ended.
 struct Done {
@@ -426,44 +380,53 @@ trait Backend: Send + Sync {
     fn next(&mut self, block: bool) -> io::Result<Option<Done>>;
 }
 
-fn open_backend(files: &[Arc<FlashFile>], options: &Options) -> Result<(Box<dyn Backend>, Reader), Error> {
-    let wanted = match options.reader {
-        Reader::Auto => from_environment()?,
+fn open_backend(
+    files: &[Arc<FlashFile>],
+    window: &Arc<Region>,
+    options: &Options,
+) -> Result<(Box<dyn Backend>, Reader), Error> {
+    let direct = files.iter().all(|file| matches!(file.mode(), Mode::Direct { .. }));
+    let reader = match options.reader {
+        Reader::Auto if direct => Reader::Uring,
+        Reader::Auto => Reader::Pread,
         named => named,
     };
-    let direct = files.iter().all(|file| matches!(file.mode(), Mode::Direct { .. }));
-    if wanted == Reader::Uring || (wanted == Reader::Auto && direct) {
-        match open_uring(files, options.depth()) {
-            Ok(uring) => return Ok((uring, Reader::Uring)),
-            Err(source) if wanted == Reader::Uring => return Err(Error::NoUring { source }),
+    let depth = options.depth();
+    match reader {
+        Reader::Cached => return Ok((Box::new(cached::Cached::new(files, depth)?), reader)),
+        Reader::Uring | Reader::Uring2 => match open_uring(files, window, depth, reader == Reader::Uring2) {
+            Ok(uring) => return Ok((uring, reader)),
+            Err(source) if reader == options.reader => return Err(Error::NoUring { source }),
             Err(_) => {}
-        }
+        },
+        Reader::Auto | Reader::Pread => {}
     }
-    let pread = pread::Pread::new(files.to_vec(), options.depth())?;
-    Ok((Box::new(pread), Reader::Pread))
+    Ok((Box::new(pread::Pread::new(files.to_vec(), depth)?), Reader::Pread))
 }
 
 #[cfg(target_os = "linux")]
-fn open_uring(files: &[Arc<FlashFile>], depth: usize) -> io::Result<Box<dyn Backend>> {
-    Ok(Box::new(uring::Uring::new(files.to_vec(), depth)?))
+fn open_uring(
+    files: &[Arc<FlashFile>],
+    window: &Arc<Region>,
+    depth: usize,
+    two: bool,
+) -> io::Result<Box<dyn Backend>> {
+    Ok(Box::new(uring::Uring::new(files.to_vec(), depth, Arc::clone(window), two)?))
+}
+
+#[cfg(target_os = "linux")]
+fn has_uring() -> bool {
+    io_uring::IoUring::new(1).is_ok()
 }
 
 #[cfg(not(target_os = "linux"))]
-fn open_uring(_: &[Arc<FlashFile>], _: usize) -> io::Result<Box<dyn Backend>> {
-    Err(io::ErrorKind::Unsupported.into())
+fn has_uring() -> bool {
+    false
 }
 
-fn from_environment() -> Result<Reader, Error> {
-    match std::env::var("PINTPOT_IO").as_deref() {
-        Err(_) | Ok("" | "auto") => Ok(Reader::Auto),
-        Ok("pread") => Ok(Reader::Pread),
-        Ok("uring") => Ok(Reader::Uring),
-        Ok(value) => Err(Error::Setting {
-            name: "PINTPOT_IO",
-            value: value.to_owned(),
-            allowed: "auto, pread or uring",
-        }),
-    }
+#[cfg(not(target_os = "linux"))]
+fn open_uring(_: &[Arc<FlashFile>], _: &Arc<Region>, _: usize, _: bool) -> io::Result<Box<dyn Backend>> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]

@@ -1,12 +1,10 @@
-//! Both readers, on disk and in memory, against the bytes that were written.
+//! All readers, on disk and in memory, against the bytes that were written.
 
 use std::io::Write;
 use std::path::PathBuf;
 
 use super::*;
 use crate::fault::Fault;
-
-const READERS: [Reader; 2] = [Reader::Pread, Reader::Uring];
 
 /// A file of `len` bytes that follow a rule; `None` if there is no such folder.
 fn sample(folder: &str, len: usize) -> Option<(tempfile::NamedTempFile, Vec<u8>)> {
@@ -46,7 +44,7 @@ fn extent(offset: u64, len: u64) -> Extent {
 #[test]
 fn runs_arrive_whole_in_any_mixture() {
     for folder in [".", "/dev/shm"] {
-        for reader in READERS {
+        for reader in Reader::NAMED {
             let Some((mut stream, bytes, _file)) = stream(folder, reader, 300_000) else { continue };
             let mut state = 1;
             let mut held = std::collections::VecDeque::new();
@@ -82,8 +80,29 @@ fn runs_arrive_whole_in_any_mixture() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn what_was_read_ahead_into_the_page_cache_is_gone_afterwards() {
+    let Some((mut stream, bytes, file)) = stream(".", Reader::Cached, 300_000) else { return };
+    crate::cgroup::evict(file.path()).unwrap();
+    for round in 0..3 {
+        for start in (777..900_000).step_by(70_000) {
+            let run = [extent(start, 41_111), extent(start + 41_111, 20_000 + round)];
+            let id = stream.push(&run).unwrap().unwrap();
+            stream.wait(id).unwrap();
+            let part = run[1];
+            let got = stream.bytes(id, 0, part.offset, part.len).unwrap();
+            assert!(got == &bytes[part.offset as usize..][..part.len as usize]);
+            stream.release(id);
+        }
+    }
+    drop(stream);
+    let left = crate::cached_share(file.path()).unwrap_or(0.0);
+    assert!(left == 0.0, "{left} of the file is still cached");
+}
+
+#[test]
 fn room_returns_in_order_and_cancelled_runs_too() {
-    for reader in READERS {
+    for reader in Reader::NAMED {
         let Some((mut stream, bytes, _file)) = stream(".", reader, 1 << 20) else { continue };
         let part = extent(100, 250_000);
         let ids: Vec<RunId> = (0..4).map(|_| stream.push(&[part]).unwrap().unwrap()).collect();
@@ -104,7 +123,7 @@ fn room_returns_in_order_and_cancelled_runs_too() {
 
 #[test]
 fn a_fault_is_an_error_of_its_run_or_the_right_bytes() {
-    for reader in READERS {
+    for reader in Reader::NAMED {
         for fault in [Fault::Error, Fault::Short, Fault::Slow] {
             for n in 1..=9 {
                 let Some((mut stream, bytes, _file)) = stream(".", reader, 1 << 20) else { continue };

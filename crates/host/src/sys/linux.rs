@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -130,6 +131,17 @@ pub(crate) fn open_buffered(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
     let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Random);
     Ok(file)
+}
+
+/// Opens a file anew, through the page cache, with read-ahead off; it may have lost its name meanwhile.
+pub(crate) fn reopen_buffered(file: &File) -> io::Result<File> {
+    open_buffered(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())))
+}
+
+/// Starts to read a range into the page cache.
+pub(crate) fn will_need(file: &File, offset: u64, len: u64) {
+    let len = std::num::NonZeroU64::new(len);
+    let _ = rustix::fs::fadvise(file, offset, len, rustix::fs::Advice::WillNeed);
 }
 
 /// Reads up to `buf.len()` bytes at `offset`; 0 at the end of the file.

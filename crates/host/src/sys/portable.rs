@@ -78,6 +78,14 @@ pub(crate) fn open_buffered(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
+/// The same file once more; it is always read through the page cache.
+pub(crate) fn reopen_buffered(file: &File) -> io::Result<File> {
+    file.try_clone()
+}
+
+/// Nobody to tell.
+pub(crate) fn will_need(_file: &File, _offset: u64, _len: u64) {}
+
 /// Reads up to `buf.len()` bytes at `offset`; 0 at the end of the file.
 pub(crate) fn read_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
     #[cfg(unix)]

@@ -3,7 +3,7 @@
 //! What it is: formats, sizes and addresses. What it is not: memory. The one design choice: a cache is a row of tiles of
 //! 64 positions, and what a tile has of one head lies together. Of the keys, sixteen positions lie side by side, element by
 //! element, so that sixteen scores grow in the lanes of a vector and no sum over lanes is ever taken; of the values every
-//! position has its own row.
+//! position has its own row. Where values are the first elements of the keys there is one cache, which lies as keys do.
 
 use super::TILE;
 use crate::isa::LANES;

@@ -130,18 +130,18 @@ pub(crate) struct Merge<'a> {
     pub first: bool,
     /// Whether these are the last.
     pub last: bool,
-    /// (n, heads, head_dim); nobody else writes to these heads meanwhile.
+    /// (n, heads, value_dim); nobody else writes to these heads meanwhile.
     pub target: Target,
 }
 
 impl<I: Isa> Kernel<I> for Merge<'_> {
     #[inline(always)]
     fn run(self, isa: I) {
-        let dim = self.attention.cache.head_dim;
+        let dim = self.attention.value_dim;
         for (query, state) in self.state.iter_mut().enumerate() {
             let head = self.attention.head(self.kv_head, query);
             // SAFETY: the heads of this head of the cache are this merge's alone.
-            let out = unsafe { self.target.slice(head, dim) };
+            let out = unsafe { self.target.slice(head * dim, dim) };
             if self.first {
                 out.fill(0.0);
             }

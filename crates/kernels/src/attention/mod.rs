@@ -45,10 +45,12 @@ pub struct Attention<'a> {
     pub q: &'a [f32],
     /// Keys, as [`crate::Cpu::store_keys`] left them.
     pub k: &'a [u8],
-    /// Values, as [`crate::Cpu::store_values`] left them.
-    pub v: &'a [u8],
-    /// What keys and values are.
+    /// Values, as [`crate::Cpu::store_values`] left them; if there are none, they are the first elements of the keys.
+    pub v: Option<&'a [u8]>,
+    /// What keys are; values are like them but for the elements of a head.
     pub cache: KvShape,
+    /// Elements of a head of the values, and of the outputs.
+    pub value_dim: usize,
     /// Heads of the queries, a multiple of the cache's: head `h` reads the cache's head `h / (heads / cache.heads)`.
     pub heads: usize,
     /// Position of the first row.
@@ -79,13 +81,24 @@ impl Attention<'_> {
             self.heads,
             self.cache.heads
         );
-        let bytes = self.cache.bytes();
-        assert!(self.k.len() == bytes && self.v.len() == bytes, "a cache is not {bytes} bytes");
+        let (bytes, values) = (self.cache.bytes(), self.values());
+        values.check();
+        assert!(self.k.len() == bytes, "keys are not {bytes} bytes");
+        match self.v {
+            Some(v) => assert!(v.len() == values.bytes(), "values are not {} bytes", values.bytes()),
+            None => assert!(self.value_dim <= self.cache.head_dim, "values wider than the keys they are of"),
+        }
         assert!(self.sinks.is_none_or(|sinks| sinks.len() == self.heads), "sinks of {} heads", self.heads);
         let oldest = self.seen(0).start;
         let slots = self.cache.slots;
         assert!(self.first_pos + n <= oldest + slots, "{slots} slots lost position {oldest}");
         n
+    }
+
+    /// What values are, where they have a cache of their own.
+    #[inline(always)]
+    pub(crate) fn values(&self) -> KvShape {
+        KvShape { head_dim: self.value_dim, ..self.cache }
     }
 
     /// Query heads for each head of the cache.
@@ -94,11 +107,12 @@ impl Attention<'_> {
         self.heads / self.cache.heads
     }
 
-    /// Where head `query % group` of row `query / group`, of those that read `kv_head`, lies among queries and outputs.
+    /// The number, among the heads of all queries, of head `query % group` of row `query / group` of those that read
+    /// `kv_head`.
     #[inline(always)]
     fn head(&self, kv_head: usize, query: usize) -> usize {
         let (row, head) = (query / self.group(), query % self.group());
-        (row * self.heads + kv_head * self.group() + head) * self.cache.head_dim
+        row * self.heads + kv_head * self.group() + head
     }
 
     /// Where a query stands before the first tile.

@@ -35,7 +35,7 @@ pub(crate) struct AttentionSlice<'a> {
     /// that read this head of the cache, and nobody else uses them meanwhile.
     pub tiles: Range<usize>,
     pub apart: Option<Apart>,
-    /// (n, heads, head_dim); nobody else writes to these heads meanwhile.
+    /// (n, heads, value_dim); nobody else writes to these heads meanwhile.
     pub target: Target,
     /// Memory of this thread alone.
     pub space: Space<'a>,
@@ -56,7 +56,7 @@ pub(crate) struct Scratch {
 /// One of the queries.
 #[derive(Clone, Copy)]
 struct Query {
-    /// Where its head lies among all queries and outputs.
+    /// The number of its head among those of all queries.
     head: usize,
     /// The positions from `begin` to `end`, without it, are those that it sees.
     begin: usize,
@@ -158,9 +158,9 @@ impl AttentionSlice<'_> {
     /// The output of a query.
     #[inline(always)]
     fn out(&mut self, index: usize) -> &mut [f32] {
-        let head = self.space.queries[index].head;
+        let (head, dim) = (self.space.queries[index].head, self.attention.value_dim);
         // SAFETY: `check` saw to the size of the output; this head is this slice's alone.
-        unsafe { self.target.slice(head, self.attention.cache.head_dim) }
+        unsafe { self.target.slice(head * dim, dim) }
     }
 
     /// Where what the tile at position `start` brings to a query is left, if it is not merged now.
@@ -168,24 +168,29 @@ impl AttentionSlice<'_> {
     fn brought(&mut self, index: usize, start: usize) -> Option<(&mut [f32], &mut [f32])> {
         let apart = self.apart?;
         // SAFETY: these tiles have slots, which are this slice's alone.
-        Some(unsafe { apart.of(start / TILE - self.tiles.start, index, self.attention.cache.head_dim) })
+        Some(unsafe { apart.of(start / TILE - self.tiles.start, index, self.attention.value_dim) })
     }
 
-    /// Whether vectors are converted on their way into the sums, not once for all queries.
+    /// Whether vectors of keys, or of values, are converted on their way into the sums, not once for all queries.
     #[inline(always)]
-    fn on_the_way(&self) -> bool {
-        self.queries.len() <= FEW && self.attention.cache.format == KvFormat::F16
+    fn on_the_way(&self, values: bool) -> bool {
+        let half = self.attention.cache.format == KvFormat::F16;
+        self.queries.len() <= FEW && half && !(values && self.attention.v.is_none())
     }
 
-    /// The keys, or values, of the tile at position `start` as they lie in the cache.
+    /// The keys, or the values of a cache of their own, of the tile at position `start` as they lie in the cache.
     #[inline(always)]
     fn lying(&self, values: bool, start: usize) -> Stream {
-        let (a, head) = (self.attention, self.attention.cache.head_bytes());
-        let cache = if values { a.v } else { a.k };
-        let at = cache.as_ptr().wrapping_add(a.cache.tile(start, self.kv_head));
-        match values {
-            false => Stream { at, step: 2 * LANES, vector: LANES * head, half: true },
-            true => Stream { at, step: head, vector: 2 * LANES, half: true },
+        let a = self.attention;
+        match a.v.filter(|_| values) {
+            None => {
+                let at = a.k.as_ptr().wrapping_add(a.cache.tile(start, self.kv_head));
+                Stream { at, step: 2 * LANES, vector: LANES * a.cache.head_bytes(), half: true }
+            }
+            Some(v) => {
+                let at = v.as_ptr().wrapping_add(a.values().tile(start, self.kv_head));
+                Stream { at, step: a.values().head_bytes(), vector: 2 * LANES, half: true }
+            }
         }
     }
 
@@ -208,16 +213,19 @@ impl AttentionSlice<'_> {
         let all = if values { TILE } else { self.attention.cache.head_dim };
         let (pace, first) = (LANES * head / self.attention.cache.head_dim, vectors.start);
         let ahead = Ahead { at: later.at.wrapping_add(first * all * pace), vector: all * pace };
-        if self.on_the_way() {
+        if self.on_the_way(values) {
             return (lying.from(first), ahead);
         }
-        let vectors = (vectors, all, Ahead { at: ahead.at, vector: pace });
+        let among_keys = values && self.attention.v.is_none();
+        let to = (vectors.clone(), all, Ahead { at: ahead.at, vector: pace });
         // SAFETY: the caller's.
         let at = unsafe {
             match (self.attention.cache.format, values) {
-                (KvFormat::F16, _) => self.convert::<I, true, false>(isa, lying, vectors, steps),
-                (KvFormat::Q8_0, false) => self.convert::<I, false, false>(isa, lying, vectors, steps),
-                (KvFormat::Q8_0, true) => self.convert::<I, false, true>(isa, lying, vectors, steps),
+                (KvFormat::F16, true) if among_keys => self.turn::<I, true>(isa, lying, vectors, steps),
+                (KvFormat::Q8_0, true) if among_keys => self.turn::<I, false>(isa, lying, vectors, steps),
+                (KvFormat::F16, _) => self.convert::<I, true, false>(isa, lying, to, steps),
+                (KvFormat::Q8_0, false) => self.convert::<I, false, false>(isa, lying, to, steps),
+                (KvFormat::Q8_0, true) => self.convert::<I, false, true>(isa, lying, to, steps),
             }
         };
         (Stream { at, step: 4 * LANES, vector: all * 4 * LANES, half: false }, ahead)
@@ -235,26 +243,21 @@ impl AttentionSlice<'_> {
         (vectors, all, ahead): (Range<usize>, usize, Ahead),
         steps: Range<usize>,
     ) -> *const u8 {
-        let (room, head) = (self.space.tile.as_mut_ptr(), self.attention.cache.head_bytes());
-        let first = vectors.start;
+        let (room, first) = (self.space.tile.as_mut_ptr(), vectors.start);
         for vector in vectors {
-            let from = lying.from(vector).at;
+            let from = lying.from(vector);
             for step in steps.clone() {
                 let to = (vector - first) * all + step;
                 isa.prefetch(ahead.at.wrapping_add(to * ahead.vector));
                 // SAFETY: the cache has these vectors; the caller saw to the room.
                 unsafe {
-                    let x = if HALF {
-                        isa.load_f16(&*from.add(step * lying.step).cast())
-                    } else if VALUES {
-                        let block = lying.at.add(step * head + vector / 2 * 34);
+                    let x = if VALUES {
+                        let block = lying.at.add(step * lying.step + vector / 2 * 34);
                         let codes = block.add(2 + vector % 2 * LANES);
                         let scale = f16::from_le_bytes(*block.cast()).to_f32();
                         isa.mul(isa.splat(scale), isa.load_i8(&*codes.cast()))
                     } else {
-                        let block = lying.at.add(vector * LANES * head + step / BLOCK * (LANES * 34));
-                        let codes = block.add((2 + step % BLOCK) * LANES);
-                        isa.mul(isa.load_f16(&*block.cast()), isa.load_i8(&*codes.cast()))
+                        element::<I, HALF>(isa, from, step)
                     };
                     isa.store(x, &mut *room.add(to * LANES).cast());
                 }
@@ -263,10 +266,45 @@ impl AttentionSlice<'_> {
         room.cast()
     }
 
-    /// Of how many vectors with so many steps there are sums at a time.
+    /// Values that are the first elements of the keys to f32 in scratch, as [`AttentionSlice::convert`] does with others:
+    /// sixteen elements of sixteen keys at a time, turned from element by element to key by key.
+    ///
+    /// # Safety
+    /// As for [`AttentionSlice::stream`].
     #[inline(always)]
-    fn stripe<I: Isa>(&self, steps: usize) -> usize {
-        if self.on_the_way() {
+    unsafe fn turn<I: Isa, const HALF: bool>(
+        &mut self,
+        isa: I,
+        lying: Stream,
+        vectors: Range<usize>,
+        steps: Range<usize>,
+    ) -> *const u8 {
+        let (room, first) = (self.space.tile.as_mut_ptr(), vectors.start);
+        let mut square = [[0.0; LANES]; LANES]; // (element, key)
+        for vector in vectors {
+            for group in steps.start / LANES..steps.end.div_ceil(LANES) {
+                let at = ((vector - first) * TILE + group * LANES) * LANES;
+                // SAFETY: the cache has whole groups of keys; the caller saw to the room.
+                let to: &mut [[f32; LANES]; LANES] = unsafe {
+                    for (i, elements) in square.iter_mut().enumerate() {
+                        isa.store(element::<I, HALF>(isa, lying.from(group), vector * LANES + i), elements);
+                    }
+                    &mut *room.add(at).cast()
+                };
+                for key in 0..LANES {
+                    for i in 0..LANES {
+                        to[key][i] = square[i][key];
+                    }
+                }
+            }
+        }
+        room.cast()
+    }
+
+    /// Of how many vectors of keys, or of values, with so many steps there are sums at a time.
+    #[inline(always)]
+    fn stripe<I: Isa>(&self, values: bool, steps: usize) -> usize {
+        if self.on_the_way(values) {
             return SUMS / (self.queries.len() * LANES);
         }
         let fast = if I::CHAINS < 24 { NEAR } else { 4 * steps * LANES };
@@ -283,10 +321,10 @@ impl AttentionSlice<'_> {
         let groups = keys.start / LANES..keys.end.div_ceil(LANES);
         let mut q = [a.q.as_ptr(); QUERIES];
         for (index, q) in q[..count].iter_mut().enumerate() {
-            *q = q.wrapping_add(self.space.queries[index].head);
+            *q = q.wrapping_add(self.space.queries[index].head * a.cache.head_dim);
             self.space.scores[index].fill(0.0);
         }
-        let stripe = self.stripe::<I>(a.cache.head_dim);
+        let stripe = self.stripe::<I>(false, a.cache.head_dim);
         for first in groups.clone().step_by(stripe) {
             let (groups, steps) = (first..groups.end.min(first + stripe), 0..a.cache.head_dim);
             let vectors = groups.len();
@@ -346,8 +384,8 @@ impl AttentionSlice<'_> {
             let seen = self.space.queries[index].seen_in(start);
             (low, high) = (low.max(seen.start), high.min(seen.end));
         }
-        let all = self.attention.cache.head_dim / LANES;
-        let stripe = self.stripe::<I>(TILE);
+        let all = self.attention.value_dim / LANES;
+        let stripe = self.stripe::<I>(true, TILE);
         for first in (0..all).step_by(stripe) {
             let vectors = first..all.min(first + stripe);
             let (width, sums) = (vectors.len() * LANES, self.space.sums.as_mut_ptr());
@@ -395,5 +433,22 @@ impl AttentionSlice<'_> {
         for (to, sums) in to[at..].as_chunks_mut().0.iter_mut().zip(sums) {
             if apart { *to = *sums } else { state.add(isa, to, isa.load(sums)) }
         }
+    }
+}
+
+/// Element `step` of sixteen keys that lie side by side.
+///
+/// # Safety
+/// They have it.
+#[inline(always)]
+unsafe fn element<I: Isa, const HALF: bool>(isa: I, keys: Stream, step: usize) -> I::F {
+    // SAFETY: the caller's.
+    unsafe {
+        if HALF {
+            return isa.load_f16(&*keys.at.add(step * keys.step).cast());
+        }
+        let block = keys.at.add(step / BLOCK * (LANES * 34));
+        let codes = block.add((2 + step % BLOCK) * LANES);
+        isa.mul(isa.load_f16(&*block.cast()), isa.load_i8(&*codes.cast()))
     }
 }

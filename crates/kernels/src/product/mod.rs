@@ -7,6 +7,7 @@
 mod columns;
 pub(crate) mod definition;
 pub(crate) mod float;
+pub(crate) mod outer;
 pub(crate) mod panels;
 mod rows;
 

@@ -4,6 +4,8 @@
 //! token that wanted an expert, not the order in which a step happens to go through them, so that a prompt, which wants
 //! nearly all, leaves those that its last tokens wanted and does not sweep out one by one what it is about to need.
 
+use std::cmp::Reverse;
+
 /// No expert, or no slot.
 const NONE: u32 = u32::MAX;
 
@@ -20,6 +22,8 @@ pub(super) struct Cache {
     keep: Vec<bool>,
     /// Room for a ranking.
     ranking: Vec<u32>,
+    /// Slots whose experts need not be kept, the next to change hands last.
+    leaving: Vec<u32>,
 }
 
 impl Cache {
@@ -31,12 +35,13 @@ impl Cache {
             last: vec![0; experts],
             keep: vec![false; experts],
             ranking: Vec::with_capacity(experts),
+            leaving: Vec::with_capacity(experts),
         }
     }
 
     /// Bytes on the heap of a cache with a slot for each of so many.
     pub(super) fn heap_bytes(experts: u32) -> u64 {
-        u64::from(experts) * (4 + 8 + 1 + 4 + 4)
+        u64::from(experts) * (4 + 8 + 1 + 4 + 4 + 4)
     }
 
     /// How many slots there are.
@@ -62,6 +67,7 @@ impl Cache {
             }
         }
         self.holder.resize(slots as usize, NONE);
+        self.leaving.clear();
     }
 
     /// The slot of an expert, if it has one.
@@ -77,7 +83,7 @@ impl Cache {
 
     /// Decides who should be kept, after all that a step wants is noted: the latest, of equals those that are here.
     pub(super) fn settle(&mut self) {
-        let Cache { slot_of, holder, last, keep, ranking } = self;
+        let Cache { slot_of, holder, last, keep, ranking, leaving } = self;
         ranking.clear();
         ranking.extend((0..last.len() as u32).filter(|&e| last[e as usize] > 0));
         let slots = holder.len();
@@ -88,6 +94,14 @@ impl Cache {
         ranking.truncate(slots);
         keep.fill(false);
         ranking.iter().for_each(|&e| keep[e as usize] = true);
+        leaving.clear();
+        let stays = |slot: &u32| holder[*slot as usize] != NONE && keep[holder[*slot as usize] as usize];
+        leaving.extend((0..slots as u32).filter(|slot| !stays(slot)));
+        let since = |slot: &u32| match holder[*slot as usize] {
+            NONE => (0, *slot),
+            holder => (last[holder as usize], *slot),
+        };
+        leaving.sort_unstable_by_key(|slot| Reverse(since(slot)));
     }
 
     /// Whether an expert should be kept.
@@ -98,17 +112,17 @@ impl Cache {
     /// A slot for an expert: a free one, or that of one which is neither to be kept nor `busy`, which leaves it. `None` if
     /// there is none now.
     pub(super) fn make_room(&mut self, busy: impl Fn(u32) -> bool) -> Option<u32> {
-        let free = self.holder.iter().position(|&holder| holder == NONE);
-        let slot = free.or_else(|| {
-            let leaves = |&holder: &u32| !self.keep[holder as usize] && !busy(holder);
-            let slots = (0..self.holder.len()).filter(|&slot| leaves(&self.holder[slot]));
-            slots.min_by_key(|&slot| self.last[self.holder[slot] as usize])
-        })?;
-        let holder = std::mem::replace(&mut self.holder[slot], NONE);
+        let leaves = |slot: &u32| {
+            let holder = self.holder[*slot as usize];
+            holder == NONE || !busy(holder)
+        };
+        let at = self.leaving.iter().rposition(leaves)?;
+        let slot = self.leaving.remove(at);
+        let holder = std::mem::replace(&mut self.holder[slot as usize], NONE);
         if holder != NONE {
             self.slot_of[holder as usize] = NONE;
         }
-        Some(slot as u32)
+        Some(slot)
     }
 
     /// Puts an expert into a slot that [`Cache::make_room`] gave.

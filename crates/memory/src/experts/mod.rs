@@ -12,7 +12,7 @@ pub use sets::{ExpertSet, ExpertSets, Piece};
 
 use crate::Error;
 use cache::Cache;
-use host::{FlashFile, Ledger, Part, Region, RunId, Stream, StreamOptions};
+use host::{Extent, FlashFile, Ledger, Part, Region, RunId, Stream, StreamOptions};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -65,8 +65,10 @@ struct Step {
     pending: Vec<bool>,
     /// The next piece to ask for: an index into `order`, and a piece of that expert.
     next: (usize, usize),
-    /// Pieces asked for and not released, oldest first.
-    queue: VecDeque<RunId>,
+    /// Reads asked for and not released, oldest first, each with how many pieces of it are not.
+    queue: VecDeque<(RunId, usize)>,
+    /// Room for the ranges of a read.
+    extents: Vec<Extent>,
     /// The slot that the expert which is passing is copied to.
     filling: Option<u32>,
 }
@@ -93,6 +95,7 @@ impl ExpertStore {
             order: Vec::with_capacity(most),
             pending: vec![false; most],
             queue: VecDeque::with_capacity(options.stream.max_runs),
+            extents: Vec::with_capacity(sets.most_extents()),
             ..Step::default()
         };
         let slots = Region::sparse(ledger, Part::Experts, end)?;
@@ -162,7 +165,7 @@ impl ExpertStore {
         let missing: Vec<u32> = (0..description.count).filter(|&e| cache.slot(e).is_none()).collect();
         let places: Vec<u32> = cache.free().collect();
         let Some(stream) = &mut self.stream else { return Ok(()) };
-        let mut todo = (0..3).flat_map(|matrix| {
+        let mut todo = (0..description.matrices()).flat_map(|matrix| {
             let pieces = description.pieces.iter().filter(move |piece| piece.matrix == matrix);
             let experts = missing.iter().zip(&places);
             experts.flat_map(move |(&e, &slot)| pieces.clone().map(move |piece| (e, slot, piece)))
@@ -227,6 +230,11 @@ impl ExpertStore {
         self.fill()
     }
 
+    /// Whether an expert of a set is in memory.
+    pub fn is_kept(&self, set: usize, expert: u32) -> bool {
+        self.caches[set].slot(expert).is_some()
+    }
+
     /// How many experts the step wants of this set.
     pub fn chosen(&self) -> usize {
         self.step.order.len()
@@ -241,14 +249,18 @@ impl ExpertStore {
     fn fill(&mut self) -> Result<(), Error> {
         let Some(stream) = &mut self.stream else { return Ok(()) };
         let (set, step) = (self.sets.get(self.step.set), &mut self.step);
-        while let Some(&(expert, slot)) = step.order.get(step.next.0) {
-            let Some(piece) = set.pieces.get(step.next.1).filter(|_| slot.is_none()) else {
+        while let Some(&(_, slot)) = step.order.get(step.next.0) {
+            if slot.is_some() || step.next.1 == set.pieces.len() {
                 step.next = (step.next.0 + 1, 0);
                 continue;
-            };
-            let Some(id) = stream.push(&[set.extent(expert, piece)])? else { return Ok(()) };
-            step.queue.push_back(id);
-            step.next.1 += 1;
+            }
+            let pieces = set.read(&step.order, step.next, &mut step.extents);
+            let Some(id) = stream.push(&step.extents)? else { return Ok(()) };
+            step.queue.push_back((id, pieces));
+            match pieces {
+                1 => step.next.1 += 1,
+                _ => step.next.0 += pieces / set.pieces.len(),
+            }
         }
         Ok(())
     }
@@ -265,7 +277,7 @@ impl ExpertStore {
             self.fill()?;
         }
         match (&mut self.stream, self.step.queue.front()) {
-            (Some(stream), Some(&id)) => Ok(stream.wait(id)?),
+            (Some(stream), Some(&(id, _))) => Ok(stream.wait(id)?),
             _ => Err(Error::OutOfOrder { run: at as u32, next: None }),
         }
     }
@@ -286,7 +298,7 @@ impl ExpertStore {
             .stream
             .as_ref()
             .zip(self.step.queue.front())
-            .and_then(|(stream, &id)| stream.bytes(id, extent.file, extent.offset, extent.len));
+            .and_then(|(stream, &(id, _))| stream.bytes(id, extent.file, extent.offset, extent.len));
         streamed.ok_or(Error::OutOfOrder { run: at as u32, next: None })
     }
 
@@ -313,10 +325,14 @@ impl ExpertStore {
         let last = piece + 1 == self.sets.get(self.step.set).pieces.len();
         if slot.is_none() {
             self.keep(at, piece, last)?;
-            if let (Some(stream), Some(id)) = (&mut self.stream, self.step.queue.pop_front()) {
-                stream.release(id);
+            if let (Some(stream), Some((id, pieces))) = (&mut self.stream, self.step.queue.front_mut()) {
+                *pieces -= 1;
+                if *pieces == 0 {
+                    stream.release(*id);
+                    self.step.queue.pop_front();
+                    self.fill()?;
+                }
             }
-            self.fill()?;
         }
         if last {
             self.step.pending[expert as usize] = false;
@@ -337,7 +353,7 @@ impl ExpertStore {
         let place = self.sets.get(set).pieces[piece];
         let to = self.place(Some(slot), &place);
         let extent = self.sets.get(set).extent(expert, &place);
-        let (Some(stream), Some(&id)) = (&self.stream, self.step.queue.front()) else { return Ok(()) };
+        let (Some(stream), Some(&(id, _))) = (&self.stream, self.step.queue.front()) else { return Ok(()) };
         if let Some(bytes) = stream.bytes(id, extent.file, extent.offset, extent.len) {
             self.slots.as_mut_bytes()[to..to + bytes.len()].copy_from_slice(bytes);
         }

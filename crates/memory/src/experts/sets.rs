@@ -7,6 +7,9 @@ use graph::{Graph, WeightId};
 use host::Extent;
 use tensor::DType;
 
+/// Bytes of small experts that are read together, at most.
+const TOGETHER: u64 = 64 << 10;
+
 /// The experts of every layer that has some, in the order of a step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExpertSets {
@@ -20,17 +23,17 @@ pub struct ExpertSet {
     pub count: u32,
     /// How many a row needs, at most.
     pub used: u32,
-    /// What a step takes of an expert, piece by piece: rows of its first matrix, of its second, of its third.
+    /// What a step takes of an expert, piece by piece: rows of its first matrix, of its second, of its third if it has one.
     pub pieces: Vec<Piece>,
     /// Bytes of one expert where it is kept.
     pub slot_bytes: u64,
-    places: [Places; 3],
+    places: Vec<Places>,
 }
 
 /// Some rows of one matrix of any expert of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
-    /// Which of the three matrices.
+    /// Which of the matrices.
     pub matrix: usize,
     /// Type of its elements.
     pub dtype: DType,
@@ -49,7 +52,7 @@ pub struct Piece {
 /// Where the matrices of a stack begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Places {
-    /// One after another.
+    /// One after another, so many bytes each.
     Whole { file: u32, start: u64, bytes: u64 },
     /// Each somewhere.
     Each(Vec<(u32, u64)>),
@@ -64,7 +67,7 @@ impl ExpertSets {
         let mut sets = Vec::new();
         for (used, _) in graph::plan::weight_uses(graph) {
             if let WeightUse::OneOf { set, of, at_most } = used {
-                sets.push(ExpertSet::new(graph, file, set, of, at_most, piece_bytes)?);
+                sets.push(ExpertSet::new(graph, file, &set, of, at_most, piece_bytes)?);
             }
         }
         Ok(ExpertSets { sets })
@@ -100,9 +103,18 @@ impl ExpertSets {
         self.sets.iter().zip(slots).map(|(set, &slots)| set.held_bytes(slots)).sum()
     }
 
-    /// The largest pieces of a set, as extents of a file: what a window must have room for.
-    pub fn largest_piece(&self) -> u64 {
-        self.sets.iter().flat_map(|set| &set.pieces).map(|piece| piece.bytes).max().unwrap_or(0)
+    /// Bytes of the largest read, alignment aside: what a window must have room for a few times.
+    pub fn largest_read(&self) -> u64 {
+        let of = |set: &ExpertSet| match set.is_small() {
+            true => TOGETHER,
+            false => set.pieces.iter().map(|piece| piece.bytes).max().unwrap_or(0),
+        };
+        self.sets.iter().map(of).max().unwrap_or(0)
+    }
+
+    /// Ranges of a file in one read, at most.
+    pub fn most_extents(&self) -> usize {
+        self.sets.iter().filter(|set| set.is_small()).map(|set| set.pieces.len()).max().unwrap_or(1)
     }
 
     /// Bytes on the heap, for the ledger.
@@ -112,7 +124,9 @@ impl ExpertSets {
             Places::Each(list) => list.capacity() * size_of::<(u32, u64)>(),
         };
         let of = |set: &ExpertSet| {
-            set.pieces.capacity() * size_of::<Piece>() + set.places.iter().map(places).sum::<usize>()
+            set.pieces.capacity() * size_of::<Piece>()
+                + set.places.capacity() * size_of::<Places>()
+                + set.places.iter().map(places).sum::<usize>()
         };
         (self.sets.capacity() * size_of::<ExpertSet>() + self.sets.iter().map(of).sum::<usize>()) as u64
     }
@@ -122,7 +136,7 @@ impl ExpertSet {
     fn new(
         graph: &Graph,
         file: &ModelFile,
-        stacks: [Stack; 3],
+        stacks: &[Stack],
         count: u32,
         used: u32,
         limit: u64,
@@ -152,8 +166,49 @@ impl ExpertSet {
             slot = (slot + u64::from(rows) * row_bytes).next_multiple_of(64);
         }
         pieces.shrink_to_fit();
-        let places = stacks.map(|stack| Places::new(graph, file, stack, count));
+        let places = stacks.iter().map(|&stack| Places::new(graph, file, stack, count)).collect();
         Ok(ExpertSet { count, used, pieces, slot_bytes: slot, places })
+    }
+
+    /// How many matrices an expert has.
+    pub fn matrices(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether experts are so small that neighbours are read together.
+    pub fn is_small(&self) -> bool {
+        self.slot_bytes <= TOGETHER / 2
+    }
+
+    /// Where the pieces number `first` and later of the experts from `order[at]` on lie that one read brings, as ranges of
+    /// a file put into `extents`; gives how many pieces of how many experts that is.
+    pub(super) fn read(
+        &self,
+        order: &[(u32, Option<u32>)],
+        (at, first): (usize, usize),
+        extents: &mut Vec<Extent>,
+    ) -> usize {
+        let expert = order[at].0;
+        extents.clear();
+        if first > 0 || !self.is_small() {
+            extents.push(self.extent(expert, &self.pieces[first]));
+            return 1;
+        }
+        extents.extend(self.pieces.iter().map(|piece| self.extent(expert, piece)));
+        let mut experts = 1;
+        while let Some(&(next, None)) = order.get(at + experts) {
+            let all = (experts as u64 + 1) * self.slot_bytes <= TOGETHER;
+            let follows = |(extent, piece): (&Extent, &Piece)| {
+                let next = self.extent(next, piece);
+                (next.file, next.offset) == (extent.file, extent.offset + extent.len)
+            };
+            if !all || !extents.iter().zip(&self.pieces).all(follows) {
+                break;
+            }
+            extents.iter_mut().zip(&self.pieces).for_each(|(extent, piece)| extent.len += piece.bytes);
+            experts += 1;
+        }
+        experts * self.pieces.len()
     }
 
     /// Bytes that so many take where they are kept, in pages of their own.
@@ -175,7 +230,7 @@ impl Places {
     fn new(graph: &Graph, file: &ModelFile, stack: Stack, count: u32) -> Places {
         let info = |id: WeightId| &file.tensors[graph.weight_of(id).tensor];
         match stack {
-            Stack::Whole(id) => {
+            Stack::Whole(id) | Stack::Rows { weight: id, .. } => {
                 let info = info(id);
                 let bytes = (info.range.end - info.range.start) / u64::from(count.max(1));
                 Places::Whole { file: info.file, start: info.range.start, bytes }

@@ -3,7 +3,7 @@
 //! The one design choice: where few enough rows and experts meet, results are kept apart and experts are taken as they
 //! come, those that are here while others are being read; a long prompt takes them in ascending order and adds at once.
 
-use super::{Step, activation};
+use super::{Choice, Step, activation};
 use crate::Error;
 use crate::arena::{floats_of, indices_of, int8_of, quantized_of};
 use crate::executor::Extra;
@@ -77,7 +77,9 @@ pub(super) fn experts(
     extra: &Extra,
 ) -> Result<(), Error> {
     let set = extra.mixture.ok_or(Error::Unplanned { value: node.output.0 })?;
-    let mix = &step.mixtures[set];
+    let Some(Choice::Experts(mix)) = step.choices.get(set) else {
+        return Err(Error::Unplanned { value: node.output.0 });
+    };
     let (input, output) = (node.inputs[0], node.output);
     let (width, int8) = (step.arena.columns(output), step.graph.value_of(input).elem == Elem::Int8);
     let range = |id| step.arena.range(id, &step.now);

@@ -1,17 +1,21 @@
 //! The CPU backend: how each operator of the graph is done by the kernels.
 
+mod columns;
 mod experts;
+mod head_linear;
+mod neurons;
 mod route;
 
-pub(crate) use experts::Mixture;
+use experts::Mixture;
+use neurons::Awake;
 
 use crate::arena::{Arena, floats_of, indices_of, int8_of};
 use crate::executor::Extra;
 use crate::stats::StepStats;
-use crate::{Error, Routes, Sequence, Span};
+use crate::{Economy, Error, Routes, Sequence, Span};
 use ::memory::{ExpertStore, KvFormat, WeightStore};
 use graph::op::{self, Attention, Linear, Op};
-use graph::{Bounds, Elem, Graph, Node, StateKind, ValueId};
+use graph::{Bounds, Elem, Graph, Node, StateKind, ValueId, Values};
 use kernels::{Cpu, NextRows, Quantized, QuantizedMut, Weights};
 use tensor::DType;
 
@@ -21,8 +25,10 @@ pub(crate) struct Step<'a> {
     pub arena: &'a mut Arena,
     pub store: &'a mut WeightStore,
     pub experts: &'a mut ExpertStore,
-    /// For each layer of experts, which rows go where.
-    pub mixtures: &'a mut [Mixture],
+    /// For each layer of which a step needs a part.
+    pub choices: &'a mut [Choice],
+    /// What the user gives up.
+    pub economy: Economy,
     /// Where choices are written down.
     pub routes: Option<&'a mut Routes>,
     pub cpu: &'a mut Cpu,
@@ -34,16 +40,38 @@ pub(crate) struct Step<'a> {
     pub now: Bounds,
 }
 
+/// What a node that needs a part of its weights works with.
+#[derive(Clone, Debug)]
+pub(crate) enum Choice {
+    /// Which rows go to which experts.
+    Experts(Mixture),
+    /// Which neurons are awake.
+    Neurons(Awake),
+}
+
+impl Choice {
+    /// For a node that works at `offset` of the arena, if it is one of those.
+    pub fn new(graph: &Graph, node: &Node, bounds: &Bounds, offset: u64) -> Option<Choice> {
+        match &node.op {
+            Op::Experts(op) => Some(Choice::Experts(Mixture::new(graph, node, op, bounds, offset))),
+            Op::Neurons(op) => Some(Choice::Neurons(Awake::new(graph, node, op, bounds, offset))),
+            _ => None,
+        }
+    }
+}
+
 /// Does one node.
 pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(), Error> {
     let out = node.output;
     match &node.op {
+        Op::Activate(op) => return activate(step, node, op),
         Op::Add(_) => {
             let x = step.in_place(node)?;
             let [x, y] = step.arena.split_floats([x, node.inputs[1]], &step.now)?;
             step.cpu.add(x, y);
         }
         Op::Attention(attention) => return attend(step, node, attention),
+        Op::Concat(concat) => return columns::concat(step, node, concat),
         Op::Embed(embed) => return gather(step, node, embed.weight),
         Op::Experts(op) => return experts::experts(step, node, op, extra),
         Op::Glu(glu) => {
@@ -51,7 +79,9 @@ pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(),
             let [gate, up] = step.arena.split_floats([gate, node.inputs[1]], &step.now)?;
             step.cpu.glu(activation(glu.activation), gate, up);
         }
+        Op::HeadLinear(linear) => return head_linear::head_linear(step, node, linear, extra),
         Op::Linear(linear) => return product(step, node, linear, extra),
+        Op::Neurons(op) => return neurons::neurons(step, node, op, extra),
         Op::Norm(norm) => {
             let weight = step.store.vector(norm.weight);
             let [x, y] = step.arena.split_floats([node.inputs[0], out], &step.now)?;
@@ -96,6 +126,7 @@ pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(),
             }
         }
         Op::SigmoidGate(gate) => return gate_rows(step, node, gate.weight),
+        Op::Slice(slice) => return columns::slice(step, node, slice),
         Op::Softcap(softcap) => {
             let x = step.in_place(node)?;
             let [x] = step.arena.split_floats([x], &step.now)?;
@@ -181,32 +212,55 @@ fn product(step: &mut Step<'_>, node: &Node, linear: &Linear, extra: &Extra) -> 
     Ok(())
 }
 
+/// An activation by itself; what does not exceed its threshold becomes zero.
+fn activate(step: &mut Step<'_>, node: &Node, op: &op::Activate) -> Result<(), Error> {
+    let x = step.in_place(node)?;
+    let [x] = step.arena.split_floats([x], &step.now)?;
+    step.cpu.activate(activation(op.activation), x);
+    if let Some(threshold) = op.threshold {
+        let threshold = step.store.vector(threshold);
+        for row in x.chunks_exact_mut(threshold.len()) {
+            let small = row.iter_mut().zip(threshold).filter(|(x, least)| x.abs() <= **least);
+            small.for_each(|(x, _)| *x = 0.0);
+        }
+    }
+    Ok(())
+}
+
 /// Each sequence's rows against its own cache.
 fn attend(step: &mut Step<'_>, node: &Node, attention: &Attention) -> Result<(), Error> {
     let state = *step.graph.state_of(attention.state);
-    let [q, k, v, out] =
-        step.arena.split_floats([node.inputs[0], node.inputs[1], node.inputs[2], node.output], &step.now)?;
+    let [query, key, value] = [node.inputs[0], node.inputs[1], node.inputs[2]];
+    let (now, output) = (&step.now, node.output);
+    let empty: &mut [f32] = &mut [];
+    let [q, k, v, out] = match state.values {
+        Values::Own(_) => step.arena.split_floats([query, key, value, output], now)?,
+        Values::OfKeys(_) => {
+            let [q, k, out] = step.arena.split_floats([query, key, output], now)?;
+            [q, k, empty, out]
+        }
+    };
     let (heads, kv_heads) = (attention.heads as usize, state.kv_heads as usize);
-    let head_dim = state.head_dim as usize;
-    let (width, kv_width) = (heads * head_dim, kv_heads * head_dim);
+    let (head_dim, value_dim) = (state.head_dim as usize, state.values.head_dim() as usize);
     for span in step.spans {
         let cache = &mut step.sequences[span.sequence].cache;
         let (format, slots) = (kv_format(cache.format()), cache.slots(attention.state));
         let shape = kernels::KvShape { format, slots, heads: kv_heads, head_dim };
         let (keys, values) = cache.split(attention.state);
-        let rows = |x: &mut [f32], width: usize| {
-            span.first_row * width..(span.first_row + span.rows).min(x.len() / width) * width
-        };
-        let kv = rows(k, kv_width);
+        let rows = |width: usize| span.first_row * width..(span.first_row + span.rows) * width;
         let first_pos = span.position as usize;
-        step.cpu.store_keys(shape, &k[kv.clone()], keys, first_pos);
-        step.cpu.store_values(shape, &v[kv], values, first_pos);
-        let range = rows(q, width);
+        step.cpu.store_keys(shape, &k[rows(kv_heads * head_dim)], keys, first_pos);
+        let own = matches!(state.values, Values::Own(_));
+        if own {
+            let shape = kernels::KvShape { head_dim: value_dim, ..shape };
+            step.cpu.store_values(shape, &v[rows(kv_heads * value_dim)], values, first_pos);
+        }
         let task = kernels::Attention {
-            q: &q[range.clone()],
+            q: &q[rows(heads * head_dim)],
             k: keys,
-            v: values,
+            v: own.then_some(&*values),
             cache: shape,
+            value_dim,
             heads,
             first_pos,
             window: match state.kind {
@@ -217,7 +271,7 @@ fn attend(step: &mut Step<'_>, node: &Node, attention: &Attention) -> Result<(),
             softcap: attention.softcap,
             sinks: attention.sinks.map(|sinks| step.store.vector(sinks)),
         };
-        step.cpu.attention(&task, &mut out[range]);
+        step.cpu.attention(&task, &mut out[rows(heads * value_dim)]);
     }
     Ok(())
 }
@@ -225,6 +279,7 @@ fn attend(step: &mut Step<'_>, node: &Node, attention: &Attention) -> Result<(),
 fn activation(activation: op::Activation) -> kernels::Activation {
     match activation {
         op::Activation::ClampedSwiglu => kernels::Activation::ClampedSwiglu,
+        op::Activation::Relu => kernels::Activation::Relu,
         op::Activation::Silu => kernels::Activation::Silu,
         op::Activation::GeluTanh => kernels::Activation::GeluTanh,
     }

@@ -3,7 +3,7 @@
 //! Not the rule of the choice, which is the operator's own. Sums are f32 in ascending order of experts. The choice is told
 //! to the store at once, so that what is missing is on its way before the experts' turn comes.
 
-use super::Step;
+use super::{Choice, Step};
 use crate::Error;
 use crate::executor::Extra;
 use graph::Node;
@@ -39,6 +39,10 @@ pub(super) fn route(step: &mut Step<'_>, node: &Node, route: &Route, extra: &Ext
             judged.iter_mut().zip(bias.unwrap_or_default()).for_each(|(score, bias)| *score += bias);
             route.choose(judged, chosen);
         }
+        if let Some(set) = extra.mixture.filter(|_| !step.economy.is_off()) {
+            let skipped = step.economy.apply(row, chosen, |expert| step.experts.is_kept(set, expert));
+            step.stats.experts_skipped += skipped;
+        }
         let counted = row.iter().zip(&*chosen).filter(|(_, chosen)| **chosen);
         let divisor = if route.normalize { counted.map(|(x, _)| x).sum() } else { 1.0f32 };
         for (x, &chosen) in row.iter_mut().zip(&*chosen) {
@@ -49,7 +53,9 @@ pub(super) fn route(step: &mut Step<'_>, node: &Node, route: &Route, extra: &Ext
         if let Some(routes) = &mut step.routes {
             routes.note(set, mixture, experts);
         }
-        step.mixtures[set].choose(set, mixture, step.experts)?;
+        if let Some(Choice::Experts(mix)) = step.choices.get_mut(set) {
+            mix.choose(set, mixture, step.experts)?;
+        }
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! model. The one design choice: with a model it also measures the disk that the model lies on.
 
 use host::format_bytes;
-use pintpot::{FlashRate, Profile};
+use pintpot::{FlashWay, Profile};
 use serde_json::json;
 
 use super::Verb;
@@ -35,8 +35,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         Err(failure) => return Err(failure),
     };
     let engine = setup::engine(args)?;
-    let measured = pintpot::measure(&engine, file.as_deref())?;
-    let disk = file.as_deref().map_or(Ok(Vec::new()), pintpot::survey_flash)?;
+    let (measured, disk) = pintpot::measure(&engine, file.as_deref())?;
     let mut known = json!(measured);
     known["disk"] = json!(disk);
     let stored = profile::store(&known)?;
@@ -54,7 +53,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     let limit = if is_slow { "arithmetic" } else { "memory" };
     text += &format!("an answer from memory is bound by {limit}; one from disk by the disk\n");
     text += &products_table(&measured);
-    text += &disk_table(&disk);
+    text += &disk_table(&disk, &measured.ways);
     if let Some(path) = stored {
         text += &format!("stored in {}\n", path.display());
     }
@@ -74,17 +73,17 @@ fn products_table(profile: &Profile) -> String {
     text
 }
 
-/// A way to ask a line; empty if no disk was measured.
-fn disk_table(disk: &[FlashRate]) -> String {
+/// A way to read a line, with a star at those that are taken; empty if no disk was measured.
+fn disk_table(disk: &[FlashWay], taken: &[FlashWay]) -> String {
     let mut text = String::new();
-    for (number, ways) in disk.chunk_by(|a, b| (a.reader, a.depth) == (b.reader, b.depth)).enumerate() {
+    for (number, way) in disk.iter().enumerate() {
         if number == 0 {
-            let sizes = ways.iter().map(|way| format!("{:>14}", format_bytes(way.request_bytes as u64)));
-            text += &format!("\ndisk, by bytes a read{}\n", sizes.collect::<String>());
+            text += "\ndisk, by reader     at once      a read   in runs of          rate\n";
         }
-        let rates = ways.iter().map(|way| format!("{:>14}", rate(way.bytes_per_second)));
-        let who = format!("{}, {} at once", ways[0].reader, ways[0].depth);
-        text += &format!("{who:<21}{}\n", rates.collect::<String>());
+        let [request, run] = [way.request_bytes as u64, way.run_bytes].map(format_bytes);
+        let (name, depth, rate) = (way.reader.name(), way.depth, rate(way.bytes_per_second));
+        let star = if taken.contains(way) { " *" } else { "" };
+        text += &format!("{name:<16}{depth:>11}{request:>12}{run:>13}{rate:>14}{star}\n");
     }
     text
 }

@@ -10,8 +10,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use pintpot::{Error, EvalOptions, Evaluation, LoadOptions, Model};
-use serde_json::{Value, json};
+use pintpot::{Error, EvalOptions, LoadOptions, Model};
+use serde_json::{Map, Value, json};
 
 use super::Verb;
 use crate::exit::Failure;
@@ -26,6 +26,7 @@ pub(super) const VERB: Verb = Verb {
         &[&flags::TEXT, &flags::REFERENCE, &flags::WINDOW, &flags::WINDOWS],
         setup::LOAD,
         setup::ENGINE,
+        setup::ECONOMY,
         &[&flags::JSON],
     ],
     run,
@@ -50,15 +51,28 @@ fn run(args: &Args) -> Result<(), Failure> {
     let engine = setup::engine(args)?;
     let local = find::local(&reference, args)?;
     let mut model = engine.load(&local.path, &load)?;
+    let economy = setup::economy(args)?;
+    let mut gained = Map::new();
     let result = match (text, logits) {
-        (Some(path), None) => perplexity(&mut model, path, &options)?,
+        (Some(path), None) if economy.is_off() => model.perplexity(&ids_of(&model, path)?, &options)?,
+        (Some(path), None) => {
+            let price = model.price(&ids_of(&model, path)?, &options, economy)?;
+            gained.insert("plain_perplexity".to_string(), json!(price.plain.perplexity));
+            gained.insert("experts_skipped".to_string(), json!(price.skipped));
+            gained.insert("plain_flash_bytes".to_string(), json!(price.flash_bytes[0]));
+            gained.insert("flash_bytes".to_string(), json!(price.flash_bytes[1]));
+            price.economical
+        }
+        (None, Some(_)) if !economy.is_off() => {
+            return Err(Failure::usage("--skip-weak and --skip-cold are judged by --text FILE"));
+        }
         (None, Some(mut logits)) => {
             let ids = std::mem::take(&mut logits.ids);
             model.compare(&ids, &mut |position, row| logits.read(position, row))?
         }
         _ => return Err(Failure::usage("eval needs one of --text FILE and --reference FILE")),
     };
-    let value = json!({
+    let mut value = json!({
         "model": local.name,
         "windows": result.windows,
         "tokens": result.tokens,
@@ -67,13 +81,14 @@ fn run(args: &Args) -> Result<(), Failure> {
         "same_top": result.same_top,
         "logits_digest": result.digest.to_string(),
     });
+    value.as_object_mut().into_iter().for_each(|object| object.append(&mut gained));
     if args.is_on(&flags::JSON) { crate::print(&format!("{value}\n")) } else { crate::print(&plain(&value)) }
 }
 
 /// Small numbers need more digits than a report gives.
 fn plain(value: &Value) -> String {
     let mut value = value.clone();
-    for key in ["perplexity", "mean_kld", "same_top"] {
+    for key in ["perplexity", "plain_perplexity", "experts_skipped", "mean_kld", "same_top"] {
         match value[key].as_f64() {
             Some(number) => value[key] = Value::String(format!("{number:.6}")),
             None => drop(value.as_object_mut().and_then(|object| object.remove(key))),
@@ -82,11 +97,12 @@ fn plain(value: &Value) -> String {
     report::lines(&value)
 }
 
-fn perplexity(model: &mut Model, path: &str, options: &EvalOptions) -> Result<Evaluation, Failure> {
+/// The ids of a text.
+fn ids_of(model: &Model, path: &str) -> Result<Vec<u32>, Failure> {
     let text = std::fs::read(path).map_err(|error| Failure::io(&format!("read {path}"), error))?;
     let mut ids = Vec::new();
     model.tokenizer().encode(&text, false, &mut ids).map_err(Error::from)?;
-    Ok(model.perplexity(&ids, options)?)
+    Ok(ids)
 }
 
 /// A file of reference logits, read row by row.

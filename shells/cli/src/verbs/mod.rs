@@ -4,9 +4,11 @@
 //! dispatcher and the help need to know none of them.
 
 mod bench;
+mod curve;
 mod doctor;
 mod eval;
 mod ls;
+mod pack;
 mod plan;
 mod profile;
 mod pull;
@@ -43,9 +45,11 @@ pub(crate) static VERBS: &[Verb] = &[
     bench::KERNELS,
     bench::PEERS,
     bench::REPORT,
+    bench::SWEEP,
     doctor::VERB,
     eval::VERB,
     ls::VERB,
+    pack::VERB,
     plan::VERB,
     profile::VERB,
     pull::VERB,

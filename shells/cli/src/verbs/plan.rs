@@ -5,10 +5,10 @@
 //! types of these weights and of the very disk that holds them.
 
 use host::format_bytes;
-use pintpot::{Engine, LoadOptions, Opened, Placement};
+use pintpot::{Engine, Exchange, LoadOptions, Opened, Placement};
 use serde_json::json;
 
-use super::Verb;
+use super::{Verb, curve};
 use crate::exit::{Code, Failure};
 use crate::flags::{self, Args};
 use crate::{find, profile, refusal, report, setup};
@@ -17,7 +17,7 @@ pub(super) const VERB: Verb = Verb {
     name: "plan",
     operands: &["MODEL"],
     summary: "say what a budget would give: memory by part, speed, what limits it",
-    flags: &[setup::LOAD, setup::ENGINE, &[&flags::JSON]],
+    flags: &[setup::LOAD, setup::ENGINE, curve::FLAGS, &[&flags::JSON]],
     run,
 };
 
@@ -30,6 +30,9 @@ fn run(args: &Args) -> Result<(), Failure> {
     let options = setup::load(args)?;
     let engine = setup::engine(args)?;
     let opened = find::opened(&reference, &engine)?;
+    if curve::is_wanted(args) {
+        return curve::print(&name, &engine, &opened, &options, args);
+    }
     let smallest = match engine.plan_in(&opened, &options, 0)? {
         Ok(placement) => placement.peak(),
         Err(refused) => refused.needed,
@@ -49,7 +52,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     let mut measured = engine.measure_for(&opened, &placement)?;
     measured.reuse = profile::reuse(&opened);
     for row in table.iter_mut().chain([&mut placement]) {
-        row.forecast = engine.forecast(&opened, &options, row, &measured);
+        row.forecast = engine.forecast(&opened, &options, row, (&measured, Exchange::TYPICAL));
     }
     if json {
         let mut value = report::placement(&placement);

@@ -5,7 +5,7 @@
 
 use std::io::{IsTerminal, Read};
 
-use pintpot::{Engine, LoadOptions, Message, Model};
+use pintpot::{Engine, LoadOptions, Message, Model, Yielding};
 use serde_json::Value;
 
 use super::Verb;
@@ -31,8 +31,10 @@ pub(super) const VERB: Verb = Verb {
             &flags::STOP,
             &flags::IGNORE_EOS,
             &flags::OVERFLOW,
+            &flags::YIELD,
         ],
         setup::SAMPLING,
+        setup::ECONOMY,
         &[&flags::JSON, &flags::STATS],
     ],
     run,
@@ -55,7 +57,19 @@ fn run(args: &Args) -> Result<(), Failure> {
     let engine = setup::engine(args)?;
     let local = find::local(&reference, args)?;
     let mut model = loaded(&local.name, &engine, &local.path, &load, args.is_on(&flags::JSON))?;
-    model.follow(reread);
+    let economy = setup::economy(args)?;
+    model.set_economy(economy)?;
+    if !economy.is_off() {
+        eprintln!(
+            "experts are left out as asked, so answers differ: eval --text with the same flags says how much"
+        );
+    }
+    if args.is_on(&flags::YIELD) {
+        let none = || Failure::usage("--yield: this system does not tell whether it is short of memory");
+        model.follow(Yielding::new(reread, engine.budget().bytes).ok_or_else(none)?);
+    } else {
+        model.follow(reread);
+    }
     let stats = args.is_on(&flags::STATS);
     if stats || std::io::stderr().is_terminal() {
         eprintln!("{}", report::start_line(model.placement()));

@@ -8,6 +8,7 @@ mod page;
 mod peers;
 mod plot;
 mod report;
+mod sweep;
 mod table;
 
 use std::io::IsTerminal;
@@ -23,6 +24,7 @@ use table::Format;
 pub(super) use kernels::VERB as KERNELS;
 pub(super) use peers::VERB as PEERS;
 pub(super) use report::VERB as REPORT;
+pub(super) use sweep::VERB as SWEEP;
 
 pub(super) const VERB: Verb = Verb {
     name: "bench",

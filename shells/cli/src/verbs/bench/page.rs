@@ -4,7 +4,7 @@
 //! page with a light and a dark value, so that one drawing serves both.
 
 use host::format_bytes;
-use pintpot::bench::{Outcome, SweepPoint, Test};
+use pintpot::bench::{Outcome, SweepPoint};
 
 use super::plot::{Axis, COLOURS, Line, Mark, bars, drawing, escaped, legend};
 use super::report::Chapter;
@@ -32,6 +32,9 @@ th{color:var(--soft);font-weight:600}th:first-child,td:first-child,td:nth-child(
 /// What the parts of a bar are.
 const PHASES: [&str; 4] = ["products", "waiting for flash", "attention", "other"];
 
+/// What is drawn against budgets.
+const CURVES: [&str; 4] = ["measured", "foretold", "bound", "llama.cpp"];
+
 /// The whole page.
 pub(super) fn html(chapters: &[Chapter]) -> String {
     let mut page = String::from("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
@@ -45,20 +48,20 @@ pub(super) fn html(chapters: &[Chapter]) -> String {
         here after the tests. Squares are prompts, circles answers; a mark below a line is what is left.</p>\n";
     page += &format!("<div class=\"card\">{}</div>\n", roofline(chapters));
     page += &legend(chapters.iter().map(|chapter| chapter.name.as_str()));
-    page += "<h2>Speed against memory</h2>\n<p>Tokens a second of an answer in budgets from the smallest that works to one \
-        that keeps all weights. The answer is the same at every one of them. Dashed: what the planner forecasts.</p>\n";
-    let cards = chapters.iter().enumerate().map(|(n, chapter)| {
-        format!(
-            "<div class=\"card\"><h3>{}</h3>{}</div>\n",
-            escaped(&chapter.name),
-            against_memory(n, chapter)
-        )
+    page += "<h2>Speed against memory</h2>\n<p>Tokens a second of an answer, cold, in budgets of the whole process that the \
+        kernel enforces where it may. The answer is the same at every one of them. The bound is what the disk gave in this \
+        run over the bytes that are not kept, or the speed with all of them kept. Dashed lines are what the planner \
+        foretells.</p>\n";
+    let cards = chapters.iter().map(|chapter| {
+        format!("<div class=\"card\"><h3>{}</h3>{}</div>\n", escaped(&chapter.name), against_memory(chapter))
     });
     page += &format!("<div class=\"cards\">{}</div>\n", cards.collect::<String>());
+    page += &legend(CURVES.into_iter());
+    page += &format!("<div class=\"wide\">{}</div>\n", budgets(chapters));
     page += "<h2>Time per phase</h2>\n<p>Where the time of a run goes; behind each bar, milliseconds a token.</p>\n";
     page += &format!("<div class=\"card\">{}</div>\n{}", phases(chapters), legend(PHASES.into_iter()));
     page +=
-        &format!("<h2>All figures</h2>\n<div class=\"wide\">{}</div>\n</body>\n</html>\n", table(chapters));
+        &format!("<h2>All figures</h2>\n<div class=\"wide\">{}</div>\n</body>\n</html>\n", tests(chapters));
     page
 }
 
@@ -115,60 +118,108 @@ fn roofline(chapters: &[Chapter]) -> String {
     drawing((1000.0, 420.0), &x, &y, &lines, &marks)
 }
 
-fn against_memory(series: usize, chapter: &Chapter) -> String {
-    let mib = |point: &SweepPoint| point.outcome.placement.budget as f64 / f64::from(1 << 20);
-    let sweep = &chapter.sweep;
-    let forecast = |point: &SweepPoint| point.forecast.tokens_per_second;
-    let rates = sweep.iter().flat_map(|point| [point.outcome.rate().0, forecast(point)]);
-    let x = Axis::linear("budget of the whole process, MiB", sweep.iter().map(mib));
-    let y = Axis::linear("tokens/s", rates);
-    let line = |points: Vec<(f64, f64)>, is_dashed| {
-        let colour = COLOURS[series % COLOURS.len()];
-        Line { points, colour, is_dashed, label: String::new() }
+fn against_memory(chapter: &Chapter) -> String {
+    let mib = |point: &SweepPoint| point.budget as f64 / f64::from(1 << 20);
+    let points = &chapter.swept.points;
+    let curve = |rate: &dyn Fn(&SweepPoint) -> Option<f64>| -> Vec<(f64, f64)> {
+        points.iter().filter_map(|point| Some((mib(point), rate(point)?))).collect()
     };
-    let lines = [
-        line(sweep.iter().map(|point| (mib(point), forecast(point))).collect(), true),
-        line(sweep.iter().map(|point| (mib(point), point.outcome.rate().0)).collect(), false),
+    let curves = [
+        curve(&|point| point.ours(|turn| turn.rate)),
+        curve(&|point| point.foretold(|foretold| foretold.rate)),
+        curve(&|point| point.bound),
+        curve(&|point| point.theirs(true)),
     ];
-    let marks = sweep.iter().map(|point| {
-        let flash = format_bytes(point.outcome.flash_per_token() as u64);
-        let budget = format_bytes(point.outcome.placement.budget);
-        let says = format!("{budget}; {flash} from flash a token; {}", says(&chapter.name, &point.outcome));
-        Mark { x: mib(point), y: point.outcome.rate().0, series, is_round: true, says }
+    let all = || curves.iter().flatten();
+    let x = Axis::linear("budget of the whole process, MiB", all().map(|point| point.0));
+    let y = Axis::log("tokens/s", all().map(|point| point.1).collect::<Vec<_>>().into_iter());
+    // What was measured is drawn last, over the others.
+    let lines = curves.iter().enumerate().rev().map(|(series, points)| Line {
+        points: points.clone(),
+        colour: COLOURS[series],
+        is_dashed: series == 1,
+        label: String::new(),
     });
-    drawing((500.0, 300.0), &x, &y, &lines, &marks.collect::<Vec<_>>())
+    let marks = [3, 0].into_iter().flat_map(|series: usize| {
+        let shown = points.iter().filter_map(move |point| {
+            let is_ours = series == 0;
+            let y = if is_ours { point.ours(|turn| turn.rate)? } else { point.theirs(true)? };
+            let says = format!("{}: {y:.2} tokens/s, {}", format_bytes(point.budget), CURVES[series]);
+            Some(Mark { x: mib(point), y, series, is_round: is_ours, says })
+        });
+        shown.collect::<Vec<_>>()
+    });
+    drawing((500.0, 320.0), &x, &y, &lines.collect::<Vec<_>>(), &marks.collect::<Vec<_>>())
+}
+
+/// The figures behind the curves.
+fn budgets(chapters: &[Chapter]) -> String {
+    const TITLES: [&str; 11] = [
+        "model",
+        "budget",
+        "of file",
+        "kept",
+        "read/token",
+        "tokens/s",
+        "foretold",
+        "bound",
+        "llama.cpp",
+        "group's peak",
+        "remark",
+    ];
+    let mut rows = Vec::new();
+    for Chapter { name, swept, .. } in chapters {
+        let limited = if swept.open.is_some() { "no limit" } else { "" };
+        for point in &swept.points {
+            let rate = |rate: Option<f64>| rate.map_or("-".to_string(), |rate| format!("{rate:.2}"));
+            let bytes = |bytes: Option<u64>| bytes.map_or("-".to_string(), format_bytes);
+            let kept = point.foretold.first().map(|foretold| foretold.resident_bytes);
+            rows.push(vec![
+                escaped(name),
+                format_bytes(point.budget),
+                format!("{:.0}%", point.budget as f64 / swept.file_bytes.max(1) as f64 * 100.0),
+                bytes(kept),
+                bytes(point.ours(|turn| turn.flash_bytes_per_token).map(|bytes| bytes as u64)),
+                rate(point.ours(|turn| turn.rate)),
+                rate(point.foretold(|foretold| foretold.rate)),
+                rate(point.bound),
+                rate(point.theirs(true)),
+                bytes(point.ours.iter().filter_map(|turn| turn.report.peak).max()),
+                escaped(point.skipped.as_deref().or(point.failed.as_deref()).unwrap_or(limited)),
+            ]);
+        }
+    }
+    table(&TITLES, &rows)
 }
 
 fn phases(chapters: &[Chapter]) -> String {
     let mut rows = Vec::new();
-    for chapter in chapters {
-        let smallest = chapter.sweep.first().map(|point| &point.outcome);
-        for outcome in chapter.measured.outcomes.iter().chain(smallest) {
-            let ([products, attention, other], wait) = (outcome.phase_seconds(), outcome.wait_seconds());
-            let wait = wait.min(products);
+    let mut bar = |label: String, [products, attention, other]: [f64; 3], wait: f64, ms: f64| {
+        let wait = wait.min(products);
+        rows.push((label, vec![products - wait, wait, attention, other], format!("{ms:.2} ms/token")));
+    };
+    for Chapter { name, measured, swept } in chapters {
+        for outcome in &measured.outcomes {
             let ms = outcome.seconds().0 * 1e3 / f64::from(outcome.test.tokens().max(1));
-            let label = format!("{} {}", chapter.name, in_budget(&outcome.test, outcome));
-            rows.push((label, vec![products - wait, wait, attention, other], format!("{ms:.2} ms/token")));
+            let label = format!("{name} {}", outcome.test.name());
+            bar(label, outcome.phase_seconds(), outcome.wait_seconds(), ms);
+        }
+        let smallest = swept.points.iter().rev().find_map(|point| Some((point.budget, point.ours.first()?)));
+        if let Some((budget, turn)) = smallest {
+            let label = format!("{name} in {}", format_bytes(budget));
+            bar(label, turn.phase_seconds, turn.wait_seconds, 1e3 / turn.rate.max(1e-9));
         }
     }
     bars(1000.0, &rows, &PHASES)
 }
 
-/// A test, and its budget if that does not hold all weights.
-fn in_budget(test: &Test, outcome: &Outcome) -> String {
-    match outcome.placement.streamed_bytes() {
-        0 => test.name(),
-        _ => format!("{} in {}", test.name(), format_bytes(outcome.placement.budget)),
-    }
-}
-
-fn table(chapters: &[Chapter]) -> String {
-    const TITLES: [&str; 12] = [
+/// The figures of all tests.
+fn tests(chapters: &[Chapter]) -> String {
+    const TITLES: [&str; 11] = [
         "model",
         "test",
         "threads",
         "tokens/s",
-        "forecast",
         "budget",
         "peak",
         "weights kept",
@@ -177,20 +228,16 @@ fn table(chapters: &[Chapter]) -> String {
         "of bandwidth",
         "of arithmetic",
     ];
-    let titles: String = TITLES.iter().map(|title| format!("<th>{title}</th>")).collect();
-    let mut text = format!("<table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n");
+    let mut rows = Vec::new();
     for chapter in chapters {
-        let plain = chapter.measured.outcomes.iter().map(|outcome| (outcome, None));
-        let swept = chapter.sweep.iter().map(|p| (&p.outcome, Some(p.forecast.tokens_per_second)));
-        for (outcome, forecast) in plain.chain(swept) {
+        for outcome in &chapter.measured.outcomes {
             let (rate, deviation) = outcome.rate();
             let placement = &outcome.placement;
-            let cells = [
+            rows.push(vec![
                 escaped(&chapter.name),
                 outcome.test.name(),
                 outcome.threads.to_string(),
                 format!("{rate:.2} ± {deviation:.2}"),
-                forecast.map_or("".to_string(), |rate| format!("{rate:.2}")),
                 format_bytes(placement.budget),
                 format_bytes(placement.peak()),
                 format_bytes(placement.resident_bytes()),
@@ -198,10 +245,18 @@ fn table(chapters: &[Chapter]) -> String {
                 format_bytes(outcome.flash_per_token() as u64),
                 format!("{:.0}%", outcome.bandwidth_share() * 100.0),
                 format!("{:.0}%", outcome.arithmetic_share() * 100.0),
-            ];
-            let cells: String = cells.iter().map(|cell| format!("<td>{cell}</td>")).collect();
-            text += &format!("<tr>{cells}</tr>\n");
+            ]);
         }
+    }
+    table(&TITLES, &rows)
+}
+
+fn table(titles: &[&str], rows: &[Vec<String>]) -> String {
+    let titles: String = titles.iter().map(|title| format!("<th>{title}</th>")).collect();
+    let mut text = format!("<table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n");
+    for cells in rows {
+        let cells: String = cells.iter().map(|cell| format!("<td>{cell}</td>")).collect();
+        text += &format!("<tr>{cells}</tr>\n");
     }
     text + "</tbody>\n</table>"
 }

@@ -7,11 +7,13 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use hub::Reference;
-use pintpot::bench::{Bench, Measured, SweepPoint};
+use pintpot::Exchange;
+use pintpot::bench::{Measured, Swept};
 
-use super::{TESTS, described, page, progress};
+use super::{TESTS, described, page, progress, sweep};
 use crate::exit::{Code, Failure};
 use crate::flags::{self, Args};
+use crate::interrupt::Interrupt;
 use crate::verbs::Verb;
 use crate::{find, setup};
 
@@ -19,22 +21,23 @@ pub(crate) const VERB: Verb = Verb {
     name: "bench report",
     operands: &["[MODEL...]"],
     summary: "write a page with roofline, speed against memory, and time per phase",
-    flags: &[&[&flags::MODEL, &flags::KV, &flags::OUT], TESTS, setup::ENGINE],
+    flags: &[&[&flags::MODEL, &flags::KV, &flags::CONTEXT, &flags::OUT], TESTS, sweep::FLAGS, setup::ENGINE],
     run,
 };
 
-/// Budgets of which a model is timed in.
-const BUDGETS: u32 = 6;
-/// Timed runs if the user does not say, tokens of an answer, and tokens of one in a sweep at most.
+/// Timed runs if the user does not say, and tokens of an answer.
 const RUNS: u32 = 3;
 const ANSWER: u32 = 64;
-const SWEPT: u32 = 32;
+/// Turns of a sweep, and tokens of its prompts and answers, at most; an answer has two at least.
+const TURNS: u32 = 2;
+const PROMPT: u32 = 32;
+const SWEPT: u32 = 16;
 
 /// A model as the page shows it.
 pub(super) struct Chapter {
     pub name: String,
     pub measured: Measured,
-    pub sweep: Vec<SweepPoint>,
+    pub swept: Swept,
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
@@ -43,20 +46,24 @@ fn run(args: &Args) -> Result<(), Failure> {
     if args.get(&flags::N_GEN).is_none() {
         bench.answers = vec![ANSWER];
     }
-    let engine = setup::engine(args)?;
+    let interrupt = Interrupt::new()?;
+    let (engine, peer) = (setup::engine(args)?, sweep::peer(args)?);
+    let longest = |tokens: &[u32], most: u32| tokens.iter().copied().max().unwrap_or(most).min(most);
+    let exchange = Exchange {
+        prompt: longest(&bench.prompts, PROMPT).max(1),
+        answer: longest(&bench.answers, SWEPT).max(2),
+    };
+    let sweep = sweep::described(args, &engine, exchange, bench.repetitions.min(TURNS))?;
     let mut chapters = Vec::new();
     for reference in named(args)? {
         let local = find::local(&reference, args)?;
         say(&format!("{}: at {}", local.name, host::format_bytes(engine.budget().bytes)));
         let mut on_run = progress(bench.repetitions);
         let measured = bench.run(std::slice::from_ref(&engine), &local.path, &mut on_run)?;
-        say(&format!("{}: in {BUDGETS} budgets", local.name));
-        let longest = bench.answers.iter().copied().max().unwrap_or(SWEPT).clamp(1, SWEPT);
-        let answers =
-            Bench { answers: vec![longest], repetitions: bench.repetitions.min(2), ..bench.clone() };
-        let sweep = answers.sweep(&engine, &local.path, BUDGETS, &mut on_run)?;
+        say(&format!("{}: in many budgets", local.name));
+        let swept = sweep::measured(&sweep, &engine, &local.path, peer.as_ref(), &interrupt)?;
         let name = short_name(&local.name);
-        chapters.push(Chapter { name, measured, sweep });
+        chapters.push(Chapter { name, measured, swept });
     }
     let path = PathBuf::from(args.get(&flags::OUT).unwrap_or("report.html"));
     let failed = |error| Failure::io(&format!("write {}", path.display()), error);

@@ -1,0 +1,324 @@
+//! Writes a model anew for streaming: tensors in the order in which a step reads them, aligned for a disk; when asked,
+//! the way back of each feed-forward by neuron as well, so that only neurons that are awake need be read.
+//!
+//! What it is: a copy, a buffer at a time, in this engine's budget. What it is not: a quantiser; every tensor of the
+//! model stays what it is to the bit. The one design choice: the result is a GGUF that this program reads as it is,
+//! with nothing beside it, and it has its name only when it is whole.
+
+use crate::{Engine, Error, LoadOptions, Model, Opened};
+use formats::write::{Gguf, Item, TensorWriter};
+use formats::{Format, TensorInfo};
+use graph::op::{Activation, WeightUse};
+use host::{NewFile, Part, ReadAt};
+use std::collections::HashSet;
+use std::path::Path;
+use tensor::DType;
+
+/// Alignment of tensors: a page, and a sector of every disk.
+const ALIGNMENT: u32 = 4096;
+/// Bytes that are copied at a time.
+const COPY: usize = 1 << 20;
+/// Bytes of a transposed strip, at most and at least.
+const STRIP: (u64, u64) = (256 << 20, 1 << 20);
+/// Keys that a file of several parts has, and one does not.
+const PARTS: &str = "split.";
+/// The key that says which share of neurons a token wakes, after the architecture's name.
+const AWAKE: &str = "ffn_awake_share";
+
+/// How to pack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PackOptions {
+    /// Adds the way back of each feed-forward by neuron: `ffn_down_t`.
+    pub by_neuron: bool,
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Packed {
+    /// Bytes of all tensors.
+    pub bytes: u64,
+    /// How many tensors.
+    pub tensors: usize,
+    /// How many of them were added.
+    pub added: usize,
+    /// Which share of its neurons' clusters a token wakes, if a text was given to find out.
+    pub awake: Option<f64>,
+}
+
+/// A tensor of the file to be.
+enum Job<'a> {
+    /// As it is.
+    Copy(&'a TensorInfo),
+    /// The rows of the transposed matrix.
+    Transpose { of: &'a TensorInfo, name: String, dtype: DType },
+}
+
+impl Engine {
+    /// Writes `opened` to `target`, which must not exist. If there are `ids`, it is found out with them which share of its
+    /// neurons a token wakes, so that what is planned is nearer to the truth.
+    ///
+    /// # Errors
+    /// [`Error::Pack`] if the model cannot be packed in this way; a budget without room for the buffers; a disk that is
+    /// full or fails, after which nothing is left at `target`.
+    pub fn pack(
+        &self,
+        opened: &Opened,
+        target: &Path,
+        options: &PackOptions,
+        text: Option<&[u8]>,
+    ) -> Result<Packed, Error> {
+        if !matches!(opened.file.format, Format::Gguf { .. }) {
+            return Err(Error::Pack { what: "it is not GGUF, which pack copies".to_string() });
+        }
+        let jobs = jobs(opened, options.by_neuron)?;
+        let added = jobs.iter().filter(|job| matches!(job, Job::Transpose { .. })).count();
+        let mut header = Gguf::new();
+        header.set("general.alignment", ALIGNMENT);
+        let source = opened.files.first().ok_or_else(|| Error::NotHere { path: opened.path.clone() })?;
+        let keys = formats::gguf_keys(&**source).map_err(Error::from)?;
+        let _heap =
+            self.ledger.reserve(Part::Heap, keys.iter().map(|(_, value)| value.len() as u64).sum())?;
+        let awake = format!("{}.{AWAKE}", opened.file.architecture);
+        let stays = |key: &str| key != "general.alignment" && !key.starts_with(PARTS) && key != awake;
+        for (key, value) in keys.into_iter().filter(|(key, _)| stays(key)) {
+            header.set(&key, Item::Raw(value));
+        }
+        if added > 0 {
+            header.set(&awake, opened.decoder.spec.awake as f32);
+        }
+        for job in &jobs {
+            match job {
+                Job::Copy(info) => header.declare(&info.name, info.dtype, info.shape.extents()),
+                Job::Transpose { of, name, dtype } => {
+                    let extents: Vec<u64> = of.shape.extents().iter().rev().copied().collect();
+                    header.declare(name, *dtype, &extents);
+                }
+            }
+        }
+        let mut packed = Packed { bytes: header.tensors().sum(), tensors: jobs.len(), added, awake: None };
+        let mut file = NewFile::create(target)?;
+        self.write(opened, &header, &jobs, &mut file)?;
+        if let (Some(text), Some(offset)) = (text, header.value_offset(&awake).filter(|_| added > 0)) {
+            file.settle()?;
+            let share = self.awake(file.path(), text)?;
+            file.patch(offset, &(share as f32).to_le_bytes())?;
+            packed.awake = Some(share);
+        }
+        file.finish()?;
+        Ok(packed)
+    }
+
+    fn write(
+        &self,
+        opened: &Opened,
+        header: &Gguf,
+        jobs: &[Job<'_>],
+        file: &mut NewFile,
+    ) -> Result<(), Error> {
+        let left = self.ledger.budget().saturating_sub(self.ledger.used());
+        let strip = (left / 4).min(STRIP.0);
+        let widest = jobs.iter().filter_map(|job| match job {
+            Job::Transpose { of, .. } => Some(of.shape.rows() * 4 * of.dtype.block_elements() as u64),
+            Job::Copy(_) => None,
+        });
+        // A strip is at least as wide as a block of what it is taken from.
+        let strip = strip.max(STRIP.1).max(widest.max().unwrap_or(0));
+        let needs_strip = jobs.iter().any(|job| matches!(job, Job::Transpose { .. }));
+        let held = COPY as u64 + if needs_strip { strip + strip / 2 } else { 0 };
+        let _buffers = self.ledger.reserve(Part::Heap, held)?;
+        let failed = |file: &NewFile, error| Error::from(file.error(error));
+        let mut buffer = vec![0; COPY];
+        let begun = header.start(&mut *file);
+        let mut writer = match begun {
+            Ok(writer) => writer,
+            Err(error) => return Err(failed(file, error)),
+        };
+        let mut result = Ok(());
+        for job in jobs {
+            result = match job {
+                Job::Copy(info) => copy(opened, info, &mut buffer, &mut writer),
+                Job::Transpose { of, dtype, .. } => {
+                    transpose(opened, of, *dtype, strip, &mut buffer, &mut writer)
+                }
+            };
+            if result.is_err() {
+                break;
+            }
+        }
+        let result = result.and_then(|()| writer.end().map(drop).map_err(Trouble::Write));
+        match result {
+            Ok(()) => Ok(()),
+            Err(Trouble::Write(error)) => Err(failed(file, error)),
+            Err(Trouble::Read(path, offset, len, source)) => {
+                Err(host::Error::Read { path, offset, len, source }.into())
+            }
+        }
+    }
+
+    /// The share of its clusters of neurons that a token wakes, over the first tokens of a text.
+    fn awake(&self, path: &Path, text: &[u8]) -> Result<f64, Error> {
+        const TOKENS: usize = 256;
+        let opened = self.open(path)?;
+        let context = (TOKENS as u32).min(opened.decoder.spec.context);
+        let mut model =
+            self.load_opened(opened, &LoadOptions { context: Some(context), ..LoadOptions::default() })?;
+        let mut ids = Vec::new();
+        model.tokenizer().encode(&text[..text.len().min(16 * TOKENS)], true, &mut ids)?;
+        ids.truncate(context as usize);
+        model.awake(&ids)
+    }
+}
+
+impl Model {
+    /// The share of its clusters of neurons that a token of `ids` wakes. The conversation is forgotten.
+    fn awake(&mut self, ids: &[u32]) -> Result<f64, Error> {
+        let wanted = |model: &Model| {
+            let stats = model.executor.expert_stats();
+            stats.hits + stats.misses
+        };
+        let clusters: u64 = self.placement.experts.iter().map(|set| u64::from(set.count)).sum();
+        self.clear();
+        let before = wanted(self);
+        for id in ids {
+            self.feed_ids(&[*id], false)?;
+        }
+        let woken = wanted(self) - before;
+        self.clear();
+        Ok(woken as f64 / (clusters * ids.len() as u64).max(1) as f64)
+    }
+}
+
+/// The tensors of the file to be, in the order of a step; what no step reads goes last.
+fn jobs(opened: &Opened, by_neuron: bool) -> Result<Vec<Job<'_>>, Error> {
+    let (file, graph) = (&opened.file, &opened.decoder.graph);
+    let mut seen = HashSet::new();
+    let mut order = Vec::new();
+    let mut add = |tensor: usize| {
+        if seen.insert(tensor) {
+            order.push(tensor);
+        }
+    };
+    for (used, _) in graph::plan::weight_uses(graph) {
+        match used {
+            WeightUse::Whole(id) | WeightUse::Rows(id) | WeightUse::Vector(id) => {
+                add(graph.weight_of(id).tensor)
+            }
+            WeightUse::OneOf { set, of, .. } => {
+                for stack in set {
+                    (0..of).for_each(|expert| add(graph.weight_of(stack.of(expert).0).tensor));
+                }
+            }
+        }
+    }
+    (0..file.tensors.len()).for_each(&mut add);
+    let mut jobs = Vec::with_capacity(order.len());
+    for info in order.into_iter().map(|tensor| &file.tensors[tensor]) {
+        jobs.push(Job::Copy(info));
+        let layer = info.name.strip_suffix(".ffn_up.weight").filter(|_| by_neuron);
+        let Some(layer) = layer else { continue };
+        let name = format!("{layer}.ffn_down_t.weight");
+        if let Some(of) = file.find_tensor(&format!("{layer}.ffn_down.weight"))
+            && file.find_tensor(&name).is_none()
+        {
+            jobs.push(Job::Transpose { of, name, dtype: row_type(of) });
+        }
+    }
+    if by_neuron && opened.decoder.spec.activation != Activation::Relu {
+        let what =
+            "its gates are not ReLU, so hardly any neuron is asleep, and reading by neuron gains nothing";
+        return Err(Error::Pack { what: what.to_string() });
+    }
+    if by_neuron && !jobs.iter().any(|job| matches!(job, Job::Transpose { .. })) {
+        let what = "it has no feed-forward whose way back is not stored by neuron already".to_string();
+        return Err(Error::Pack { what });
+    }
+    Ok(jobs)
+}
+
+/// The type of a transposed matrix: blocks lie across the other way, so they are made anew, of eight bits; floats stay.
+fn row_type(of: &TensorInfo) -> DType {
+    match of.dtype {
+        dtype if !dtype.is_quantized() => dtype,
+        _ if of.shape.rows().is_multiple_of(DType::Q8_0.block_elements() as u64) => DType::Q8_0,
+        _ => DType::F16,
+    }
+}
+
+/// What failed.
+enum Trouble {
+    Write(std::io::Error),
+    Read(std::path::PathBuf, u64, u64, std::io::Error),
+}
+
+/// Reads bytes of a tensor.
+fn read(opened: &Opened, info: &TensorInfo, at: u64, into: &mut [u8]) -> Result<(), Trouble> {
+    let file = &opened.files[info.file as usize];
+    let (offset, len) = (info.range.start + at, into.len() as u64);
+    let failed = |source| Trouble::Read(file.path().to_path_buf(), offset, len, source);
+    file.read_exact_at(offset, into).map_err(failed)
+}
+
+fn copy(
+    opened: &Opened,
+    info: &TensorInfo,
+    buffer: &mut [u8],
+    writer: &mut TensorWriter<&mut NewFile>,
+) -> Result<(), Trouble> {
+    writer.begin().map_err(Trouble::Write)?;
+    let bytes = info.range.end - info.range.start;
+    for at in (0..bytes).step_by(buffer.len()) {
+        let piece = &mut buffer[..(bytes - at).min(COPY as u64) as usize];
+        read(opened, info, at, piece)?;
+        writer.more(piece).map_err(Trouble::Write)?;
+    }
+    Ok(())
+}
+
+/// Writes a matrix transposed, in strips of as many columns as fit `strip` bytes of f32.
+fn transpose(
+    opened: &Opened,
+    of: &TensorInfo,
+    dtype: DType,
+    strip: u64,
+    buffer: &mut Vec<u8>,
+    writer: &mut TensorWriter<&mut NewFile>,
+) -> Result<(), Trouble> {
+    writer.begin().map_err(Trouble::Write)?;
+    let (rows, columns) = (of.shape.rows() as usize, of.shape.columns() as usize);
+    let (block, block_bytes) = (of.dtype.block_elements(), of.dtype.block_bytes());
+    let row_bytes = columns / block * block_bytes;
+    let (Some(from), Some(to)) = (of.dtype.block(), dtype.block()) else {
+        let error = std::io::Error::other(format!("{} has no blocks", of.dtype));
+        return Err(Trouble::Write(error));
+    };
+    let width = (strip as usize / 4 / rows.max(1) / block * block).clamp(block, columns);
+    let mut turned = vec![0f32; rows * width];
+    let mut floats = vec![0f32; block];
+    let mut out = vec![0u8; rows / dtype.block_elements() * dtype.block_bytes()];
+    let many = (buffer.len() / row_bytes).max(1);
+    buffer.resize(buffer.len().max(row_bytes), 0);
+    for first in (0..columns).step_by(width) {
+        let width = width.min(columns - first);
+        for row in (0..rows).step_by(many) {
+            let count = many.min(rows - row);
+            let piece = &mut buffer[..count * row_bytes];
+            read(opened, of, (row * row_bytes) as u64, piece)?;
+            for (r, bytes) in piece.chunks_exact(row_bytes).enumerate() {
+                let blocks = &bytes[first / block * block_bytes..][..width / block * block_bytes];
+                for (b, bytes) in blocks.chunks_exact(block_bytes).enumerate() {
+                    from.dequantize(bytes, &mut floats);
+                    for (c, &x) in floats.iter().enumerate() {
+                        turned[(b * block + c) * rows + row + r] = x;
+                    }
+                }
+            }
+        }
+        for values in turned[..width * rows].chunks_exact(rows) {
+            let blocks = values.chunks_exact(dtype.block_elements());
+            let outs = out.chunks_exact_mut(dtype.block_bytes());
+            blocks.zip(outs).for_each(|(values, out)| to.quantize(values, out));
+            writer.more(&out).map_err(Trouble::Write)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! What a user may give up for fewer bytes and less arithmetic. Off unless it is asked for: answers change.
+//!
+//! Both are shares of what the strongest expert of a token counts: adaptive gating (Zhong et al., "AdapMoE", arXiv
+//! 2408.10284), and the same for experts that would have to be read, whose absence a token forgives the more the less they
+//! count (Tang et al., "HOBBIT", arXiv 2411.01433, which puts a coarser copy in their place).
+
+/// Which of the chosen experts are left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Economy {
+    /// Those that count for less than this share of what the strongest does.
+    pub weak: f32,
+    /// Those that are not in memory and count for less than this share of what the strongest does. What is in memory depends on
+    /// budget and history, so answers do too.
+    pub cold: f32,
+}
+
+impl Economy {
+    /// Whether nothing is left out.
+    pub fn is_off(&self) -> bool {
+        self.weak <= 0.0 && self.cold <= 0.0
+    }
+
+    /// Takes back the choice of experts that count too little; gives how many. `scores` are what each counts, before they are
+    /// made to add up to one.
+    pub(crate) fn apply(&self, scores: &[f32], chosen: &mut [bool], is_kept: impl Fn(u32) -> bool) -> u64 {
+        let of_chosen = scores.iter().zip(&*chosen).filter(|(_, chosen)| **chosen);
+        let strongest = of_chosen.map(|(score, _)| *score).fold(0.0, f32::max);
+        let mut skipped = 0;
+        for ((&score, chosen), expert) in scores.iter().zip(chosen).zip(0..).filter(|((_, c), _)| **c) {
+            let weak = score < self.weak * strongest;
+            if score < strongest && (weak || score < self.cold * strongest && !is_kept(expert)) {
+                *chosen = false;
+                skipped += 1;
+            }
+        }
+        skipped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_strongest_stays_and_the_weak_and_the_cold_go() {
+        let scores = [0.5, 0.04, 0.3, 0.16, 0.9];
+        let skip = |weak, cold| {
+            let mut chosen = [true, true, true, true, false];
+            let skipped = Economy { weak, cold }.apply(&scores, &mut chosen, |e| e == 2);
+            (chosen, skipped)
+        };
+        assert_eq!(skip(0.0, 0.0), ([true, true, true, true, false], 0));
+        assert_eq!(skip(0.1, 0.0), ([true, false, true, true, false], 1));
+        assert_eq!(skip(0.1, 0.7), ([true, false, true, false, false], 2));
+        assert_eq!(skip(1.0, 1.0), ([true, false, false, false, false], 3));
+    }
+}
