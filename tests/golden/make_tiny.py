@@ -528,7 +528,6 @@ def all_of_them() -> list[Tiny]:
         ),
         *with_experts(gpt2, llama, qwen),
         Tiny("llama-relu-f16", llama, BASE | RELU, torch.float16),
-        Tiny("llama-relu-q8_0.gguf", gpt2, BASE | RELU, [("", Q.Q8_0)]),
     ]
 
 

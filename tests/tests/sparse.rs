@@ -49,11 +49,19 @@ fn asleep_neurons_are_not_read_and_answers_do_not_depend_on_the_budget() {
         let tight = answer(&packed, &ids, budget, threads);
         assert_eq!(tight.digest, plain.digest, "in {budget} with {threads} threads");
         let (hits, misses) = (tight.timing.expert_hits, tight.timing.expert_misses);
-        assert!(if budget == 1 << 30 { misses == 0 } else { hits + misses > 0 }, "{hits} found, {misses} read in {budget}");
+        assert!(
+            if budget == 1 << 30 { misses == 0 } else { hits + misses > 0 },
+            "{hits} found, {misses} read in {budget}"
+        );
         let before = answer(&dense, &ids, budget, threads).timing.answer_flash_bytes;
         let now = tight.timing.answer_flash_bytes;
-        println!("in {budget}: {before} bytes read for an answer, {now} by neuron; {hits} found, {misses} read");
-        assert!(budget == 1 << 30 || now < before || now == 0, "{now} bytes read, {before} before it was packed");
+        println!(
+            "in {budget}: {before} bytes read for an answer, {now} by neuron; {hits} found, {misses} read"
+        );
+        assert!(
+            budget == 1 << 30 || now < before || now == 0,
+            "{now} bytes read, {before} before it was packed"
+        );
     }
     // A token at a time reads and computes what a chunk does.
     let mut one = engine.load(&packed, &OPTIONS).unwrap();

@@ -8,7 +8,6 @@ models, which are in the repository, the logits of `transformers` are written be
 
 import math
 import os
-import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ import network
 import reference
 import spelling
 import text
-from make_tiny import KEPT, LENGTH, Tiny, shapes, write_folder, write_gguf
+from make_tiny import KEPT, LENGTH, Tiny, shapes, write_gguf
 from vocabulary import ByteLevel
 
 Q = gguf.GGMLQuantizationType
@@ -40,7 +39,7 @@ class Recipe:
     """A model and how it is trained."""
 
     config: dict
-    types: list[tuple[str, Q]] | torch.dtype
+    types: list[tuple[str, Q]]
     steps: int
     batch: int  # windows in a step
     rate: float  # the highest learning rate
@@ -78,7 +77,7 @@ MODELS = {
         | DENSE
         | {"hidden_size": 256, "num_hidden_layers": 6, "vocab_size": 2048, "intermediate_size": 1024}
         | {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64},
-        torch.float16,
+        [("", Q.F16)],
         steps=400,
         batch=2,
         rate=1.5e-3,
@@ -89,7 +88,7 @@ MODELS = {
         | DENSE
         | {"hidden_size": 64, "num_hidden_layers": 4, "vocab_size": 512, "intermediate_size": 320}
         | {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16},
-        torch.float16,
+        [("", Q.F16)],
         steps=500,
         batch=4,
         rate=6e-3,
@@ -165,10 +164,6 @@ def judge(w: network.Weights, c: dict, ids: list[int]) -> None:
 def write(tiny: Tiny, weights: network.Weights, out: str) -> network.Weights:
     """Writes the model; returns its weights as they are stored."""
     plain = {name: x.numpy() for name, x in weights.items()}
-    shutil.rmtree(out, ignore_errors=True)
-    if isinstance(tiny.types, torch.dtype):
-        write_folder(tiny, plain, out)
-        return {name: x.to(tiny.types).float() for name, x in weights.items()}
     stored = write_gguf(tiny, plain, out, np.random.default_rng(0))
     return {name: torch.from_numpy(x) for name, x in stored.items()}
 
