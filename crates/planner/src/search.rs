@@ -25,6 +25,8 @@ pub const RUN_BYTES: [u64; 3] = [512 << 10, 1 << 20, 4 << 20];
 const WINDOW_RUNS: usize = 3;
 /// Pieces of experts that their window holds: in use, arriving, asked for.
 const WINDOW_READS: usize = 4;
+/// Reads under way at once where they are of a few neurons.
+const SMALL_DEPTH: usize = 64;
 /// Reads of experts that can be held at once.
 const EXPERT_RUNS: usize = 64;
 /// Held back for what nobody can name.
@@ -158,7 +160,9 @@ impl Cut {
         let stream = StreamOptions { max_runs, max_extents, ..profile.way(longest_run(&tiling)).options() };
         let pieces = profile.way(experts.largest_read()).options();
         let max_extents = EXPERT_RUNS * experts.most_extents();
-        let expert_stream = StreamOptions { max_runs: EXPERT_RUNS, max_extents, ..pieces };
+        // Small reads take as long as large ones, so many are under way.
+        let depth = if experts.are_small() { SMALL_DEPTH } else { pieces.depth };
+        let expert_stream = StreamOptions { depth, max_runs: EXPERT_RUNS, max_extents, ..pieces };
         Cut { tiling, experts, stream, expert_stream }
     }
 }

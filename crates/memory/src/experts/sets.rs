@@ -112,6 +112,11 @@ impl ExpertSets {
         self.sets.iter().map(of).max().unwrap_or(0)
     }
 
+    /// Whether all sets are of experts so small that neighbours are read together.
+    pub fn are_small(&self) -> bool {
+        !self.is_empty() && self.sets.iter().all(ExpertSet::is_small)
+    }
+
     /// Ranges of a file in one read, at most.
     pub fn most_extents(&self) -> usize {
         self.sets.iter().filter(|set| set.is_small()).map(|set| set.pieces.len()).max().unwrap_or(1)
