@@ -1,6 +1,6 @@
 //! `pintpot bench report`: what was measured, as one page to look at.
 //!
-//! What it is: models through the library's [`Bench`], and the page into a file. What it is not: the drawing. The one design
+//! What it is: models through the library's `Bench`, and the page into a file. What it is not: the drawing. The one design
 //! choice: the file is whole by itself and holds no script, so that it can be mailed, archived and trusted.
 
 use std::io::IsTerminal;
