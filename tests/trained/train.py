@@ -55,10 +55,10 @@ MODELS = {
         | {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64}
         | {"num_experts": 32, "num_experts_per_tok": 4, "moe_intermediate_size": 256, "intermediate_size": 256},
         [("", Q.Q8_0)],
-        steps=300,
+        steps=450,
         batch=2,
         rate=1.5e-3,
-        balance=0.003,
+        balance=0.0005,
     ),
     "moe-small": Recipe(
         COMMON
