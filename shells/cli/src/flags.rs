@@ -67,8 +67,8 @@ flags! {
     REPEAT_PENALTY = "repeat-penalty", None, "X", "divides the logits of recent tokens";
     REPETITIONS = "repetitions", Some('r'), "N", "timed runs, or rounds, after one that does not count";
     SEED = "seed", None, "N", "start of the draws";
-    SKIP_COLD = "skip-cold", None, "SHARE", "leave out experts not in memory that count for less than this of the strongest; changes answers";
-    SKIP_WEAK = "skip-weak", None, "SHARE", "leave out experts that count for less than this of the strongest; changes answers";
+    SKIP_COLD = "skip-cold", None, "SHARE", "leave out experts not in memory below this share of the strongest; changes answers";
+    SKIP_WEAK = "skip-weak", None, "SHARE", "leave out experts below this share of the strongest; changes answers";
     STATS = "stats", None, "", "say where bytes and seconds went";
     STOP = "stop", None, "TEXT", "a text that ends the answer; may be repeated";
     SWEEP = "sweep", None, "", "foretell many budgets, those of --budgets if it is given";
