@@ -76,15 +76,20 @@ impl Engine {
         header.set("general.alignment", ALIGNMENT);
         let source = opened.files.first().ok_or_else(|| Error::NotHere { path: opened.path.clone() })?;
         let keys = formats::gguf_keys(&**source).map_err(Error::from)?;
-        let _heap =
-            self.ledger.reserve(Part::Heap, keys.iter().map(|(_, value)| value.len() as u64).sum())?;
+        // Values are held, and the header is made of them in a list that may double as it grows.
+        let values: u64 = keys.iter().map(|(_, range)| range.end - range.start).sum();
+        let heap = self.ledger.reserve(Part::Heap, values.saturating_mul(3))?;
         let awake = format!("{}.{AWAKE}", opened.file.architecture);
-        let stays = |key: &str| key != "general.alignment" && !key.starts_with(PARTS) && key != awake;
-        for (key, value) in keys.into_iter().filter(|(key, _)| stays(key)) {
-            header.set(&key, Item::Raw(value));
-        }
         if added > 0 {
             header.set(&awake, opened.decoder.spec.awake as f32);
+        }
+        let stays = |key: &str| key != "general.alignment" && !key.starts_with(PARTS) && key != awake;
+        for (key, range) in keys.into_iter().filter(|(key, _)| stays(key)) {
+            let (path, offset, len) = (source.path().to_path_buf(), range.start, range.end - range.start);
+            let mut value = vec![0; len as usize];
+            let failed = |source| host::Error::Read { path, offset, len, source };
+            source.read_exact_at(offset, &mut value).map_err(failed)?;
+            header.set(&key, Item::Raw(value.into()));
         }
         for job in &jobs {
             match job {
@@ -98,7 +103,9 @@ impl Engine {
         let mut packed = Packed { bytes: header.tensors().sum(), tensors: jobs.len(), added, awake: None };
         let mut file = NewFile::create(target)?;
         self.write(opened, &header, &jobs, &mut file)?;
-        if let (Some(text), Some(offset)) = (text, header.value_offset(&awake).filter(|_| added > 0)) {
+        let offset = header.value_offset(&awake).filter(|_| added > 0);
+        drop((header, heap));
+        if let (Some(text), Some(offset)) = (text, offset) {
             file.settle()?;
             let share = self.awake(file.path(), text)?;
             file.patch(offset, &(share as f32).to_le_bytes())?;
@@ -160,8 +167,8 @@ impl Engine {
         const TOKENS: usize = 256;
         let opened = self.open(path)?;
         let context = (TOKENS as u32).min(opened.decoder.spec.context);
-        let mut model =
-            self.load_opened(opened, &LoadOptions { context: Some(context), ..LoadOptions::default() })?;
+        let options = LoadOptions { context: Some(context), ..LoadOptions::default() };
+        let mut model = self.load_within(opened, &options, self.ledger.free())?;
         let mut ids = Vec::new();
         model.tokenizer().encode(&text[..text.len().min(16 * TOKENS)], true, &mut ids)?;
         ids.truncate(context as usize);

@@ -6,6 +6,7 @@
 //! cache's best hit rate of "Not All Models Suit Expert Offloading" (arXiv 2505.16056).
 
 use crate::{Error, Model};
+use graph::Op;
 use host::Part;
 use planner::{LayerReuse, Reuse};
 use runtime::Routes;
@@ -94,6 +95,10 @@ impl Model {
     pub fn routing(&mut self, ids: &[u32]) -> Result<Routing, Error> {
         if ids.len() > self.context() as usize {
             return Err(Error::PromptTooLong { tokens: ids.len(), context: self.context() });
+        }
+        let mixtures = self.live.graph.nodes.iter().any(|node| matches!(node.op, Op::Route(_)));
+        if !mixtures {
+            return Ok(Routing { tokens: ids.len(), layers: Vec::new() }); // neurons have no router of their own
         }
         let used = || self.placement.experts.iter().map(|set| set.used);
         let room = self.live.ledger.reserve(Part::Heap, Routes::bytes(ids.len(), used()))?;

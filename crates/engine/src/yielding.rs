@@ -27,6 +27,8 @@ pub struct Yielding<S> {
     room: Box<dyn FnMut() -> u64 + Send>,
     most: u64,
     now: u64,
+    /// Both before the source changed them.
+    before: (u64, u64),
     asked: Instant,
     calm: Instant,
 }
@@ -47,7 +49,7 @@ impl<S: BudgetSource> Yielding<S> {
         room: impl FnMut() -> u64 + Send + 'static,
     ) -> Yielding<S> {
         let (pressure, room, start) = (Box::new(pressure), Box::new(room), Instant::now());
-        Yielding { source, pressure, room, most, now: most, asked: start, calm: start }
+        Yielding { source, pressure, room, most, now: most, before: (most, most), asked: start, calm: start }
     }
 
     /// What is wanted if it is `time` now.
@@ -79,6 +81,7 @@ impl<S: BudgetSource> Yielding<S> {
 impl<S: BudgetSource> BudgetSource for Yielding<S> {
     fn wanted(&mut self) -> Option<u64> {
         if let Some(bytes) = self.source.wanted() {
+            self.before = (self.most, self.now);
             (self.most, self.now) = (bytes, bytes);
             return Some(bytes);
         }
@@ -87,6 +90,7 @@ impl<S: BudgetSource> BudgetSource for Yielding<S> {
 
     fn refused(&mut self, refusal: &Refusal) {
         if refusal.budget == self.most {
+            (self.most, self.now) = self.before;
             return self.source.refused(refusal);
         }
         // It cannot give more than that; the next time it stays where it is.

@@ -4,6 +4,8 @@
 //! over, and every count is held against what the rest of the file could hold before anything is allocated.
 //! Layout: ggml, `docs/gguf.md`.
 
+use std::ops::Range;
+
 use host::ReadAt;
 use tensor::{DType, Shape, ShapeError};
 
@@ -90,8 +92,8 @@ pub(crate) fn read_part(
     Ok(Part { version, metadata })
 }
 
-/// A key, and its value as the file encodes it, type first.
-pub type RawKey = (Box<str>, Box<[u8]>);
+/// A key, and where in the file its value lies, type first.
+pub type RawKey = (Box<str>, Range<u64>);
 
 /// The keys of a single GGUF file, in its order: what a copy of it needs.
 ///
@@ -113,14 +115,7 @@ pub fn raw_keys(source: &dyn ReadAt) -> Result<Vec<RawKey>, Error> {
             None if id == GGUF_ARRAY => drop(read_array(&mut reader, 0, &key)?),
             None => return Err(Error::ValueType { key, id }),
         }
-        let value_bytes = reader.offset() - start;
-        let mut value = vec![0; value_bytes as usize];
-        source.read_exact_at(start, &mut value).map_err(|source| Error::Read {
-            offset: start,
-            bytes: value_bytes,
-            source,
-        })?;
-        keys.push((key, value.into()));
+        keys.push((key, start..reader.offset()));
     }
     Ok(keys)
 }

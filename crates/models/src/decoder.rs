@@ -238,7 +238,7 @@ impl Builder<'_> {
         layer: u32,
         h: ValueId,
     ) -> Result<ValueId, Error> {
-        if down == Role::Down && self.tensors.find(Role::DownRows, layer, "weight").is_some() {
+        if down == Role::Down && self.has_neurons(layer) {
             return self.neurons(layer, h);
         }
         let gate = self.linear(gate, layer, h)?;
@@ -247,11 +247,21 @@ impl Builder<'_> {
         self.linear(down, layer, h)
     }
 
+    /// Whether a feed-forward can be done neuron by neuron: the file has the way back so, nothing is added to what a neuron
+    /// sees or to the sum, and the gate is a factor.
+    fn has_neurons(&self, layer: u32) -> bool {
+        let has = |role, suffix| self.tensors.find(role, layer, suffix).is_some();
+        has(Role::DownRows, "weight")
+            && !has(Role::Up, "bias")
+            && !has(Role::Down, "bias")
+            && self.spec.activation != Activation::ClampedSwiglu
+    }
+
     /// As [`Builder::feed_forward`], where the file has the way back by neuron: what a gate leaves at zero is left out.
     fn neurons(&mut self, layer: u32, h: ValueId) -> Result<ValueId, Error> {
         let gate = self.linear(Role::Gate, layer, h)?;
         let threshold = self.tensors.find(Role::GateThreshold, layer, "weight");
-        let threshold = threshold.map(|weight| self.graph.weight(weight));
+        let threshold = threshold.map(|weight| self.checked(weight)).transpose()?;
         let activation = self.spec.activation;
         let awake = self.graph.push(Activate { activation, threshold }, &[gate])?;
         let [up, down] = [self.matrix(Role::Up, layer)?, self.matrix(Role::DownRows, layer)?];

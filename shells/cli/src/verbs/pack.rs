@@ -29,6 +29,9 @@ fn run(args: &Args) -> Result<(), Failure> {
     };
     let options = PackOptions { by_neuron: args.is_on(&flags::BY_NEURON) };
     let text = match args.get(&flags::TEXT) {
+        Some(_) if !options.by_neuron => {
+            return Err(Failure::usage("--text tells how many neurons wake, so it goes with --by-neuron"));
+        }
         Some(path) => Some(std::fs::read(path).map_err(|error| Failure::io(&format!("read {path}"), error))?),
         None => None,
     };
