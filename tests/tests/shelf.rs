@@ -5,8 +5,12 @@ use std::path::PathBuf;
 use pintpot::{Engine, Error, Flow, GenerateOptions, LoadOptions, Model, Shelf};
 use pintpot_tests::{tall, tiny};
 
-const OPTIONS: LoadOptions =
-    LoadOptions { context: Some(128), kv: pintpot::KvFormat::F16, logit_rows: Some(1) };
+const OPTIONS: LoadOptions = LoadOptions {
+    context: Some(128),
+    kv: pintpot::KvFormat::F16,
+    logit_rows: Some(1),
+    foresee: pintpot::Foresee::Auto,
+};
 
 fn engine(budget: u64) -> Engine {
     Engine::builder().memory(budget.to_string().parse().unwrap()).threads(Some(2)).build().unwrap()

@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 use pintpot::{Completion, Engine, Error, Flow, GenerateOptions, LoadOptions, PackOptions};
 use pintpot_tests::{root, tall};
 
-const OPTIONS: LoadOptions =
-    LoadOptions { context: Some(128), kv: pintpot::KvFormat::F16, logit_rows: Some(1) };
+const OPTIONS: LoadOptions = LoadOptions {
+    context: Some(128),
+    kv: pintpot::KvFormat::F16,
+    logit_rows: Some(1),
+    foresee: pintpot::Foresee::Auto,
+};
 const TOKENS: u32 = 16;
 
 fn engine(budget: u64, threads: usize) -> Engine {

@@ -79,6 +79,10 @@ pub struct Timing {
     pub expert_hits: u64,
     /// Experts that the tokens after the first wanted and that were read.
     pub expert_misses: u64,
+    /// Of those that were read, how many the layer before had foreseen.
+    pub experts_foreseen: u64,
+    /// Bytes of experts that were asked for because they were foreseen, and not wanted then.
+    pub vain_bytes: u64,
     /// Experts that were chosen and left out ([`crate::Economy`]).
     pub experts_skipped: u64,
 }
@@ -172,6 +176,8 @@ impl Model {
             wait_seconds: self.executor.flash_stats().wait_seconds - wait,
             expert_hits: experts.hits - experts_first.0.hits,
             expert_misses: experts.misses - experts_first.0.misses,
+            experts_foreseen: experts.foreseen - experts_first.0.foreseen,
+            vain_bytes: experts.vain_bytes - experts_first.0.vain_bytes,
             experts_skipped: self.executor.stats().experts_skipped - experts_first.1,
         };
         Ok(answer.finish(finish, timing))

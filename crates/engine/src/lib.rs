@@ -58,7 +58,7 @@ pub use planner::{
 };
 pub use processors::text::Message;
 pub use routing::{LayerRouting, Routing};
-pub use runtime::{Economy, Phase};
+pub use runtime::{Economy, Foresee, Phase};
 pub use sampler::{Sampler, Sampling};
 pub use shelf::{Held, Shelf};
 pub use yielding::Yielding;

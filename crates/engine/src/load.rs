@@ -10,7 +10,7 @@ use kernels::Cpu;
 use models::Decoder;
 use planner::{Exchange, Fixed, Forecast, Line, Placement, Profile, Refusal, Request};
 use processors::text::Tokenizer;
-use runtime::{Executor, Parts, Sequence};
+use runtime::{Executor, Foresee, Parts, Sequence};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tensor::DType;
@@ -37,6 +37,8 @@ pub struct LoadOptions {
     pub kv: KvFormat,
     /// Rows of a step whose logits are wanted: 1 to generate; more lets texts be judged faster.
     pub logit_rows: Option<u32>,
+    /// Whether experts are read that a router, asked a layer early, is likely to choose. Answers do not change.
+    pub foresee: Foresee,
 }
 
 /// A model file that was read but not loaded.
@@ -283,7 +285,8 @@ impl Engine {
             cache.commit(); // the budget is tight, or the user named the context: what is planned is held
         }
         let parts = Parts { graph: Arc::clone(&graph), plan: placement.plan.clone(), store, experts, cpu };
-        let executor = Executor::new(&self.ledger, parts)?;
+        let mut executor = Executor::new(&self.ledger, parts)?;
+        executor.set_foresee(options.foresee);
         host::trim_heap();
         host::drop_program_pages();
         let fixed = Fixed { start: 0, ..fixed };

@@ -45,6 +45,8 @@ pub struct LayerRouting {
     pub found: Vec<f64>,
     /// Tokens that follow each other, and how many different experts they go to on average.
     pub distinct: Vec<(u32, f64)>,
+    /// Share of those wanted that the layer before foresees; `None` if it is not asked.
+    pub foreseen: Option<f64>,
     /// Share of those wanted that the best fixed choice of twice as many experts as a token goes to has, by segments.
     pub segment: f64,
 }
@@ -62,6 +64,12 @@ impl Routing {
     /// The mean of a figure over all layers.
     pub fn mean(&self, of: impl Fn(&LayerRouting) -> f64) -> f64 {
         self.layers.iter().map(of).sum::<f64>() / self.layers.len().max(1) as f64
+    }
+
+    /// The mean share of those wanted that the layer before foresees; `None` if no layer is asked.
+    pub fn foreseen(&self) -> Option<f64> {
+        let shares: Vec<f64> = self.layers.iter().filter_map(|layer| layer.foreseen).collect();
+        (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
     }
 
     /// Bytes of experts that a token reads if that share of them is kept.
@@ -111,7 +119,11 @@ impl Model {
         let sets = self.placement.experts.iter().enumerate();
         let layers = sets.map(|(index, set)| {
             let rows: Vec<Vec<u16>> = routes.rows(index).map(Iterator::collect).collect();
-            layer(&rows, set.count, set.used, set.slot_bytes)
+            let foreseen: Vec<Vec<u16>> = routes.foreseen(index).map(Iterator::collect).collect();
+            LayerRouting {
+                foreseen: foreseen_share(&rows, &foreseen),
+                ..layer(&rows, set.count, set.used, set.slot_bytes)
+            }
         });
         let routing = Routing { tokens: ids.len(), layers: layers.collect() };
         drop(room);
@@ -135,6 +147,7 @@ fn layer(rows: &[Vec<u16>], experts: u32, used: u32, expert_bytes: u64) -> Layer
         again: again as f64 / (wanted - rows.first().map_or(0, Vec::len) as f64).max(1.0),
         balance: entropy / f64::from(experts.max(2)).log2(),
         found: found(rows, experts as usize).into_iter().map(|n| n as f64 / wanted).collect(),
+        foreseen: None,
         distinct: CHUNKS.iter().filter_map(|&n| Some((n, distinct(rows, n as usize)?))).collect(),
         segment: segment(rows, experts as usize, 2 * used as usize) as f64 / wanted,
     }
@@ -161,6 +174,15 @@ fn found(rows: &[Vec<u16>], experts: usize) -> Vec<u64> {
             Some(*sum)
         })
         .collect()
+}
+
+/// Which share of what rows wanted was foreseen, if anything was.
+fn foreseen_share(rows: &[Vec<u16>], foreseen: &[Vec<u16>]) -> Option<f64> {
+    let pairs = rows.iter().zip(foreseen);
+    let (wanted, met) = pairs.fold((0, 0), |(wanted, met), (row, foreseen)| {
+        (wanted + row.len(), met + row.iter().filter(|e| foreseen.contains(e)).count())
+    });
+    (wanted > 0).then(|| met as f64 / wanted as f64)
 }
 
 /// How many different experts `n` tokens go to, on average; `None` if there are fewer.

@@ -1,9 +1,11 @@
 //! The loop: one node after another, each by the kernels of this machine.
 
 use crate::arena::Arena;
+use crate::ops::foresee::{self, Foresight, NextRouter};
 use crate::ops::{self, Choice, Step};
 use crate::stats::{Phase, StepStats};
-use crate::{Batch, Economy, Error, Routes, Sequence};
+use crate::trial::Trial;
+use crate::{Batch, Economy, Error, Foresee, Routes, Sequence};
 use ::memory::Error as MemoryError;
 use ::memory::{ExpertOptions, ExpertStats, ExpertStore, Residency, StoreStats, WeightStore};
 use graph::op::WeightUse;
@@ -39,6 +41,8 @@ pub struct Executor {
     program: Vec<Extra>,
     choices: Vec<Choice>,
     economy: Economy,
+    foresight: Foresight,
+    trial: Trial,
     routes: Option<Routes>,
     row: Vec<u8>,
     stats: StepStats,
@@ -53,6 +57,8 @@ pub(crate) struct Extra {
     pub frequencies: Vec<f64>,
     /// Which set of experts a router chooses from, or a node computes.
     pub mixture: Option<usize>,
+    /// Of a router, the one after it.
+    pub next: Option<Box<NextRouter>>,
 }
 
 impl Executor {
@@ -67,6 +73,7 @@ impl Executor {
         let (program, choices) = (program(&graph, &store), choices(&graph, &plan)?);
         let (bounds, stats) = (plan.bounds, StepStats::default());
         let (routes, economy) = (None, Economy::default());
+        let (foresight, trial) = (Foresight::new(&graph, &program), Trial::new());
         Ok(Executor {
             graph,
             bounds,
@@ -77,6 +84,8 @@ impl Executor {
             program,
             choices,
             economy,
+            foresight,
+            trial,
             routes,
             row,
             stats,
@@ -150,6 +159,9 @@ impl Executor {
                 most_logits: self.bounds.logit_rows,
             });
         }
+        // What is foreseen for several rows is nearly all that there is.
+        let tried = (now.rows == 1 && self.can_foresee()).then(Instant::now);
+        self.foresight.on = tried.is_some() && self.trial.is_on();
         if let Err(error) = self.nodes(batch, sequences, now, more) {
             self.store.reset()?;
             self.experts.reset()?;
@@ -158,6 +170,9 @@ impl Executor {
         }
         if self.store.streams() || self.experts.streams() {
             self.store.check()?;
+        }
+        if let Some(start) = tried {
+            self.trial.took(start.elapsed());
         }
         for span in &batch.spans {
             sequences[span.sequence].len += span.rows as u32;
@@ -194,6 +209,7 @@ impl Executor {
                 experts: &mut self.experts,
                 choices: &mut self.choices,
                 economy: self.economy,
+                foresight: &mut self.foresight,
                 routes: self.routes.as_mut(),
                 cpu: &mut self.cpu,
                 row: &mut self.row,
@@ -239,6 +255,16 @@ impl Executor {
     /// Leaves out experts from now on as the user wants it; by itself nothing is left out.
     pub fn set_economy(&mut self, economy: Economy) {
         self.economy = economy;
+    }
+
+    /// Whether routers are asked a layer early from now on, and what they say is read ahead. Answers do not change.
+    pub fn set_foresee(&mut self, foresee: Foresee) {
+        self.trial.wanted = foresee;
+    }
+
+    /// Whether there is a router that could be asked early, and something to read for it.
+    fn can_foresee(&self) -> bool {
+        self.experts.streams() && self.foresight.is_of_use()
     }
 
     /// What was asked of the experts so far.
@@ -313,6 +339,7 @@ fn program(graph: &Graph, store: &WeightStore) -> Vec<Extra> {
         }
         program.push(extra);
     }
+    foresee::connect(graph, &mut program);
     program
 }
 

@@ -14,6 +14,7 @@ mod executor;
 mod ops;
 mod routes;
 mod stats;
+mod trial;
 
 pub use batch::{Batch, Sequence, Span, Wanted};
 pub use economy::Economy;
@@ -21,3 +22,4 @@ pub use error::Error;
 pub use executor::{Executor, Parts};
 pub use routes::Routes;
 pub use stats::{Phase, StepStats};
+pub use trial::Foresee;

@@ -43,6 +43,7 @@ flags! {
     BUDGETS = "budgets", None, "LIST", "budgets of a sweep: shares of the model's file or sizes, 100%,50%,2GiB";
     BY_NEURON = "by-neuron", None, "", "store the way back of ReLU feed-forwards by neuron too, for sparse reads";
     CONTEXT = "context", Some('c'), "TOKENS", "tokens that a conversation may have";
+    FORESEE = "foresee", None, "HOW", "read experts that the layer before foresees: auto (if it is faster), on or off";
     FREQUENCY_PENALTY = "frequency-penalty", None, "X", "taken from a recent token's logit for each time it occurred";
     IGNORE_EOS = "ignore-eos", None, "", "go on after the model says that it is done";
     IO = "io", None, "READER", "who reads the disk: auto, cached, pread, uring or uring2";

@@ -71,8 +71,15 @@ pub(crate) fn answer(name: &str, engine: &Engine, model: &Model, answer: &Comple
     let mut phases: Map<_, _> =
         phases.map(|(phase, seconds)| (phase.name().to_string(), json!(seconds))).collect();
     phases.insert("wait".to_string(), json!(timing.wait_seconds));
-    let experts = (timing.expert_hits + timing.expert_misses > 0)
-        .then(|| json!({"hits": timing.expert_hits, "misses": timing.expert_misses, "skipped": timing.experts_skipped}));
+    let experts = (timing.expert_hits + timing.expert_misses > 0).then(|| {
+        json!({
+            "hits": timing.expert_hits,
+            "misses": timing.expert_misses,
+            "foreseen": timing.experts_foreseen,
+            "vain_bytes": timing.vain_bytes,
+            "skipped": timing.experts_skipped,
+        })
+    });
     let mut answer = json!({
         "model": name,
         "text": answer.text,

@@ -4,7 +4,7 @@
 //! choice: a flag that is not given leaves the library's value alone.
 
 use host::Memory;
-use pintpot::{Builder, Economy, Engine, GenerateOptions, KvFormat, LoadOptions, Sampling};
+use pintpot::{Builder, Economy, Engine, Foresee, GenerateOptions, KvFormat, LoadOptions, Sampling};
 
 use crate::exit::Failure;
 use crate::flags::{self, Args, Flag, wrong};
@@ -64,9 +64,16 @@ pub(crate) fn load(args: &Args) -> Result<LoadOptions, Failure> {
             found.ok_or_else(|| wrong(&flags::KV, name, "f16 or q8_0"))?
         }
     };
+    let foresee = match args.get(&flags::FORESEE) {
+        None | Some("auto") => Foresee::Auto,
+        Some("on") => Foresee::On,
+        Some("off") => Foresee::Off,
+        Some(other) => return Err(wrong(&flags::FORESEE, other, "auto, on or off")),
+    };
     Ok(LoadOptions {
         context: args.read(&flags::CONTEXT, "a number of tokens")?,
         kv,
+        foresee,
         ..LoadOptions::default()
     })
 }

@@ -36,7 +36,7 @@ pub struct Extent {
 }
 
 /// Names a run until it is released.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunId(u64);
 
 /// What a stream did so far.

@@ -5,12 +5,14 @@
 //! is copied into a slot on its way if it is to be kept. So a budget too small for a single expert still works, and
 //! nothing is read into memory that anybody looks at.
 
+mod ahead;
 mod cache;
 mod sets;
 
 pub use sets::{ExpertSet, ExpertSets, Piece};
 
 use crate::Error;
+use ahead::{Ahead, Early};
 use cache::Cache;
 use host::{Extent, FlashFile, Ledger, Part, Region, RunId, Stream, StreamOptions};
 use std::collections::VecDeque;
@@ -34,6 +36,10 @@ pub struct ExpertStats {
     pub hits: u64,
     /// Experts that a step wanted and that were read.
     pub misses: u64,
+    /// Of those that were read, how many were on their way before they were wanted.
+    pub foreseen: u64,
+    /// Bytes that were asked for because they were foreseen, and not wanted then.
+    pub vain_bytes: u64,
     /// Nanoseconds for which a step had nothing to do but wait for them.
     pub wait_nanos: u64,
 }
@@ -48,6 +54,7 @@ pub struct ExpertStore {
     slots: Region,
     stream: Option<Stream>,
     step: Step,
+    ahead: Ahead,
     /// Tokens of all steps that began.
     tokens: u64,
     /// Tokens before this step.
@@ -98,10 +105,11 @@ impl ExpertStore {
             extents: Vec::with_capacity(sets.most_extents()),
             ..Step::default()
         };
+        let ahead = Ahead::new(sets.len(), most, options.stream.max_runs);
         let slots = Region::sparse(ledger, Part::Experts, end)?;
         let (stream, tokens, before, stats) = (None, 0, 0, ExpertStats::default());
         let mut store =
-            ExpertStore { sets, files, caches, bases, slots, stream, step, tokens, before, stats };
+            ExpertStore { sets, files, caches, bases, slots, stream, step, ahead, tokens, before, stats };
         store.adapt(ledger, options)?;
         Ok(store)
     }
@@ -143,9 +151,9 @@ impl ExpertStore {
     /// Bytes of heap that a store takes, however many experts it keeps, and whoever makes lists of which rows want whom.
     pub fn heap_bytes(sets: &ExpertSets) -> u64 {
         let lists = |set: &ExpertSet| u64::from(set.count) * 5 * size_of::<u32>() as u64;
-        let caches = sets.iter().map(|set| Cache::heap_bytes(set.count) + lists(set));
+        let caches = sets.iter().map(|set| Cache::heap_bytes(set.count) + lists(set) + Ahead::heap_bytes());
         let most = sets.iter().map(|set| u64::from(set.count)).max().unwrap_or(0);
-        caches.sum::<u64>() + most * size_of::<(u32, Option<u32>, bool)>() as u64
+        caches.sum::<u64>() + most * size_of::<(u32, Option<u32>, bool, u32)>() as u64
     }
 
     /// Gives all memory back; no step is possible any more.
@@ -225,9 +233,55 @@ impl ExpertStore {
             cache.settle();
         }
         if any_order {
-            step.order.sort_unstable_by_key(|&(expert, slot)| (slot.is_none(), expert));
+            let ahead = &self.ahead;
+            step.order.sort_unstable_by_key(|&(expert, slot)| {
+                (slot.is_none(), slot.map_or_else(|| ahead.rank(set, expert), |_| 0), expert)
+            });
         }
+        self.take_over(any_order);
         self.fill()
+    }
+
+    /// Says which experts of a set the step is likely to want, the likeliest first. Those that are not here are asked for as
+    /// soon as there is room that the present layer does not need.
+    ///
+    /// # Errors
+    /// If the system does not take the reads.
+    pub fn foresee(&mut self, set: usize, likely: &[u32]) -> Result<(), Error> {
+        self.drop_foreseen();
+        let cache = &self.caches[set];
+        self.ahead.expect(set, likely.iter().copied().filter(|&expert| cache.slot(expert).is_none()));
+        self.fill()
+    }
+
+    /// Makes what was foreseen and is wanted the first that is taken of those that are not here, and drops the rest.
+    fn take_over(&mut self, any_order: bool) {
+        let (Some(stream), step) = (&mut self.stream, &mut self.step) else { return };
+        let here = any_order && self.ahead.set == step.set;
+        let set = self.sets.get(self.ahead.set);
+        for Early { id, expert, pieces } in self.ahead.queue.drain(..) {
+            if here && step.pending[expert as usize] {
+                step.queue.push_back((id, pieces.len()));
+                self.stats.foreseen += u64::from(pieces.start == 0);
+                let at = step.order.iter().position(|&(other, _)| other == expert).unwrap_or(0);
+                step.next = (at, pieces.end);
+            } else {
+                stream.release(id);
+                self.stats.vain_bytes += set.bytes_of(pieces);
+            }
+        }
+        self.ahead.learn(step.set, |expert| step.pending[expert as usize]);
+    }
+
+    /// Drops what was foreseen.
+    fn drop_foreseen(&mut self) {
+        let Some(stream) = &mut self.stream else { return };
+        let set = self.sets.get(self.ahead.set);
+        for Early { id, pieces, .. } in self.ahead.queue.drain(..) {
+            stream.release(id);
+            self.stats.vain_bytes += set.bytes_of(pieces);
+        }
+        self.ahead.clear();
     }
 
     /// Whether an expert of a set is in memory.
@@ -261,6 +315,13 @@ impl ExpertStore {
                 1 => step.next.1 += 1,
                 _ => step.next.0 += pieces / set.pieces.len(),
             }
+        }
+        let ahead = &mut self.ahead;
+        let set = self.sets.get(ahead.set);
+        while let Some((expert, first)) = ahead.next(set.pieces.len()) {
+            let pieces = set.read(&[(expert, None)], (0, first), &mut step.extents);
+            let Some(id) = stream.push(&step.extents)? else { return Ok(()) };
+            ahead.asked(Early { id, expert, pieces: first..first + pieces });
         }
         Ok(())
     }
@@ -370,6 +431,7 @@ impl ExpertStore {
     pub fn reset(&mut self) -> Result<(), Error> {
         self.step.queue.clear();
         self.step.order.clear();
+        self.ahead.clear();
         self.step.pending.fill(false);
         match &mut self.stream {
             Some(stream) => Ok(stream.reset()?),

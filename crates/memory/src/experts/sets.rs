@@ -5,6 +5,7 @@ use formats::ModelFile;
 use graph::op::{Stack, WeightUse};
 use graph::{Graph, WeightId};
 use host::Extent;
+use std::ops::Range;
 use tensor::DType;
 
 /// Bytes of small experts that are read together, at most.
@@ -183,6 +184,11 @@ impl ExpertSet {
     /// Whether experts are so small that neighbours are read together.
     pub fn is_small(&self) -> bool {
         self.slot_bytes <= TOGETHER / 2
+    }
+
+    /// Bytes of some pieces of an expert.
+    pub(super) fn bytes_of(&self, pieces: Range<usize>) -> u64 {
+        self.pieces[pieces].iter().map(|piece| piece.bytes).sum()
     }
 
     /// Where the pieces number `first` and later of the experts from `order[at]` on lie that one read brings, as ranges of

@@ -2,11 +2,13 @@
 
 mod columns;
 mod experts;
+pub(crate) mod foresee;
 mod head_linear;
 mod neurons;
 mod route;
 
 use experts::Mixture;
+use foresee::Foresight;
 use neurons::Awake;
 
 use crate::arena::{Arena, floats_of, indices_of, int8_of};
@@ -29,6 +31,8 @@ pub(crate) struct Step<'a> {
     pub choices: &'a mut [Choice],
     /// What the user gives up.
     pub economy: Economy,
+    /// What routers of layers to come are asked early.
+    pub foresight: &'a mut Foresight,
     /// Where choices are written down.
     pub routes: Option<&'a mut Routes>,
     pub cpu: &'a mut Cpu,

@@ -61,6 +61,7 @@ fn json(name: &str, routing: &Routing) -> serde_json::Value {
             "again": layer.again,
             "balance": layer.balance,
             "segment": layer.segment,
+            "foreseen": layer.foreseen,
             "found": layer.found,
         })
     });
@@ -74,6 +75,7 @@ fn json(name: &str, routing: &Routing) -> serde_json::Value {
         "again": routing.mean(|layer| layer.again),
         "balance": routing.mean(|layer| layer.balance),
         "segment": routing.mean(|layer| layer.segment),
+        "foreseen": routing.foreseen(),
         "kept": kept,
         "layers": layers.collect::<Vec<_>>(),
     })
@@ -96,6 +98,9 @@ fn plain(routing: &Routing) -> String {
     ];
     for (what, share) in figures {
         text += &format!("{what:<36}{:>6}\n", percent(share));
+    }
+    if let Some(foreseen) = routing.foreseen() {
+        text += &format!("{:<36}{:>6}\n", "foreseen by the layer before", percent(foreseen));
     }
     text += "\nexperts kept    found   read/token\n";
     for share in SHARES {

@@ -24,6 +24,7 @@ pub(super) const VERB: Verb = Verb {
         setup::LOAD,
         setup::ENGINE,
         &[
+            &flags::FORESEE,
             &flags::PROMPT,
             &flags::TOKENS,
             &flags::SYSTEM,

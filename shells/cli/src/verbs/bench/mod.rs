@@ -30,7 +30,7 @@ pub(super) const VERB: Verb = Verb {
     name: "bench",
     operands: &["MODEL"],
     summary: "time prompts and answers of a model beside what bounds them",
-    flags: &[&[&flags::MODEL, &flags::KV], TESTS, setup::ENGINE, &[&flags::OUTPUT]],
+    flags: &[&[&flags::MODEL, &flags::KV, &flags::FORESEE], TESTS, setup::ENGINE, &[&flags::OUTPUT]],
     run,
 };
 
