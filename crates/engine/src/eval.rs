@@ -4,7 +4,7 @@
 //! llama.cpp's perplexity does, so that figures can be compared.
 
 use crate::{Digest, Error, Model};
-use host::Part;
+use host::{Ledger, Part};
 use runtime::{Economy, Wanted};
 
 /// How to judge.
@@ -39,14 +39,14 @@ pub struct Evaluation {
     pub digest: Digest,
 }
 
-/// What leaving out experts costs and gains on a text.
+/// What leaving something out costs and gains on a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Price {
-    /// With all experts.
+    /// With everything.
     pub plain: Evaluation,
-    /// With those that were left; the reference is the plain run, as far as there was memory to remember it.
+    /// With what was left; the reference is the plain run, as far as there was memory to remember it.
     pub economical: Evaluation,
-    /// Which share of what routers chose was left out.
+    /// Which share of the experts that routers chose, or of all neurons, was left out.
     pub skipped: f64,
     /// Bytes read from flash in the plain and in the economical run.
     pub flash_bytes: [u64; 2],
@@ -99,37 +99,35 @@ impl Model {
     pub fn price(&mut self, ids: &[u32], options: &EvalOptions, economy: Economy) -> Result<Price, Error> {
         self.set_economy(economy)?;
         let windows = self.windows(ids, options)?;
-        // Logits of the plain run are remembered from the middle of each window on, as many as there is room for.
-        let (first, row) = (options.window / 2, 4 * self.columns() as u64);
-        let rows = (self.live.ledger.free() / 2 / row.max(1)).min(first as u64) as usize;
-        let _room = self.live.ledger.reserve(Part::Heap, rows as u64 * row)?;
-        let mut plain_rows: Vec<Vec<f32>> = vec![Vec::with_capacity(self.columns()); rows];
-        let (mut plain, mut economical, mut price) = (Sums::default(), Sums::default(), Price::default());
+        let (columns, ledger) = (self.columns(), self.live.ledger.clone());
         let before = self.executor.stats().experts_skipped;
-        for piece in &windows {
-            self.set_economy(Economy::default())?;
-            price.flash_bytes[0] += self.score_afresh(piece, &mut plain, &mut |at, row, _| {
-                if let Some(copy) = at.checked_sub(first).and_then(|at| plain_rows.get_mut(at)) {
-                    copy.clear();
-                    copy.extend_from_slice(row);
-                }
-                Ok(())
-            })?;
-            self.set_economy(economy)?;
-            price.flash_bytes[1] += self.score_afresh(piece, &mut economical, &mut |at, row, sums| {
-                if let Some(theirs) = at.checked_sub(first).and_then(|at| plain_rows.get(at)) {
-                    sums.compare(theirs, row);
-                }
-                Ok(())
-            })?;
-        }
+        let mut price = price(&windows, (columns, &ledger), &mut |turn, piece, sums, judge| {
+            self.set_economy(if turn == Turn::Plain { Economy::default() } else { economy })?;
+            self.score_afresh(piece, sums, judge)
+        })?;
         self.set_economy(Economy::default())?;
-        price.plain = result(windows.len(), &plain, false);
-        price.economical = result(windows.len(), &economical, rows > 0);
         let of_token: u64 = self.placement.experts.iter().map(|set| u64::from(set.used)).sum();
         let chosen = of_token * (windows.len() * options.window) as u64;
         price.skipped = (self.executor.stats().experts_skipped - before) as f64 / chosen.max(1) as f64;
         Ok(price)
+    }
+
+    /// What `other`, which was made of this model, costs and gains over `ids`, in windows as [`Model::perplexity`] has them.
+    ///
+    /// # Errors
+    /// As [`Model::perplexity`].
+    pub(crate) fn price_of(
+        &mut self,
+        other: &mut Model,
+        ids: &[u32],
+        options: &EvalOptions,
+    ) -> Result<Price, Error> {
+        let windows = self.windows(ids, options)?;
+        let (columns, ledger) = (self.columns(), self.live.ledger.clone());
+        price(&windows, (columns, &ledger), &mut |turn, piece, sums, judge| {
+            let model = if turn == Turn::Plain { &mut *self } else { &mut *other };
+            model.score_afresh(piece, sums, judge)
+        })
     }
 
     /// Scores a window from an empty sequence; gives the bytes that were read from flash.
@@ -222,6 +220,49 @@ impl Model {
         self.remembered.extend_from_slice(ids);
         Ok(())
     }
+}
+
+/// Who is being judged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Plain,
+    Other,
+}
+
+/// Scores a window; gives the bytes that were read from flash.
+type Score<'a> = dyn FnMut(Turn, &[u32], &mut Sums, &mut Judge<'_>) -> Result<u64, Error> + 'a;
+
+/// Scores windows in both ways, and compares the logits of as many positions of each as there is room to remember.
+fn price(
+    windows: &[Vec<u32>],
+    (columns, ledger): (usize, &Ledger),
+    score: &mut Score<'_>,
+) -> Result<Price, Error> {
+    // Logits of the plain run are remembered from the middle of each window on.
+    let first = windows.first().map_or(0, Vec::len) / 2;
+    let row = 4 * columns as u64;
+    let rows = (ledger.free() / 2 / row.max(1)).min(first as u64) as usize;
+    let _room = ledger.reserve(Part::Heap, rows as u64 * row)?;
+    let mut plain_rows: Vec<Vec<f32>> = vec![Vec::with_capacity(columns); rows];
+    let (mut plain, mut other, mut price) = (Sums::default(), Sums::default(), Price::default());
+    for piece in windows {
+        price.flash_bytes[0] += score(Turn::Plain, piece, &mut plain, &mut |at, row, _| {
+            if let Some(copy) = at.checked_sub(first).and_then(|at| plain_rows.get_mut(at)) {
+                copy.clear();
+                copy.extend_from_slice(row);
+            }
+            Ok(())
+        })?;
+        price.flash_bytes[1] += score(Turn::Other, piece, &mut other, &mut |at, row, sums| {
+            if let Some(theirs) = at.checked_sub(first).and_then(|at| plain_rows.get(at)) {
+                sums.compare(theirs, row);
+            }
+            Ok(())
+        })?;
+    }
+    price.plain = result(windows.len(), &plain, false);
+    price.economical = result(windows.len(), &other, rows > 0);
+    Ok(price)
 }
 
 fn result(windows: usize, sums: &Sums, compared: bool) -> Evaluation {

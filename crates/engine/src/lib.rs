@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+mod calibrate;
 mod curve;
 mod digest;
 mod engine;

@@ -5,11 +5,11 @@
 //! model stays what it is to the bit. The one design choice: the result is a GGUF that this program reads as it is,
 //! with nothing beside it, and it has its name only when it is whole.
 
-use crate::{Engine, Error, LoadOptions, Model, Opened};
+use crate::{Engine, Error, LoadOptions, Model, Opened, Price};
 use formats::write::{Gguf, Item, TensorWriter};
 use formats::{Format, TensorInfo};
 use graph::op::{Activation, WeightUse};
-use host::{NewFile, Part, ReadAt};
+use host::{NewFile, Part, ReadAt, Reservation};
 use std::collections::HashSet;
 use std::path::Path;
 use tensor::DType;
@@ -26,10 +26,15 @@ const PARTS: &str = "split.";
 const AWAKE: &str = "ffn_awake_share";
 
 /// How to pack.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PackOptions {
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PackOptions<'a> {
     /// Adds the way back of each feed-forward by neuron: `ffn_down_t`.
     pub by_neuron: bool,
+    /// Puts this share of the neurons to sleep, by thresholds of their gates that are found with the text. Answers change.
+    pub sparsity: Option<f32>,
+    /// A text like those that the model will see: tells which share of its neurons a token wakes, so that what is planned is
+    /// nearer to the truth.
+    pub text: Option<&'a [u8]>,
 }
 
 /// What was written.
@@ -43,6 +48,10 @@ pub struct Packed {
     pub added: usize,
     /// Which share of its neurons' clusters a token wakes, if a text was given to find out.
     pub awake: Option<f64>,
+    /// Bytes of feed-forwards that a token needs: before, and with what it leaves asleep left out.
+    pub ffn_bytes: [u64; 2],
+    /// What putting neurons to sleep costs and gains on the second half of the text, if it was asked for.
+    pub price: Option<Price>,
 }
 
 /// A tensor of the file to be.
@@ -51,27 +60,30 @@ enum Job<'a> {
     Copy(&'a TensorInfo),
     /// The rows of the transposed matrix.
     Transpose { of: &'a TensorInfo, name: String, dtype: DType },
+    /// Thresholds of the gates of a layer.
+    Threshold { name: String, values: Vec<f32> },
 }
 
 impl Engine {
-    /// Writes `opened` to `target`, which must not exist. If there are `ids`, it is found out with them which share of its
-    /// neurons a token wakes, so that what is planned is nearer to the truth.
+    /// Writes `opened` to `target`, which must not exist.
     ///
     /// # Errors
     /// [`Error::Pack`] if the model cannot be packed in this way; a budget without room for the buffers; a disk that is
     /// full or fails, after which nothing is left at `target`.
-    pub fn pack(
-        &self,
-        opened: &Opened,
-        target: &Path,
-        options: &PackOptions,
-        text: Option<&[u8]>,
-    ) -> Result<Packed, Error> {
+    pub fn pack(&self, opened: &Opened, target: &Path, options: &PackOptions<'_>) -> Result<Packed, Error> {
         if !matches!(opened.file.format, Format::Gguf { .. }) {
             return Err(Error::Pack { what: "it is not GGUF, which pack copies".to_string() });
         }
-        let jobs = jobs(opened, options.by_neuron)?;
+        let mut jobs = jobs(opened, options)?;
         let added = jobs.iter().filter(|job| matches!(job, Job::Transpose { .. })).count();
+        let _thresholds = match (options.sparsity, options.text) {
+            (Some(share), Some(text)) => Some(self.put_to_sleep(opened, text, share, &mut jobs)?),
+            (Some(_), None) => {
+                let what = "thresholds of its gates are found with a text, and none was given".to_string();
+                return Err(Error::Pack { what });
+            }
+            _ => None,
+        };
         let mut header = Gguf::new();
         header.set("general.alignment", ALIGNMENT);
         let source = opened.files.first().ok_or_else(|| Error::NotHere { path: opened.path.clone() })?;
@@ -98,18 +110,25 @@ impl Engine {
                     let extents: Vec<u64> = of.shape.extents().iter().rev().copied().collect();
                     header.declare(name, *dtype, &extents);
                 }
+                Job::Threshold { name, values } => header.declare(name, DType::F32, &[values.len() as u64]),
             }
         }
-        let mut packed = Packed { bytes: header.tensors().sum(), tensors: jobs.len(), added, awake: None };
+        let (bytes, tensors) = (header.tensors().sum(), jobs.len());
+        let mut packed = Packed { bytes, tensors, added, ..Packed::default() };
         let mut file = NewFile::create(target)?;
         self.write(opened, &header, &jobs, &mut file)?;
         let offset = header.value_offset(&awake).filter(|_| added > 0);
         drop((header, heap));
-        if let (Some(text), Some(offset)) = (text, offset) {
+        if let (Some(text), Some(offset)) = (options.text, offset) {
             file.settle()?;
             let share = self.awake(file.path(), text)?;
             file.patch(offset, &(share as f32).to_le_bytes())?;
             packed.awake = Some(share);
+            packed.ffn_bytes = ffn_bytes(opened, &jobs, share);
+            if options.sparsity.is_some() {
+                let price = self.price_of_pack(&opened.path, file.path(), text)?;
+                packed.price = Some(Price { skipped: 1.0 - share, ..price });
+            }
         }
         file.finish()?;
         Ok(packed)
@@ -126,7 +145,7 @@ impl Engine {
         let strip = (left / 4).min(STRIP.0);
         let widest = jobs.iter().filter_map(|job| match job {
             Job::Transpose { of, .. } => Some(of.shape.rows() * 4 * of.dtype.block_elements() as u64),
-            Job::Copy(_) => None,
+            Job::Copy(_) | Job::Threshold { .. } => None,
         });
         // A strip is at least as wide as a block of what it is taken from.
         let strip = strip.max(STRIP.1).max(widest.max().unwrap_or(0));
@@ -147,6 +166,9 @@ impl Engine {
                 Job::Transpose { of, dtype, .. } => {
                     transpose(opened, of, *dtype, strip, &mut buffer, &mut writer)
                 }
+                Job::Threshold { values, .. } => {
+                    writer.tensor(host::as_bytes(values)).map_err(Trouble::Write)
+                }
             };
             if result.is_err() {
                 break;
@@ -160,6 +182,28 @@ impl Engine {
                 Err(host::Error::Read { path, offset, len, source }.into())
             }
         }
+    }
+
+    /// Finds thresholds that put `share` of the neurons to sleep, and adds them to what is written; gives what holds them.
+    fn put_to_sleep(
+        &self,
+        opened: &Opened,
+        text: &[u8],
+        share: f32,
+        jobs: &mut Vec<Job<'_>>,
+    ) -> Result<Reservation, Error> {
+        let found = self.thresholds(&opened.path, text, share)?;
+        let bytes = found.iter().map(|(_, values)| 4 * values.len() as u64).sum();
+        let held = self.ledger.reserve(Part::Heap, bytes)?;
+        for (layer, values) in found {
+            let name = format!("{layer}.ffn_gate_threshold.weight");
+            let after = format!("{layer}.ffn_gate.weight");
+            let place = |job: &Job<'_>| matches!(job, Job::Copy(info) if *info.name == *after);
+            if let Some(at) = jobs.iter().position(place) {
+                jobs.insert(at + 1, Job::Threshold { name, values });
+            }
+        }
+        Ok(held)
     }
 
     /// The share of its clusters of neurons that a token wakes, over the first tokens of a text.
@@ -196,7 +240,8 @@ impl Model {
 }
 
 /// The tensors of the file to be, in the order of a step; what no step reads goes last.
-fn jobs(opened: &Opened, by_neuron: bool) -> Result<Vec<Job<'_>>, Error> {
+fn jobs<'a>(opened: &'a Opened, options: &PackOptions<'_>) -> Result<Vec<Job<'a>>, Error> {
+    let by_neuron = options.by_neuron;
     let (file, graph) = (&opened.file, &opened.decoder.graph);
     let mut seen = HashSet::new();
     let mut order = Vec::new();
@@ -227,27 +272,52 @@ fn jobs(opened: &Opened, by_neuron: bool) -> Result<Vec<Job<'_>>, Error> {
         if let Some(of) = file.find_tensor(&format!("{layer}.ffn_down.weight"))
             && file.find_tensor(&name).is_none()
         {
-            jobs.push(Job::Transpose { of, name, dtype: row_type(of) });
+            jobs.push(Job::Transpose { of, name, dtype: row_type(of, options.sparsity.is_none()) });
         }
     }
-    if by_neuron && opened.decoder.spec.activation != Activation::Relu {
-        let what =
-            "its gates are not ReLU, so hardly any neuron is asleep, and reading by neuron gains nothing";
-        return Err(Error::Pack { what: what.to_string() });
+    let refused = |what: &str| Err(Error::Pack { what: what.to_string() });
+    match opened.decoder.spec.activation {
+        _ if !by_neuron => {}
+        Activation::ClampedSwiglu => return refused("its gates are no factors of its neurons"),
+        activation if activation != Activation::Relu && options.sparsity.is_none() => {
+            return refused(
+                "its gates are not ReLU, so hardly any neuron is asleep unless thresholds put it to sleep (--sparsity)",
+            );
+        }
+        _ => {}
     }
     if by_neuron && !jobs.iter().any(|job| matches!(job, Job::Transpose { .. })) {
-        let what = "it has no feed-forward whose way back is not stored by neuron already".to_string();
-        return Err(Error::Pack { what });
+        return refused("it has no feed-forward whose way back is not stored by neuron already");
     }
     Ok(jobs)
 }
 
-/// The type of a transposed matrix: blocks lie across the other way, so they are made anew, of eight bits; floats stay.
-fn row_type(of: &TensorInfo) -> DType {
+/// Bytes of the feed-forwards that are stored by neuron which a token needs, before and if it wakes `share` of them.
+fn ffn_bytes(opened: &Opened, jobs: &[Job<'_>], share: f64) -> [u64; 2] {
+    let mut sums = [0, 0];
+    for job in jobs {
+        let Job::Transpose { of, name, dtype } = job else { continue };
+        let layer = name.strip_suffix(".ffn_down_t.weight").unwrap_or_default();
+        let bytes = |info: &TensorInfo| info.range.end - info.range.start;
+        let tensor = |role: &str| opened.file.find_tensor(&format!("{layer}.{role}.weight")).map_or(0, bytes);
+        let [gate, up] = [tensor("ffn_gate"), tensor("ffn_up")];
+        let turned = dtype.bytes_of(of.shape.elements()).unwrap_or(0);
+        sums[0] += gate + up + bytes(of);
+        sums[1] += gate + ((up + turned) as f64 * share) as u64;
+    }
+    sums
+}
+
+/// The type of a transposed matrix: blocks lie across the other way, so they are made anew, of eight bits if answers are not
+/// to change, or of a bit more than they were; floats stay.
+fn row_type(of: &TensorInfo, same_answers: bool) -> DType {
+    let bytes = |dtype: DType| dtype.block_bytes() as f64 / dtype.block_elements() as f64;
+    let is_small = bytes(of.dtype) <= bytes(DType::Q5_0) - 1.0 / 8.0;
     match of.dtype {
         dtype if !dtype.is_quantized() => dtype,
-        _ if of.shape.rows().is_multiple_of(DType::Q8_0.block_elements() as u64) => DType::Q8_0,
-        _ => DType::F16,
+        _ if !of.shape.rows().is_multiple_of(DType::Q8_0.block_elements() as u64) => DType::F16,
+        _ if is_small && !same_answers => DType::Q5_0,
+        _ => DType::Q8_0,
     }
 }
 

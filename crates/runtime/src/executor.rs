@@ -5,7 +5,7 @@ use crate::ops::foresee::{self, Foresight, NextRouter};
 use crate::ops::{self, Choice, Step};
 use crate::stats::{Phase, StepStats};
 use crate::trial::Trial;
-use crate::{Batch, Economy, Error, Foresee, Routes, Sequence};
+use crate::{Batch, Economy, Error, Foresee, Gates, Routes, Sequence};
 use ::memory::Error as MemoryError;
 use ::memory::{ExpertOptions, ExpertStats, ExpertStore, Residency, StoreStats, WeightStore};
 use graph::op::WeightUse;
@@ -44,6 +44,7 @@ pub struct Executor {
     foresight: Foresight,
     trial: Trial,
     routes: Option<Routes>,
+    gates: Option<Gates>,
     row: Vec<u8>,
     stats: StepStats,
 }
@@ -72,7 +73,7 @@ impl Executor {
         let row = vec![0; widest_row(&graph)];
         let (program, choices) = (program(&graph, &store), choices(&graph, &plan)?);
         let (bounds, stats) = (plan.bounds, StepStats::default());
-        let (routes, economy) = (None, Economy::default());
+        let (routes, gates, economy) = (None, None, Economy::default());
         let (foresight, trial) = (Foresight::new(&graph, &program), Trial::new());
         Ok(Executor {
             graph,
@@ -87,6 +88,7 @@ impl Executor {
             foresight,
             trial,
             routes,
+            gates,
             row,
             stats,
         })
@@ -211,6 +213,7 @@ impl Executor {
                 economy: self.economy,
                 foresight: &mut self.foresight,
                 routes: self.routes.as_mut(),
+                gates: self.gates.as_mut(),
                 cpu: &mut self.cpu,
                 row: &mut self.row,
                 spans: &batch.spans,
@@ -250,6 +253,11 @@ impl Executor {
     /// Writes down from now on what routers choose, and gives what was written down before.
     pub fn record(&mut self, routes: Option<Routes>) -> Option<Routes> {
         std::mem::replace(&mut self.routes, routes)
+    }
+
+    /// Sums up from now on what gates let through, and gives what was summed up before.
+    pub fn watch(&mut self, gates: Option<Gates>) -> Option<Gates> {
+        std::mem::replace(&mut self.gates, gates)
     }
 
     /// Leaves out experts from now on as the user wants it; by itself nothing is left out.

@@ -14,7 +14,7 @@ use neurons::Awake;
 use crate::arena::{Arena, floats_of, indices_of, int8_of};
 use crate::executor::Extra;
 use crate::stats::StepStats;
-use crate::{Economy, Error, Routes, Sequence, Span};
+use crate::{Economy, Error, Gates, Routes, Sequence, Span};
 use ::memory::{ExpertStore, KvFormat, WeightStore};
 use graph::op::{self, Attention, Linear, Op};
 use graph::{Bounds, Elem, Graph, Node, StateKind, ValueId, Values};
@@ -35,6 +35,8 @@ pub(crate) struct Step<'a> {
     pub foresight: &'a mut Foresight,
     /// Where choices are written down.
     pub routes: Option<&'a mut Routes>,
+    /// Where what gates let through is summed up.
+    pub gates: Option<&'a mut Gates>,
     pub cpu: &'a mut Cpu,
     /// Room for one row of a matrix.
     pub row: &'a mut [u8],
@@ -81,7 +83,11 @@ pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(),
         Op::Glu(glu) => {
             let gate = step.in_place(node)?;
             let [gate, up] = step.arena.split_floats([gate, node.inputs[1]], &step.now)?;
-            step.cpu.glu(activation(glu.activation), gate, up);
+            let activation = activation(glu.activation);
+            if let Some(gates) = &mut step.gates {
+                gates.note(out, step.cpu, activation, gate, up);
+            }
+            step.cpu.glu(activation, gate, up);
         }
         Op::HeadLinear(linear) => return head_linear::head_linear(step, node, linear, extra),
         Op::Linear(linear) => return product(step, node, linear, extra),

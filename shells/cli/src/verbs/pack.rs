@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use pintpot::{PackOptions, format_bytes};
+use pintpot::{PackOptions, Price, format_bytes};
 use serde_json::json;
 
 use super::Verb;
@@ -16,7 +16,7 @@ pub(super) const VERB: Verb = Verb {
     name: "pack",
     operands: &["MODEL", "FILE"],
     summary: "write a model anew as a GGUF in the order of use; --by-neuron adds what sparse reads need",
-    flags: &[&[&flags::BY_NEURON, &flags::TEXT], setup::ENGINE, &[&flags::JSON]],
+    flags: &[&[&flags::BY_NEURON, &flags::SPARSITY, &flags::TEXT], setup::ENGINE, &[&flags::JSON]],
     run,
 };
 
@@ -27,18 +27,32 @@ fn run(args: &Args) -> Result<(), Failure> {
             "pack needs a model and the file to write: pintpot pack MODEL packed.gguf",
         ));
     };
-    let options = PackOptions { by_neuron: args.is_on(&flags::BY_NEURON) };
+    let by_neuron = args.is_on(&flags::BY_NEURON);
+    let sparsity = args.read::<f32>(&flags::SPARSITY, "a share between 0 and 1")?;
+    if sparsity.is_some_and(|share| !(share > 0.0 && share < 1.0)) {
+        let value = args.get(&flags::SPARSITY).unwrap_or_default();
+        return Err(flags::wrong(&flags::SPARSITY, value, "a share between 0 and 1, such as 0.5"));
+    }
     let text = match args.get(&flags::TEXT) {
-        Some(_) if !options.by_neuron => {
+        Some(_) if !by_neuron => {
             return Err(Failure::usage("--text tells how many neurons wake, so it goes with --by-neuron"));
+        }
+        _ if sparsity.is_some() && !by_neuron => {
+            return Err(Failure::usage("--sparsity puts neurons to sleep, so it goes with --by-neuron"));
+        }
+        None if sparsity.is_some() => {
+            let what =
+                "--sparsity finds what may sleep with --text FILE, such as what you will ask the model about";
+            return Err(Failure::usage(what));
         }
         Some(path) => Some(std::fs::read(path).map_err(|error| Failure::io(&format!("read {path}"), error))?),
         None => None,
     };
+    let options = PackOptions { by_neuron, sparsity, text: text.as_deref() };
     let engine = setup::engine(args)?;
     let local = find::local(&reference, args)?;
     let opened = engine.open(&local.path)?;
-    let packed = engine.pack(&opened, Path::new(target), &options, text.as_deref())?;
+    let packed = engine.pack(&opened, Path::new(target), &options)?;
     if args.is_on(&flags::JSON) {
         let value = json!({
             "file": target,
@@ -46,6 +60,11 @@ fn run(args: &Args) -> Result<(), Failure> {
             "tensor_bytes": packed.bytes,
             "added_tensors": packed.added,
             "awake_share": packed.awake,
+            "ffn_bytes_per_token": packed.awake.map(|_| packed.ffn_bytes),
+            "plain_perplexity": packed.price.map(|price| price.plain.perplexity),
+            "perplexity": packed.price.map(|price| price.economical.perplexity),
+            "mean_kld": packed.price.and_then(|price| price.economical.mean_kld),
+            "same_top": packed.price.and_then(|price| price.economical.same_top),
         });
         return crate::print(&format!("{value}\n"));
     }
@@ -62,7 +81,19 @@ fn run(args: &Args) -> Result<(), Failure> {
         );
     }
     if let Some(awake) = packed.awake {
-        lines += &format!("a token wakes {:.1}% of what is read together; plan knows it\n", awake * 100.0);
+        let [before, now] = packed.ffn_bytes.map(format_bytes);
+        lines += &format!(
+            "a token wakes {:.1}% of what is read together: {now} of its feed-forwards instead of {before}; plan knows it\n",
+            awake * 100.0
+        );
+    }
+    if let Some(Price { plain, economical, .. }) = packed.price {
+        lines += &format!(
+            "answers change: on the second half of the text perplexity goes from {:.2} to {:.2}{}\n",
+            plain.perplexity,
+            economical.perplexity,
+            economical.mean_kld.map_or(String::new(), |kld| format!(", KL {kld:.4}")),
+        );
     }
     crate::print(&lines)
 }
