@@ -35,6 +35,7 @@ mod model;
 mod pack;
 mod routing;
 mod sampler;
+mod sensitivity;
 mod shelf;
 mod survey;
 mod vocabulary;

@@ -45,6 +45,8 @@ pub struct LayerRouting {
     pub found: Vec<f64>,
     /// Tokens that follow each other, and how many different experts they go to on average.
     pub distinct: Vec<(u32, f64)>,
+    /// How much it minds that experts are left out ([`Model::sensitivity`]), if that was measured.
+    pub sensitivity: Option<f64>,
     /// Share of those wanted that the layer before foresees; `None` if it is not asked.
     pub foreseen: Option<f64>,
     /// Share of those wanted that the best fixed choice of twice as many experts as a token goes to has, by segments.
@@ -84,6 +86,7 @@ impl Routing {
         let of = |layer: &LayerRouting| LayerReuse {
             found: layer.found.clone(),
             distinct: layer.distinct.clone(),
+            sensitivity: layer.sensitivity,
         };
         Reuse { layers: self.layers.iter().map(of).collect() }
     }
@@ -148,6 +151,7 @@ fn layer(rows: &[Vec<u16>], experts: u32, used: u32, expert_bytes: u64) -> Layer
         balance: entropy / f64::from(experts.max(2)).log2(),
         found: found(rows, experts as usize).into_iter().map(|n| n as f64 / wanted).collect(),
         foreseen: None,
+        sensitivity: None,
         distinct: CHUNKS.iter().filter_map(|&n| Some((n, distinct(rows, n as usize)?))).collect(),
         segment: segment(rows, experts as usize, 2 * used as usize) as f64 / wanted,
     }

@@ -18,6 +18,9 @@ pub struct LayerReuse {
     pub found: Vec<f64>,
     /// Rows of a step, ascending, and how many different experts they go to.
     pub distinct: Vec<(u32, f64)>,
+    /// How much it minds that experts are left out, if that was measured.
+    #[serde(default)]
+    pub sensitivity: Option<f64>,
 }
 
 impl LayerReuse {
@@ -40,7 +43,11 @@ mod tests {
 
     #[test]
     fn what_is_found_is_not_read() {
-        let layer = LayerReuse { found: vec![0.1, 0.5, 1.0], distinct: vec![(16, 2.5), (64, 3.0)] };
+        let layer = LayerReuse {
+            found: vec![0.1, 0.5, 1.0],
+            distinct: vec![(16, 2.5), (64, 3.0)],
+            sensitivity: None,
+        };
         assert_eq!([0, 1, 2, 3].map(|slots| layer.missed(1, 2, slots)), [2.0, 1.8, 1.0, 0.0]);
         assert_eq!(
             (layer.missed(32, 2, 1), layer.missed(512, 2, 1), layer.missed(512, 2, 3)),

@@ -20,17 +20,28 @@ impl Economy {
         self.weak <= 0.0 && self.cold <= 0.0
     }
 
-    /// Takes back the choice of experts that count too little; gives how many. `scores` are what each counts, before they are
-    /// made to add up to one.
-    pub(crate) fn apply(&self, scores: &[f32], chosen: &mut [bool], is_kept: impl Fn(u32) -> bool) -> u64 {
+    /// The same in a layer that may leave out `leniency` times what others do.
+    pub(crate) fn times(self, leniency: f32) -> Economy {
+        Economy { weak: (self.weak * leniency).min(1.0), cold: (self.cold * leniency).min(1.0) }
+    }
+
+    /// Takes back the choice of experts that count too little; gives how many, and the squares of what they count beside the
+    /// strongest, added up. `scores` are what each counts, before they are made to add up to one.
+    pub(crate) fn apply(
+        &self,
+        scores: &[f32],
+        chosen: &mut [bool],
+        is_kept: impl Fn(u32) -> bool,
+    ) -> (u64, f64) {
         let of_chosen = scores.iter().zip(&*chosen).filter(|(_, chosen)| **chosen);
         let strongest = of_chosen.map(|(score, _)| *score).fold(0.0, f32::max);
-        let mut skipped = 0;
+        let mut skipped = (0, 0.0);
         for ((&score, chosen), expert) in scores.iter().zip(chosen).zip(0..).filter(|((_, c), _)| **c) {
             let weak = score < self.weak * strongest;
             if score < strongest && (weak || score < self.cold * strongest && !is_kept(expert)) {
                 *chosen = false;
-                skipped += 1;
+                let beside = f64::from(score / strongest);
+                skipped = (skipped.0 + 1, skipped.1 + beside * beside);
             }
         }
         skipped
@@ -47,7 +58,7 @@ mod tests {
         let skip = |weak, cold| {
             let mut chosen = [true, true, true, true, false];
             let skipped = Economy { weak, cold }.apply(&scores, &mut chosen, |e| e == 2);
-            (chosen, skipped)
+            (chosen, skipped.0)
         };
         assert_eq!(skip(0.0, 0.0), ([true, true, true, true, false], 0));
         assert_eq!(skip(0.1, 0.0), ([true, false, true, true, false], 1));

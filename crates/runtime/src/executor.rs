@@ -41,6 +41,7 @@ pub struct Executor {
     program: Vec<Extra>,
     choices: Vec<Choice>,
     economy: Economy,
+    leniency: Vec<f32>,
     foresight: Foresight,
     trial: Trial,
     routes: Option<Routes>,
@@ -73,7 +74,7 @@ impl Executor {
         let row = vec![0; widest_row(&graph)];
         let (program, choices) = (program(&graph, &store), choices(&graph, &plan)?);
         let (bounds, stats) = (plan.bounds, StepStats::default());
-        let (routes, gates, economy) = (None, None, Economy::default());
+        let (routes, gates, economy, leniency) = (None, None, Economy::default(), Vec::new());
         let (foresight, trial) = (Foresight::new(&graph, &program), Trial::new());
         Ok(Executor {
             graph,
@@ -85,6 +86,7 @@ impl Executor {
             program,
             choices,
             economy,
+            leniency,
             foresight,
             trial,
             routes,
@@ -211,6 +213,7 @@ impl Executor {
                 experts: &mut self.experts,
                 choices: &mut self.choices,
                 economy: self.economy,
+                leniency: &self.leniency,
                 foresight: &mut self.foresight,
                 routes: self.routes.as_mut(),
                 gates: self.gates.as_mut(),
@@ -263,6 +266,11 @@ impl Executor {
     /// Leaves out experts from now on as the user wants it; by itself nothing is left out.
     pub fn set_economy(&mut self, economy: Economy) {
         self.economy = economy;
+    }
+
+    /// By layer with experts, how much more than others it gives up from now on; nothing for all the same.
+    pub fn set_leniency(&mut self, leniency: Vec<f32>) {
+        self.leniency = leniency;
     }
 
     /// Whether routers are asked a layer early from now on, and what they say is read ahead. Answers do not change.

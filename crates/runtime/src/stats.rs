@@ -48,6 +48,8 @@ pub struct StepStats {
     pub macs: u64,
     /// Experts that were chosen and left out, since the user wants that.
     pub experts_skipped: u64,
+    /// What those counted beside the strongest of their row, squared and added up.
+    pub weight_skipped: f64,
     /// Seconds by phase, in the order of [`Phase::ALL`].
     pub seconds: [f64; 3],
 }

@@ -42,6 +42,7 @@ pub(crate) const DEFAULT_SYSTEM: &str = "You are a helpful AI assistant.";
 flags! {
     BUDGETS = "budgets", None, "LIST", "budgets of a sweep: shares of the model's file or sizes, 100%,50%,2GiB";
     BY_NEURON = "by-neuron", None, "", "store the way back of ReLU feed-forwards by neuron too, for sparse reads";
+    BY_SENSITIVITY = "by-sensitivity", None, "", "with --skip-weak: more of it in layers that mind less, as profile measured";
     CONTEXT = "context", Some('c'), "TOKENS", "tokens that a conversation may have";
     FORESEE = "foresee", None, "HOW", "read experts that the layer before foresees: auto (if it is faster), on or off";
     FREQUENCY_PENALTY = "frequency-penalty", None, "X", "taken from a recent token's logit for each time it occurred";
@@ -68,6 +69,7 @@ flags! {
     REPEAT_PENALTY = "repeat-penalty", None, "X", "divides the logits of recent tokens";
     REPETITIONS = "repetitions", Some('r'), "N", "timed runs, or rounds, after one that does not count";
     SEED = "seed", None, "N", "start of the draws";
+    SENSITIVITY = "sensitivity", None, "", "measure too how much each layer minds that experts are left out";
     SKIP_COLD = "skip-cold", None, "SHARE", "leave out experts not in memory below this share of the strongest; changes answers";
     SKIP_WEAK = "skip-weak", None, "SHARE", "leave out experts below this share of the strongest; changes answers";
     SPARSITY = "sparsity", None, "SHARE", "put this share of the neurons to sleep, by --text; changes answers";

@@ -4,7 +4,9 @@
 //! choice: a flag that is not given leaves the library's value alone.
 
 use host::Memory;
-use pintpot::{Builder, Economy, Engine, Foresee, GenerateOptions, KvFormat, LoadOptions, Sampling};
+use pintpot::{
+    Builder, Economy, Engine, Foresee, GenerateOptions, KvFormat, LoadOptions, Model, Reuse, Sampling,
+};
 
 use crate::exit::Failure;
 use crate::flags::{self, Args, Flag, wrong};
@@ -12,7 +14,7 @@ use crate::{budget, profile};
 
 pub(crate) const ENGINE: &[&Flag] = &[&flags::MEMORY, &flags::THREADS, &flags::IO, &flags::ISA];
 pub(crate) const LOAD: &[&Flag] = &[&flags::MODEL, &flags::CONTEXT, &flags::KV];
-pub(crate) const ECONOMY: &[&Flag] = &[&flags::SKIP_WEAK, &flags::SKIP_COLD];
+pub(crate) const ECONOMY: &[&Flag] = &[&flags::SKIP_WEAK, &flags::SKIP_COLD, &flags::BY_SENSITIVITY];
 pub(crate) const SAMPLING: &[&Flag] = &[
     &flags::TEMP,
     &flags::TOP_K,
@@ -82,6 +84,27 @@ pub(crate) fn load(args: &Args) -> Result<LoadOptions, Failure> {
 pub(crate) fn economy(args: &Args) -> Result<Economy, Failure> {
     let share = |flag| Ok::<f32, Failure>(args.read(flag, "a share from 0 to 1")?.unwrap_or(0.0));
     Ok(Economy { weak: share(&flags::SKIP_WEAK)?, cold: share(&flags::SKIP_COLD)? })
+}
+
+/// Has a model give up what the user does; `reuse` is what `profile` found out about it.
+pub(crate) fn economize(model: &mut Model, args: &Args, reuse: Option<Reuse>) -> Result<Economy, Failure> {
+    let economy = economy(args)?;
+    model.set_economy(economy)?;
+    if args.is_on(&flags::BY_SENSITIVITY) {
+        if economy.is_off() {
+            return Err(Failure::usage(
+                "--by-sensitivity says where --skip-weak leaves out more, so it goes with it",
+            ));
+        }
+        let layers = reuse.map_or(Vec::new(), |reuse| reuse.layers);
+        let found: Option<Vec<f64>> = layers.iter().map(|layer| layer.sensitivity).collect();
+        let Some(found) = found.filter(|found| !found.is_empty()) else {
+            let what = "--by-sensitivity needs what pintpot profile MODEL --text FILE --sensitivity measures";
+            return Err(Failure::usage(what));
+        };
+        model.follow_sensitivity(&found)?;
+    }
+    Ok(economy)
 }
 
 /// What is wanted of an answer.

@@ -31,6 +31,8 @@ pub(crate) struct Step<'a> {
     pub choices: &'a mut [Choice],
     /// What the user gives up.
     pub economy: Economy,
+    /// By set of experts, how much more may be given up there; one if nothing is said.
+    pub leniency: &'a [f32],
     /// What routers of layers to come are asked early.
     pub foresight: &'a mut Foresight,
     /// Where choices are written down.

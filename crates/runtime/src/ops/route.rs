@@ -24,8 +24,11 @@ pub(super) fn route(step: &mut Step<'_>, node: &Node, route: &Route, extra: &Ext
     for row in mixture.chunks_exact_mut(experts) {
         let chosen = judge.choose(step.cpu, row);
         if let Some(set) = extra.mixture.filter(|_| !step.economy.is_off()) {
-            let skipped = step.economy.apply(row, chosen, |expert| step.experts.is_kept(set, expert));
+            let leniency = step.leniency.get(set).copied().unwrap_or(1.0);
+            let is_kept = |expert| step.experts.is_kept(set, expert);
+            let (skipped, weight) = step.economy.times(leniency).apply(row, chosen, is_kept);
             step.stats.experts_skipped += skipped;
+            step.stats.weight_skipped += weight;
         }
         let counted = row.iter().zip(&*chosen).filter(|(_, chosen)| **chosen);
         let divisor = if route.normalize { counted.map(|(x, _)| x).sum() } else { 1.0f32 };

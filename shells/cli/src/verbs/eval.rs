@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::Verb;
 use crate::exit::Failure;
 use crate::flags::{self, Args};
-use crate::{find, report, setup};
+use crate::{find, profile, report, setup};
 
 pub(super) const VERB: Verb = Verb {
     name: "eval",
@@ -50,8 +50,10 @@ fn run(args: &Args) -> Result<(), Failure> {
         LoadOptions { context: load.context.or(u32::try_from(needed).ok()), logit_rows: Some(ROWS), ..load };
     let engine = setup::engine(args)?;
     let local = find::local(&reference, args)?;
-    let mut model = engine.load(&local.path, &load)?;
-    let economy = setup::economy(args)?;
+    let opened = engine.open(&local.path)?;
+    let reuse = profile::reuse(&opened);
+    let mut model = engine.load_opened(opened, &load)?;
+    let economy = setup::economize(&mut model, args, reuse)?;
     let mut gained = Map::new();
     let result = match (text, logits) {
         (Some(path), None) if economy.is_off() => model.perplexity(&ids_of(&model, path)?, &options)?,

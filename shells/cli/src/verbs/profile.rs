@@ -2,7 +2,7 @@
 //!
 //! What it is: the library's figures, a line each. What it is not: the profile of the machine, which is `doctor`'s.
 
-use pintpot::{Error, LoadOptions, Routing, format_bytes};
+use pintpot::{Error, EvalOptions, LoadOptions, Routing, format_bytes};
 use serde_json::json;
 
 use super::Verb;
@@ -14,12 +14,17 @@ pub(super) const VERB: Verb = Verb {
     name: "profile",
     operands: &["MODEL"],
     summary: "what the experts of a model do on a text, and what keeping some of them is worth",
-    flags: &[&[&flags::TEXT], setup::LOAD, setup::ENGINE, &[&flags::JSON]],
+    flags: &[&[&flags::TEXT, &flags::SENSITIVITY], setup::LOAD, setup::ENGINE, &[&flags::JSON]],
     run,
 };
 
 /// Tokens of the text that are looked at, if the context is not said.
 const TOKENS: u32 = 1024;
+/// Positions whose logits are computed at once to measure sensitivity.
+const ROWS: u32 = 16;
+/// Tokens of a window that sensitivity is measured with, and how many.
+const WINDOW: usize = 256;
+const WINDOWS: usize = 2;
 /// Shares of the experts that might be kept.
 const SHARES: [f64; 6] = [0.1, 0.15, 0.25, 0.35, 0.5, 0.75];
 
@@ -33,16 +38,22 @@ fn run(args: &Args) -> Result<(), Failure> {
     let local = find::local(&reference, args)?;
     let opened = engine.open(&local.path)?;
     let most = TOKENS.min(opened.decoder.spec.context);
-    let load = LoadOptions { context: load.context.or(Some(most)), ..load };
+    let logit_rows = args.is_on(&flags::SENSITIVITY).then_some(ROWS);
+    let load = LoadOptions { context: load.context.or(Some(most)), logit_rows, ..load };
     let place = profile::path_of(&opened);
     let mut model = engine.load_opened(opened, &load)?;
     let text = std::fs::read(path).map_err(|error| Failure::io(&format!("read {path}"), error))?;
     let mut ids = Vec::new();
     model.tokenizer().encode(&text, true, &mut ids).map_err(Error::from)?;
     ids.truncate(model.context() as usize);
-    let routing = model.routing(&ids)?;
+    let mut routing = model.routing(&ids)?;
     if routing.layers.is_empty() {
         return Err(Failure::usage(format!("{} has no experts: every token needs all of it", local.name)));
+    }
+    if args.is_on(&flags::SENSITIVITY) {
+        let options = EvalOptions { window: WINDOW.min(ids.len()), windows: Some(WINDOWS) };
+        let found = model.sensitivity(&ids, &options)?;
+        routing.layers.iter_mut().zip(found).for_each(|(layer, found)| layer.sensitivity = Some(found));
     }
     let stored = profile::store_reuse(place, &routing.reuse())?;
     if args.is_on(&flags::JSON) {
@@ -62,6 +73,7 @@ fn json(name: &str, routing: &Routing) -> serde_json::Value {
             "balance": layer.balance,
             "segment": layer.segment,
             "foreseen": layer.foreseen,
+            "sensitivity": layer.sensitivity,
             "found": layer.found,
         })
     });
@@ -106,6 +118,12 @@ fn plain(routing: &Routing) -> String {
     for share in SHARES {
         let read = format_bytes(routing.read_bytes(share));
         text += &format!("{:>12}{:>9}{read:>13}\n", percent(share), percent(routing.found(share)));
+    }
+    if routing.layers.iter().all(|layer| layer.sensitivity.is_some()) {
+        text += "\nlayer   minds what is left out\n";
+        for (index, layer) in routing.layers.iter().enumerate() {
+            text += &format!("{index:>5}{:>25.2e}\n", layer.sensitivity.unwrap_or_default());
+        }
     }
     let verdict = match routing.suits_offloading() {
         true => "suits a budget below its size: a quarter of the experts serves most tokens",

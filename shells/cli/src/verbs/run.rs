@@ -5,7 +5,7 @@
 
 use std::io::{IsTerminal, Read};
 
-use pintpot::{Engine, LoadOptions, Message, Model, Yielding};
+use pintpot::{Engine, LoadOptions, Message, Model, Reuse, Yielding};
 use serde_json::Value;
 
 use super::Verb;
@@ -14,7 +14,7 @@ use crate::chat::{Chat, Overflow, speak};
 use crate::exit::{Code, Failure};
 use crate::flags::{self, Args};
 use crate::interrupt::Interrupt;
-use crate::{find, refusal, report, setup};
+use crate::{find, profile, refusal, report, setup};
 
 pub(super) const VERB: Verb = Verb {
     name: "run",
@@ -57,9 +57,8 @@ fn run(args: &Args) -> Result<(), Failure> {
     let reread = Reread::new(args.get(&flags::MEMORY).unwrap_or("auto"))?;
     let engine = setup::engine(args)?;
     let local = find::local(&reference, args)?;
-    let mut model = loaded(&local.name, &engine, &local.path, &load, args.is_on(&flags::JSON))?;
-    let economy = setup::economy(args)?;
-    model.set_economy(economy)?;
+    let (mut model, reuse) = loaded(&local.name, &engine, &local.path, &load, args.is_on(&flags::JSON))?;
+    let economy = setup::economize(&mut model, args, reuse)?;
     if !economy.is_off() {
         eprintln!(
             "experts are left out as asked, so answers differ: eval --text with the same flags says how much"
@@ -128,10 +127,11 @@ fn loaded(
     path: &std::path::Path,
     options: &LoadOptions,
     json: bool,
-) -> Result<Model, Failure> {
+) -> Result<(Model, Option<Reuse>), Failure> {
     let opened = engine.open(path)?;
     let Err(refused) = engine.plan(&opened, options)? else {
-        return Ok(engine.load_opened(opened, options)?);
+        let reuse = profile::reuse(&opened);
+        return Ok((engine.load_opened(opened, options)?, reuse));
     };
     let failure = refusal::failure(name, engine, &opened, options, &refused);
     if json {
