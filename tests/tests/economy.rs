@@ -1,7 +1,9 @@
-//! What a user gives up: layers that mind less leave out more.
+//! What a user gives up: layers that mind less leave out more, and coarser copies stand in for what is not in memory.
 
-use pintpot::{Economy, Engine, Error, EvalOptions, LoadOptions};
-use pintpot_tests::root;
+use std::path::Path;
+
+use pintpot::{DType, Economy, Engine, Error, EvalOptions, Flow, GenerateOptions, LoadOptions, PackOptions};
+use pintpot_tests::{root, tall};
 
 #[test]
 fn what_is_left_out_goes_by_what_each_layer_minds() {
@@ -21,7 +23,7 @@ fn what_is_left_out_goes_by_what_each_layer_minds() {
     assert!(found.iter().all(|minds| minds.is_finite() && *minds >= 0.0));
     assert_eq!(model.perplexity(&ids, &options).unwrap(), plain, "measuring leaves nothing behind");
 
-    let economy = Economy { weak: 0.3, cold: 0.0 };
+    let economy = Economy { weak: 0.3, ..Economy::default() };
     let same = model.price(&ids, &options, economy).unwrap();
     model.follow_sensitivity(&found).unwrap();
     let by_layer = model.price(&ids, &options, economy).unwrap();
@@ -33,4 +35,47 @@ fn what_is_left_out_goes_by_what_each_layer_minds() {
     model.follow_sensitivity(&[]).unwrap();
     assert_eq!(model.price(&ids, &options, economy).unwrap().economical, same.economical);
     assert!(matches!(model.follow_sensitivity(&[1.0]), Err(Error::Option { .. })));
+}
+
+#[test]
+fn coarser_copies_stand_in_for_what_is_not_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, packed) = (folder.path().join("moe.gguf"), folder.path().join("packed.gguf"));
+    tall(&root().join("tests/golden/tiny/qwen2moe-q8_0.gguf"), 48, &path);
+    let engine = Engine::builder().memory("512MiB".parse().unwrap()).build().unwrap();
+    let opened = engine.open(&path).unwrap();
+    let pack = |dtype| {
+        engine.pack(&opened, &packed, &PackOptions { stand_ins: Some(dtype), ..PackOptions::default() })
+    };
+    for finer in [DType::F16, DType::Q8_0] {
+        assert!(matches!(pack(finer), Err(Error::Pack { .. })), "{finer} is not coarser");
+    }
+    pack(DType::Q4_0).unwrap();
+    let answer = |path: &Path, budget: u64, coarse: f32| {
+        let engine = Engine::builder().memory(budget.to_string().parse().unwrap()).build().unwrap();
+        let load = LoadOptions { context: Some(128), ..LoadOptions::default() };
+        let mut model = engine.load(path, &load).unwrap();
+        model.set_economy(Economy { coarse, ..Economy::default() }).unwrap();
+        let options =
+            GenerateOptions { max_tokens: Some(16), ignore_end: true, ..GenerateOptions::default() };
+        let ids: Vec<u32> = (5..37).collect();
+        model.generate(&ids, &options, &mut |_| Flow::Continue).unwrap()
+    };
+    let whole = 512 << 20;
+    let plain = answer(&path, whole, 0.0);
+    let load = LoadOptions { context: Some(128), ..LoadOptions::default() };
+    let least = engine.plan_in(&engine.open(&packed).unwrap(), &load, 0).unwrap().unwrap_err().needed;
+    assert_eq!(
+        answer(&packed, whole, 0.0).digest,
+        plain.digest,
+        "a copy that is not asked for changes nothing"
+    );
+    assert_eq!(answer(&packed, whole, 1.0).digest, plain.digest, "nor does one of what is in memory");
+    let (tight, coarse) = (answer(&packed, least, 0.0), answer(&packed, least, 1.0));
+    assert_eq!(tight.digest, plain.digest);
+    assert!(tight.timing.experts_stood_in == 0 && coarse.timing.experts_stood_in > 0);
+    assert!(coarse.digest != plain.digest);
+    let [all, less] = [tight, coarse].map(|answer| answer.timing.answer_flash_bytes);
+    println!("{all} bytes read, {less} with stand-ins");
+    assert!(less < all);
 }

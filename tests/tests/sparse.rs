@@ -117,7 +117,7 @@ fn thresholds_put_neurons_to_sleep_and_say_what_that_costs() {
     let text: String = (0..600).map(|n| format!("{} {} ", n * n % 89, n * 31 % 97)).collect();
     let engine = engine(1 << 30, 2);
     let opened = engine.open(&dense).unwrap();
-    let asked = PackOptions { by_neuron: true, sparsity: Some(0.8), text: None };
+    let asked = PackOptions { by_neuron: true, sparsity: Some(0.8), ..PackOptions::default() };
     assert!(matches!(engine.pack(&opened, &packed, &asked), Err(Error::Pack { .. })), "without a text");
     let asked = PackOptions { text: Some(b"A short text."), ..asked };
     assert!(matches!(engine.pack(&opened, &packed, &asked), Err(Error::TextTooShort { .. })));

@@ -48,6 +48,8 @@ pub struct Price {
     pub economical: Evaluation,
     /// Which share of the experts that routers chose, or of all neurons, was left out.
     pub skipped: f64,
+    /// Which share of the experts that routers chose a coarser copy stood in for.
+    pub stood_in: f64,
     /// Bytes read from flash in the plain and in the economical run.
     pub flash_bytes: [u64; 2],
 }
@@ -100,15 +102,16 @@ impl Model {
         self.set_economy(economy)?;
         let windows = self.windows(ids, options)?;
         let (columns, ledger) = (self.columns(), self.live.ledger.clone());
-        let before = self.executor.stats().experts_skipped;
+        let before = (self.executor.stats().experts_skipped, self.executor.expert_stats().stood_in);
         let mut price = price(&windows, (columns, &ledger), &mut |turn, piece, sums, judge| {
             self.set_economy(if turn == Turn::Plain { Economy::default() } else { economy })?;
             self.score_afresh(piece, sums, judge)
         })?;
         self.set_economy(Economy::default())?;
         let of_token: u64 = self.placement.experts.iter().map(|set| u64::from(set.used)).sum();
-        let chosen = of_token * (windows.len() * options.window) as u64;
-        price.skipped = (self.executor.stats().experts_skipped - before) as f64 / chosen.max(1) as f64;
+        let chosen = (of_token * (windows.len() * options.window) as u64).max(1) as f64;
+        price.skipped = (self.executor.stats().experts_skipped - before.0) as f64 / chosen;
+        price.stood_in = (self.executor.expert_stats().stood_in - before.1) as f64 / chosen;
         Ok(price)
     }
 

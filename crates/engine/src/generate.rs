@@ -83,6 +83,8 @@ pub struct Timing {
     pub experts_foreseen: u64,
     /// Bytes of experts that were asked for because they were foreseen, and not wanted then.
     pub vain_bytes: u64,
+    /// Of those that were read, how many a coarser copy stood in for ([`crate::Economy`]).
+    pub experts_stood_in: u64,
     /// Experts that were chosen and left out ([`crate::Economy`]).
     pub experts_skipped: u64,
 }
@@ -178,6 +180,7 @@ impl Model {
             expert_misses: experts.misses - experts_first.0.misses,
             experts_foreseen: experts.foreseen - experts_first.0.foreseen,
             vain_bytes: experts.vain_bytes - experts_first.0.vain_bytes,
+            experts_stood_in: experts.stood_in - experts_first.0.stood_in,
             experts_skipped: self.executor.stats().experts_skipped - experts_first.1,
         };
         Ok(answer.finish(finish, timing))

@@ -63,4 +63,5 @@ pub use routing::{LayerRouting, Routing};
 pub use runtime::{Economy, Foresee, Phase};
 pub use sampler::{Sampler, Sampling};
 pub use shelf::{Held, Shelf};
+pub use tensor::DType;
 pub use yielding::Yielding;

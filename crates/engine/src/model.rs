@@ -76,7 +76,9 @@ impl Model {
     /// # Errors
     /// [`Error::Option`] if a share is not between 0 and 1.
     pub fn set_economy(&mut self, economy: Economy) -> Result<(), Error> {
-        for (option, share) in [("--skip-weak", economy.weak), ("--skip-cold", economy.cold)] {
+        for (option, share) in
+            [("--skip-weak", economy.weak), ("--skip-cold", economy.cold), ("--stand-in", economy.coarse)]
+        {
             if !(0.0..=1.0).contains(&share) {
                 return Err(Error::Option { option, value: share.to_string(), expected: "from 0 to 1" });
             }

@@ -7,7 +7,7 @@
 
 use crate::{Engine, Error, LoadOptions, Model, Opened, Price};
 use formats::write::{Gguf, Item, TensorWriter};
-use formats::{Format, TensorInfo};
+use formats::{Format, ModelFile, TensorInfo};
 use graph::op::{Activation, WeightUse};
 use host::{NewFile, Part, ReadAt, Reservation};
 use std::collections::HashSet;
@@ -32,6 +32,8 @@ pub struct PackOptions<'a> {
     pub by_neuron: bool,
     /// Puts this share of the neurons to sleep, by thresholds of their gates that are found with the text. Answers change.
     pub sparsity: Option<f32>,
+    /// Adds a copy of all experts in this coarser type, which may stand in for those that are not in memory.
+    pub stand_ins: Option<DType>,
     /// A text like those that the model will see: tells which share of its neurons a token wakes, so that what is planned is
     /// nearer to the truth.
     pub text: Option<&'a [u8]>,
@@ -62,6 +64,8 @@ enum Job<'a> {
     Transpose { of: &'a TensorInfo, name: String, dtype: DType },
     /// Thresholds of the gates of a layer.
     Threshold { name: String, values: Vec<f32> },
+    /// The same matrices in a coarser type.
+    Coarser { of: &'a TensorInfo, name: String, dtype: DType },
 }
 
 impl Engine {
@@ -84,40 +88,12 @@ impl Engine {
             }
             _ => None,
         };
-        let mut header = Gguf::new();
-        header.set("general.alignment", ALIGNMENT);
-        let source = opened.files.first().ok_or_else(|| Error::NotHere { path: opened.path.clone() })?;
-        let keys = formats::gguf_keys(&**source).map_err(Error::from)?;
-        // Values are held, and the header is made of them in a list that may double as it grows.
-        let values: u64 = keys.iter().map(|(_, range)| range.end - range.start).sum();
-        let heap = self.ledger.reserve(Part::Heap, values.saturating_mul(3))?;
-        let awake = format!("{}.{AWAKE}", opened.file.architecture);
-        if added > 0 {
-            header.set(&awake, opened.decoder.spec.awake as f32);
-        }
-        let stays = |key: &str| key != "general.alignment" && !key.starts_with(PARTS) && key != awake;
-        for (key, range) in keys.into_iter().filter(|(key, _)| stays(key)) {
-            let (path, offset, len) = (source.path().to_path_buf(), range.start, range.end - range.start);
-            let mut value = vec![0; len as usize];
-            let failed = |source| host::Error::Read { path, offset, len, source };
-            source.read_exact_at(offset, &mut value).map_err(failed)?;
-            header.set(&key, Item::Raw(value.into()));
-        }
-        for job in &jobs {
-            match job {
-                Job::Copy(info) => header.declare(&info.name, info.dtype, info.shape.extents()),
-                Job::Transpose { of, name, dtype } => {
-                    let extents: Vec<u64> = of.shape.extents().iter().rev().copied().collect();
-                    header.declare(name, *dtype, &extents);
-                }
-                Job::Threshold { name, values } => header.declare(name, DType::F32, &[values.len() as u64]),
-            }
-        }
+        let (header, heap) = self.header(opened, &jobs, added > 0)?;
         let (bytes, tensors) = (header.tensors().sum(), jobs.len());
         let mut packed = Packed { bytes, tensors, added, ..Packed::default() };
         let mut file = NewFile::create(target)?;
         self.write(opened, &header, &jobs, &mut file)?;
-        let offset = header.value_offset(&awake).filter(|_| added > 0);
+        let offset = header.value_offset(&awake_key(opened)).filter(|_| added > 0);
         drop((header, heap));
         if let (Some(text), Some(offset)) = (options.text, offset) {
             file.settle()?;
@@ -134,6 +110,46 @@ impl Engine {
         Ok(packed)
     }
 
+    /// The header of the file to be, and what holds its memory.
+    fn header(
+        &self,
+        opened: &Opened,
+        jobs: &[Job<'_>],
+        by_neuron: bool,
+    ) -> Result<(Gguf, Reservation), Error> {
+        let mut header = Gguf::new();
+        header.set("general.alignment", ALIGNMENT);
+        let source = opened.files.first().ok_or_else(|| Error::NotHere { path: opened.path.clone() })?;
+        let keys = formats::gguf_keys(&**source).map_err(Error::from)?;
+        // Values are held, and the header is made of them in a list that may double as it grows.
+        let values: u64 = keys.iter().map(|(_, range)| range.end - range.start).sum();
+        let heap = self.ledger.reserve(Part::Heap, values.saturating_mul(3))?;
+        let awake = awake_key(opened);
+        if by_neuron {
+            header.set(&awake, opened.decoder.spec.awake as f32);
+        }
+        let stays = |key: &str| key != "general.alignment" && !key.starts_with(PARTS) && key != awake;
+        for (key, range) in keys.into_iter().filter(|(key, _)| stays(key)) {
+            let (path, offset, len) = (source.path().to_path_buf(), range.start, range.end - range.start);
+            let mut value = vec![0; len as usize];
+            let failed = |source| host::Error::Read { path, offset, len, source };
+            source.read_exact_at(offset, &mut value).map_err(failed)?;
+            header.set(&key, Item::Raw(value.into()));
+        }
+        for job in jobs {
+            match job {
+                Job::Copy(info) => header.declare(&info.name, info.dtype, info.shape.extents()),
+                Job::Transpose { of, name, dtype } => {
+                    let extents: Vec<u64> = of.shape.extents().iter().rev().copied().collect();
+                    header.declare(name, *dtype, &extents);
+                }
+                Job::Coarser { of, name, dtype } => header.declare(name, *dtype, of.shape.extents()),
+                Job::Threshold { name, values } => header.declare(name, DType::F32, &[values.len() as u64]),
+            }
+        }
+        Ok((header, heap))
+    }
+
     fn write(
         &self,
         opened: &Opened,
@@ -145,7 +161,7 @@ impl Engine {
         let strip = (left / 4).min(STRIP.0);
         let widest = jobs.iter().filter_map(|job| match job {
             Job::Transpose { of, .. } => Some(of.shape.rows() * 4 * of.dtype.block_elements() as u64),
-            Job::Copy(_) | Job::Threshold { .. } => None,
+            Job::Copy(_) | Job::Threshold { .. } | Job::Coarser { .. } => None,
         });
         // A strip is at least as wide as a block of what it is taken from.
         let strip = strip.max(STRIP.1).max(widest.max().unwrap_or(0));
@@ -166,6 +182,7 @@ impl Engine {
                 Job::Transpose { of, dtype, .. } => {
                     transpose(opened, of, *dtype, strip, &mut buffer, &mut writer)
                 }
+                Job::Coarser { of, dtype, .. } => coarsen(opened, of, *dtype, &mut buffer, &mut writer),
                 Job::Threshold { values, .. } => {
                     writer.tensor(host::as_bytes(values)).map_err(Trouble::Write)
                 }
@@ -239,6 +256,11 @@ impl Model {
     }
 }
 
+/// The key that says which share of neurons a token wakes.
+fn awake_key(opened: &Opened) -> String {
+    format!("{}.{AWAKE}", opened.file.architecture)
+}
+
 /// The tensors of the file to be, in the order of a step; what no step reads goes last.
 fn jobs<'a>(opened: &'a Opened, options: &PackOptions<'_>) -> Result<Vec<Job<'a>>, Error> {
     let by_neuron = options.by_neuron;
@@ -255,8 +277,8 @@ fn jobs<'a>(opened: &'a Opened, options: &PackOptions<'_>) -> Result<Vec<Job<'a>
             WeightUse::Whole(id) | WeightUse::Rows(id) | WeightUse::Vector(id) => {
                 add(graph.weight_of(id).tensor)
             }
-            WeightUse::OneOf { set, of, .. } => {
-                for stack in set {
+            WeightUse::OneOf { set, stand_ins, of, .. } => {
+                for stack in set.into_iter().chain(stand_ins) {
                     (0..of).for_each(|expert| add(graph.weight_of(stack.of(expert).0).tensor));
                 }
             }
@@ -266,6 +288,11 @@ fn jobs<'a>(opened: &'a Opened, options: &PackOptions<'_>) -> Result<Vec<Job<'a>
     let mut jobs = Vec::with_capacity(order.len());
     for info in order.into_iter().map(|tensor| &file.tensors[tensor]) {
         jobs.push(Job::Copy(info));
+        if let Some(dtype) = options.stand_ins
+            && let Some(name) = info.name.strip_suffix("_exps.weight")
+        {
+            jobs.push(stand_in(file, info, format!("{name}_exps_low.weight"), dtype)?);
+        }
         let layer = info.name.strip_suffix(".ffn_up.weight").filter(|_| by_neuron);
         let Some(layer) = layer else { continue };
         let name = format!("{layer}.ffn_down_t.weight");
@@ -276,6 +303,9 @@ fn jobs<'a>(opened: &'a Opened, options: &PackOptions<'_>) -> Result<Vec<Job<'a>
         }
     }
     let refused = |what: &str| Err(Error::Pack { what: what.to_string() });
+    if options.stand_ins.is_some() && !jobs.iter().any(|job| matches!(job, Job::Coarser { .. })) {
+        return refused("it has no experts that others could stand in for");
+    }
     match opened.decoder.spec.activation {
         _ if !by_neuron => {}
         Activation::ClampedSwiglu => return refused("its gates are no factors of its neurons"),
@@ -290,6 +320,22 @@ fn jobs<'a>(opened: &'a Opened, options: &PackOptions<'_>) -> Result<Vec<Job<'a>
         return refused("it has no feed-forward whose way back is not stored by neuron already");
     }
     Ok(jobs)
+}
+
+/// A coarser copy of a layer's experts.
+fn stand_in<'a>(file: &ModelFile, of: &'a TensorInfo, name: String, dtype: DType) -> Result<Job<'a>, Error> {
+    let bits = |dtype: DType| 8.0 * dtype.block_bytes() as f64 / dtype.block_elements() as f64;
+    let refused = |what: String| Err(Error::Pack { what: format!("{}: {what}", of.name) });
+    match () {
+        () if file.find_tensor(&name).is_some() => refused("has a copy already".to_string()),
+        () if !of.dtype.is_quantized() || !dtype.is_quantized() || bits(dtype) >= bits(of.dtype) => {
+            refused(format!("is {}, for which {dtype} is no coarser type", of.dtype))
+        }
+        () if !of.shape.columns().is_multiple_of(dtype.block_elements() as u64) => {
+            refused(format!("rows of {} are not whole blocks of {dtype}", of.shape.columns()))
+        }
+        () => Ok(Job::Coarser { of, name, dtype }),
+    }
 }
 
 /// Bytes of the feed-forwards that are stored by neuron which a token needs, before and if it wakes `share` of them.
@@ -347,6 +393,42 @@ fn copy(
         let piece = &mut buffer[..(bytes - at).min(COPY as u64) as usize];
         read(opened, info, at, piece)?;
         writer.more(piece).map_err(Trouble::Write)?;
+    }
+    Ok(())
+}
+
+/// Writes a tensor in another type, some blocks at a time.
+fn coarsen(
+    opened: &Opened,
+    of: &TensorInfo,
+    dtype: DType,
+    buffer: &mut [u8],
+    writer: &mut TensorWriter<&mut NewFile>,
+) -> Result<(), Trouble> {
+    writer.begin().map_err(Trouble::Write)?;
+    let (Some(from), Some(to)) = (of.dtype.block(), dtype.block()) else {
+        let error = std::io::Error::other(format!("{} has no blocks", of.dtype));
+        return Err(Trouble::Write(error));
+    };
+    let (block, block_bytes) = (of.dtype.block_elements(), of.dtype.block_bytes());
+    // As many elements as are whole blocks of both.
+    let group = block.max(dtype.block_elements());
+    let group_bytes = group / block * block_bytes;
+    let mut floats = vec![0f32; group];
+    let mut out = vec![0u8; group / dtype.block_elements() * dtype.block_bytes()];
+    let bytes = of.range.end - of.range.start;
+    let step = buffer.len() / group_bytes * group_bytes;
+    for at in (0..bytes).step_by(step) {
+        let piece = &mut buffer[..(bytes - at).min(step as u64) as usize];
+        read(opened, of, at, piece)?;
+        for bytes in piece.chunks_exact(group_bytes) {
+            let blocks = bytes.chunks_exact(block_bytes).zip(floats.chunks_exact_mut(block));
+            blocks.for_each(|(bytes, floats)| from.dequantize(bytes, floats));
+            let blocks = floats.chunks_exact(dtype.block_elements());
+            let outs = out.chunks_exact_mut(dtype.block_bytes());
+            blocks.zip(outs).for_each(|(floats, out)| to.quantize(floats, out));
+            writer.more(&out).map_err(Trouble::Write)?;
+        }
     }
     Ok(())
 }

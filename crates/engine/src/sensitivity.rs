@@ -8,7 +8,7 @@ use crate::{Economy, Error, EvalOptions, Model};
 use graph::Op;
 
 /// What is left out to find out: experts that count for less than half of the strongest.
-const PROBE: Economy = Economy { weak: 0.5, cold: 0.0 };
+const PROBE: Economy = Economy { weak: 0.5, cold: 0.0, coarse: 0.0 };
 /// How far from the others' the share of a layer may go.
 const MOST: f64 = 4.0;
 

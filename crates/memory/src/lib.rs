@@ -15,7 +15,7 @@ mod tiling;
 mod vectors;
 
 pub use error::Error;
-pub use experts::{ExpertOptions, ExpertSet, ExpertSets, ExpertStats, ExpertStore, Piece};
+pub use experts::{ExpertOptions, ExpertSet, ExpertSets, ExpertStats, ExpertStore, Piece, Wanted};
 pub use kv::{KvCache, KvFormat, slots_of};
 pub use store::{Residency, StoreStats, WeightStore};
 pub use tiling::{Run, Tile, Tiling, TilingOptions};

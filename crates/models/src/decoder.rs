@@ -303,6 +303,7 @@ impl Builder<'_> {
             gate: self.stack(Role::ExpertGate, layer, count)?,
             up: self.stack(Role::ExpertUp, layer, count)?,
             down: self.stack(Role::ExpertDown, layer, count)?,
+            stand_ins: self.stand_ins(layer)?,
             activation: self.spec.activation,
             biases: self.expert_biases(layer)?,
             count,
@@ -332,6 +333,18 @@ impl Builder<'_> {
         let found = [Role::ExpertGate, Role::ExpertUp, Role::ExpertDown].map(find);
         let [Some(gate), Some(up), Some(down)] = found else { return Ok(None) };
         Ok(Some([self.checked(gate)?, self.checked(up)?, self.checked(down)?]))
+    }
+
+    /// The same experts in a coarser type, if the file has them.
+    fn stand_ins(&mut self, layer: u32) -> Result<Option<[Stack; 3]>, Error> {
+        let find = |role| self.tensors.find(role, layer, "weight");
+        let found = [Role::ExpertGateLow, Role::ExpertUpLow, Role::ExpertDownLow].map(find);
+        let [Some(gate), Some(up), Some(down)] = found else { return Ok(None) };
+        Ok(Some([
+            Stack::Whole(self.checked(gate)?),
+            Stack::Whole(self.checked(up)?),
+            Stack::Whole(self.checked(down)?),
+        ]))
     }
 
     /// A matrix for each of `count` experts: one tensor for all, or one for each.

@@ -1,8 +1,8 @@
 //! What a user may give up for fewer bytes and less arithmetic. Off unless it is asked for: answers change.
 //!
-//! Both are shares of what the strongest expert of a token counts: adaptive gating (Zhong et al., "AdapMoE", arXiv
+//! All are shares of what the strongest expert of a token counts: adaptive gating (Zhong et al., "AdapMoE", arXiv
 //! 2408.10284), and the same for experts that would have to be read, whose absence a token forgives the more the less they
-//! count (Tang et al., "HOBBIT", arXiv 2411.01433, which puts a coarser copy in their place).
+//! count, or for which a coarser copy does (Tang et al., "HOBBIT", arXiv 2411.01433).
 
 /// Which of the chosen experts are left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -12,17 +12,21 @@ pub struct Economy {
     /// Those that are not in memory and count for less than this share of what the strongest does. What is in memory depends on
     /// budget and history, so answers do too.
     pub cold: f32,
+    /// Those that are not in memory and count for less than this share of what the strongest does are read in a coarser type, if
+    /// the file has them so.
+    pub coarse: f32,
 }
 
 impl Economy {
     /// Whether nothing is left out.
     pub fn is_off(&self) -> bool {
-        self.weak <= 0.0 && self.cold <= 0.0
+        self.weak <= 0.0 && self.cold <= 0.0 && self.coarse <= 0.0
     }
 
     /// The same in a layer that may leave out `leniency` times what others do.
     pub(crate) fn times(self, leniency: f32) -> Economy {
-        Economy { weak: (self.weak * leniency).min(1.0), cold: (self.cold * leniency).min(1.0) }
+        let share = |share: f32| (share * leniency).min(1.0);
+        Economy { weak: share(self.weak), cold: share(self.cold), coarse: share(self.coarse) }
     }
 
     /// Takes back the choice of experts that count too little; gives how many, and the squares of what they count beside the
@@ -57,7 +61,7 @@ mod tests {
         let scores = [0.5, 0.04, 0.3, 0.16, 0.9];
         let skip = |weak, cold| {
             let mut chosen = [true, true, true, true, false];
-            let skipped = Economy { weak, cold }.apply(&scores, &mut chosen, |e| e == 2);
+            let skipped = Economy { weak, cold, coarse: 0.0 }.apply(&scores, &mut chosen, |e| e == 2);
             (chosen, skipped.0)
         };
         assert_eq!(skip(0.0, 0.0), ([true, true, true, true, false], 0));

@@ -73,6 +73,8 @@ flags! {
     SKIP_COLD = "skip-cold", None, "SHARE", "leave out experts not in memory below this share of the strongest; changes answers";
     SKIP_WEAK = "skip-weak", None, "SHARE", "leave out experts below this share of the strongest; changes answers";
     SPARSITY = "sparsity", None, "SHARE", "put this share of the neurons to sleep, by --text; changes answers";
+    STAND_IN = "stand-in", None, "SHARE", "read experts below this share of the strongest in their coarser copy; changes answers";
+    STAND_INS = "stand-ins", None, "TYPE", "add a coarser copy of all experts, such as q4_0, for --stand-in";
     STATS = "stats", None, "", "say where bytes and seconds went";
     STOP = "stop", None, "TEXT", "a text that ends the answer; may be repeated";
     SWEEP = "sweep", None, "", "foretell many budgets, those of --budgets if it is given";

@@ -77,7 +77,7 @@ pub(crate) fn answer(name: &str, engine: &Engine, model: &Model, answer: &Comple
             "misses": timing.expert_misses,
             "foreseen": timing.experts_foreseen,
             "vain_bytes": timing.vain_bytes,
-            "skipped": timing.experts_skipped,
+            "stood_in": timing.experts_stood_in, "skipped": timing.experts_skipped,
         })
     });
     let mut answer = json!({

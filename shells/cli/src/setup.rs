@@ -14,7 +14,8 @@ use crate::{budget, profile};
 
 pub(crate) const ENGINE: &[&Flag] = &[&flags::MEMORY, &flags::THREADS, &flags::IO, &flags::ISA];
 pub(crate) const LOAD: &[&Flag] = &[&flags::MODEL, &flags::CONTEXT, &flags::KV];
-pub(crate) const ECONOMY: &[&Flag] = &[&flags::SKIP_WEAK, &flags::SKIP_COLD, &flags::BY_SENSITIVITY];
+pub(crate) const ECONOMY: &[&Flag] =
+    &[&flags::SKIP_WEAK, &flags::SKIP_COLD, &flags::STAND_IN, &flags::BY_SENSITIVITY];
 pub(crate) const SAMPLING: &[&Flag] = &[
     &flags::TEMP,
     &flags::TOP_K,
@@ -83,7 +84,11 @@ pub(crate) fn load(args: &Args) -> Result<LoadOptions, Failure> {
 /// What the user gives up.
 pub(crate) fn economy(args: &Args) -> Result<Economy, Failure> {
     let share = |flag| Ok::<f32, Failure>(args.read(flag, "a share from 0 to 1")?.unwrap_or(0.0));
-    Ok(Economy { weak: share(&flags::SKIP_WEAK)?, cold: share(&flags::SKIP_COLD)? })
+    Ok(Economy {
+        weak: share(&flags::SKIP_WEAK)?,
+        cold: share(&flags::SKIP_COLD)?,
+        coarse: share(&flags::STAND_IN)?,
+    })
 }
 
 /// Has a model give up what the user does; `reuse` is what `profile` found out about it.

@@ -75,6 +75,8 @@ pub struct Experts {
     pub up: Stack,
     /// Back, (width, hidden) each.
     pub down: Stack,
+    /// Gate, up and down in a coarser type, if the file has them.
+    pub stand_ins: Option<[Stack; 3]>,
     /// The gate's non-linearity.
     pub activation: Activation,
     /// Added to what gate, up and down give, (experts, outputs) each.
@@ -181,6 +183,13 @@ impl Operator for Experts {
         if int8(self.gate) != int8(self.up) {
             return wrong(self.up, "floats if the gate's are, else quantised".to_string());
         }
+        for (coarse, fine) in self.stand_ins.iter().flatten().zip([self.gate, self.up, self.down]) {
+            if coarse.matrix(graph, self.count) != fine.matrix(graph, self.count)
+                || int8(*coarse) != int8(fine)
+            {
+                return wrong(*coarse, "what it stands in for, in a coarser type".to_string());
+            }
+        }
         if inputs[0].elem == Elem::Index || (inputs[0].elem == Elem::Int8) && !int8(self.gate) {
             let found = inputs[0].elem;
             return Err(Error::Elem { op: "Experts", input: 0, found, expected: Elem::F32 });
@@ -220,7 +229,8 @@ impl Operator for Experts {
     fn weights(&self) -> Vec<WeightUse> {
         let set = vec![self.gate, self.up, self.down];
         let biases = self.biases.into_iter().flatten().map(WeightUse::Vector);
-        biases.chain([WeightUse::OneOf { set, of: self.count, at_most: self.used }]).collect()
+        let stand_ins = self.stand_ins.map_or(Vec::new(), Vec::from);
+        biases.chain([WeightUse::OneOf { set, stand_ins, of: self.count, at_most: self.used }]).collect()
     }
 
     fn scratch(&self, graph: &Graph, inputs: &[Value], bounds: &Bounds) -> u64 {

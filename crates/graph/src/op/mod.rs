@@ -151,6 +151,8 @@ pub enum WeightUse {
     OneOf {
         /// What an expert has, in order of use.
         set: Vec<Stack>,
+        /// The same in a coarser type, if the file has it; may be used in its place where a user says so.
+        stand_ins: Vec<Stack>,
         /// How many experts there are.
         of: u32,
         /// How many of them a row needs; of neurons, is likely to need.

@@ -130,7 +130,8 @@ impl Operator for Neurons {
 
     fn weights(&self) -> Vec<WeightUse> {
         let set = [self.up, self.down].map(|weight| Stack::Rows { weight, rows: self.cluster }).to_vec();
-        vec![WeightUse::OneOf { set, of: self.clusters(), at_most: self.likely }]
+        let (of, at_most) = (self.clusters(), self.likely);
+        vec![WeightUse::OneOf { set, stand_ins: Vec::new(), of, at_most }]
     }
 
     fn scratch(&self, graph: &Graph, inputs: &[Value], bounds: &Bounds) -> u64 {

@@ -36,6 +36,8 @@ pub struct ExpertStats {
     pub hits: u64,
     /// Experts that a step wanted and that were read.
     pub misses: u64,
+    /// Of those that were read, how many were stood in for by a coarser copy.
+    pub stood_in: u64,
     /// Of those that were read, how many were on their way before they were wanted.
     pub foreseen: u64,
     /// Bytes that were asked for because they were foreseen, and not wanted then.
@@ -62,6 +64,17 @@ pub struct ExpertStore {
     stats: ExpertStats,
 }
 
+/// An expert that a step wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Which.
+    pub expert: u32,
+    /// The last of the step's tokens that wants it.
+    pub token: u32,
+    /// Whether a coarser copy may stand in for it, if it is not here and there is one.
+    pub weak: bool,
+}
+
 /// What the layer that is being computed wants.
 #[derive(Default)]
 struct Step {
@@ -70,6 +83,8 @@ struct Step {
     order: Vec<(u32, Option<u32>)>,
     /// By expert, whether it is still to be taken.
     pending: Vec<bool>,
+    /// By expert, whether a coarser copy stands in for it.
+    coarse: Vec<bool>,
     /// The next piece to ask for: an index into `order`, and a piece of that expert.
     next: (usize, usize),
     /// Reads asked for and not released, oldest first, each with how many pieces of it are not.
@@ -101,6 +116,7 @@ impl ExpertStore {
         let step = Step {
             order: Vec::with_capacity(most),
             pending: vec![false; most],
+            coarse: vec![false; most],
             queue: VecDeque::with_capacity(options.stream.max_runs),
             extents: Vec::with_capacity(sets.most_extents()),
             ..Step::default()
@@ -153,7 +169,7 @@ impl ExpertStore {
         let lists = |set: &ExpertSet| u64::from(set.count) * 5 * size_of::<u32>() as u64;
         let caches = sets.iter().map(|set| Cache::heap_bytes(set.count) + lists(set) + Ahead::heap_bytes());
         let most = sets.iter().map(|set| u64::from(set.count)).max().unwrap_or(0);
-        caches.sum::<u64>() + most * size_of::<(u32, Option<u32>, bool, u32)>() as u64
+        caches.sum::<u64>() + most * size_of::<(u32, Option<u32>, bool, bool, u32)>() as u64
     }
 
     /// Gives all memory back; no step is possible any more.
@@ -209,27 +225,30 @@ impl ExpertStore {
         self.stream.is_some()
     }
 
-    /// Says which experts of a set the step wants, ascending, each with the last of its tokens that does, and asks for
-    /// those that are not here. If `any_order`, those that are here are to be taken first.
+    /// Says which experts of a set the step wants, ascending, and asks for those that are not here. If `any_order`, those that are here are to be taken first.
     ///
     /// # Errors
     /// If the system does not take the reads.
-    pub fn choose(&mut self, set: usize, wanted: &[(u32, u32)], any_order: bool) -> Result<(), Error> {
+    pub fn choose(&mut self, set: usize, wanted: &[Wanted], any_order: bool) -> Result<(), Error> {
         let (cache, step) = (&mut self.caches[set], &mut self.step);
+        let has_stand_ins = self.sets.get(set).stand_in.is_some();
         step.set = set;
         step.order.clear();
         step.next = (0, 0);
-        for &(expert, token) in wanted {
-            cache.want(expert, self.before + u64::from(token));
+        for &Wanted { expert, token, weak } in wanted {
             let slot = cache.slot(expert);
+            let coarse = weak && slot.is_none() && has_stand_ins;
             step.order.push((expert, slot));
             step.pending[expert as usize] = true;
-            match slot {
-                Some(_) => self.stats.hits += 1,
-                None => self.stats.misses += 1,
+            step.coarse[expert as usize] = coarse;
+            if !coarse {
+                cache.want(expert, self.before + u64::from(token));
             }
+            self.stats.hits += u64::from(slot.is_some());
+            self.stats.misses += u64::from(slot.is_none());
+            self.stats.stood_in += u64::from(coarse);
         }
-        if step.order.iter().any(|(_, slot)| slot.is_none()) {
+        if step.order.iter().any(|&(expert, slot)| slot.is_none() && !step.coarse[expert as usize]) {
             cache.settle();
         }
         if any_order {
@@ -260,7 +279,7 @@ impl ExpertStore {
         let here = any_order && self.ahead.set == step.set;
         let set = self.sets.get(self.ahead.set);
         for Early { id, expert, pieces } in self.ahead.queue.drain(..) {
-            if here && step.pending[expert as usize] {
+            if here && step.pending[expert as usize] && !step.coarse[expert as usize] {
                 step.queue.push_back((id, pieces.len()));
                 self.stats.foreseen += u64::from(pieces.start == 0);
                 let at = step.order.iter().position(|&(other, _)| other == expert).unwrap_or(0);
@@ -302,13 +321,16 @@ impl ExpertStore {
     /// Asks for pieces until the window is full.
     fn fill(&mut self) -> Result<(), Error> {
         let Some(stream) = &mut self.stream else { return Ok(()) };
-        let (set, step) = (self.sets.get(self.step.set), &mut self.step);
-        while let Some(&(_, slot)) = step.order.get(step.next.0) {
+        let step = &mut self.step;
+        while let Some(&(expert, slot)) = step.order.get(step.next.0) {
+            let coarse = step.coarse[expert as usize];
+            let set = kind(&self.sets, step.set, coarse);
             if slot.is_some() || step.next.1 == set.pieces.len() {
                 step.next = (step.next.0 + 1, 0);
                 continue;
             }
-            let pieces = set.read(&step.order, step.next, &mut step.extents);
+            let alike = |other: u32| step.coarse[other as usize] == coarse;
+            let pieces = set.read(&step.order, step.next, alike, &mut step.extents);
             let Some(id) = stream.push(&step.extents)? else { return Ok(()) };
             step.queue.push_back((id, pieces));
             match pieces {
@@ -319,7 +341,7 @@ impl ExpertStore {
         let ahead = &mut self.ahead;
         let set = self.sets.get(ahead.set);
         while let Some((expert, first)) = ahead.next(set.pieces.len()) {
-            let pieces = set.read(&[(expert, None)], (0, first), &mut step.extents);
+            let pieces = set.read(&[(expert, None)], (0, first), |_| true, &mut step.extents);
             let Some(id) = stream.push(&step.extents)? else { return Ok(()) };
             ahead.asked(Early { id, expert, pieces: first..first + pieces });
         }
@@ -343,13 +365,23 @@ impl ExpertStore {
         }
     }
 
+    /// The experts that number `at` is one of: those of the layer, or those that stand in for them.
+    fn kind_of(&self, at: usize) -> &ExpertSet {
+        kind(&self.sets, self.step.set, self.step.coarse[self.step.order[at].0 as usize])
+    }
+
+    /// The pieces of the expert that is to be taken as number `at`.
+    pub fn pieces(&self, at: usize) -> &[Piece] {
+        &self.kind_of(at).pieces
+    }
+
     /// The bytes of an acquired piece: whole rows as they lie in the file.
     ///
     /// # Errors
     /// If it was not acquired.
     pub fn bytes(&self, at: usize, piece: usize) -> Result<&[u8], Error> {
         let (expert, slot) = self.step.order[at];
-        let set = self.sets.get(self.step.set);
+        let set = self.kind_of(at);
         let place = &set.pieces[piece];
         if slot.is_some() {
             return Ok(&self.slots.as_bytes()[self.place(slot, place)..][..place.bytes as usize]);
@@ -383,9 +415,11 @@ impl ExpertStore {
     /// If the system does not take the next reads.
     pub fn release(&mut self, at: usize, piece: usize) -> Result<(), Error> {
         let (expert, slot) = self.step.order[at];
-        let last = piece + 1 == self.sets.get(self.step.set).pieces.len();
+        let last = piece + 1 == self.kind_of(at).pieces.len();
         if slot.is_none() {
-            self.keep(at, piece, last)?;
+            if !self.step.coarse[expert as usize] {
+                self.keep(at, piece, last)?;
+            }
             if let (Some(stream), Some((id, pieces))) = (&mut self.stream, self.step.queue.front_mut()) {
                 *pieces -= 1;
                 if *pieces == 0 {
@@ -449,4 +483,10 @@ impl ExpertStore {
         let wait_nanos = self.stream.as_ref().map_or(0, |stream| stream.stats().wait_nanos);
         ExpertStats { wait_nanos, ..self.stats }
     }
+}
+
+/// The experts of a set, or those that stand in for them.
+fn kind(sets: &ExpertSets, set: usize, coarse: bool) -> &ExpertSet {
+    let set = sets.get(set);
+    set.stand_in.as_deref().filter(|_| coarse).unwrap_or(set)
 }

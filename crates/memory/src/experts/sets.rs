@@ -28,6 +28,8 @@ pub struct ExpertSet {
     pub pieces: Vec<Piece>,
     /// Bytes of one expert where it is kept.
     pub slot_bytes: u64,
+    /// The same experts in a coarser type, if the file has them.
+    pub stand_in: Option<Box<ExpertSet>>,
     places: Vec<Places>,
 }
 
@@ -67,8 +69,10 @@ impl ExpertSets {
     pub fn new(graph: &Graph, file: &ModelFile, piece_bytes: u64) -> Result<ExpertSets, Error> {
         let mut sets = Vec::new();
         for (used, _) in graph::plan::weight_uses(graph) {
-            if let WeightUse::OneOf { set, of, at_most } = used {
-                sets.push(ExpertSet::new(graph, file, &set, of, at_most, piece_bytes)?);
+            if let WeightUse::OneOf { set, stand_ins, of, at_most } = used {
+                let cut = |set: &[Stack]| ExpertSet::new(graph, file, set, of, at_most, piece_bytes);
+                let stand_in = if stand_ins.is_empty() { None } else { Some(Box::new(cut(&stand_ins)?)) };
+                sets.push(ExpertSet { stand_in, ..cut(&set)? });
             }
         }
         Ok(ExpertSets { sets })
@@ -104,13 +108,18 @@ impl ExpertSets {
         self.sets.iter().zip(slots).map(|(set, &slots)| set.held_bytes(slots)).sum()
     }
 
+    /// All sets, and those that may stand in for them.
+    fn kinds(&self) -> impl Iterator<Item = &ExpertSet> {
+        self.sets.iter().flat_map(|set| [Some(set), set.stand_in.as_deref()]).flatten()
+    }
+
     /// Bytes of the largest read, alignment aside: what a window must have room for a few times.
     pub fn largest_read(&self) -> u64 {
         let of = |set: &ExpertSet| match set.is_small() {
             true => TOGETHER,
             false => set.pieces.iter().map(|piece| piece.bytes).max().unwrap_or(0),
         };
-        self.sets.iter().map(of).max().unwrap_or(0)
+        self.kinds().map(of).max().unwrap_or(0)
     }
 
     /// Whether all sets are of experts so small that neighbours are read together.
@@ -120,7 +129,7 @@ impl ExpertSets {
 
     /// Ranges of a file in one read, at most.
     pub fn most_extents(&self) -> usize {
-        self.sets.iter().filter(|set| set.is_small()).map(|set| set.pieces.len()).max().unwrap_or(1)
+        self.kinds().filter(|set| set.is_small()).map(|set| set.pieces.len()).max().unwrap_or(1)
     }
 
     /// Bytes on the heap, for the ledger.
@@ -134,7 +143,7 @@ impl ExpertSets {
                 + set.places.capacity() * size_of::<Places>()
                 + set.places.iter().map(places).sum::<usize>()
         };
-        (self.sets.capacity() * size_of::<ExpertSet>() + self.sets.iter().map(of).sum::<usize>()) as u64
+        (self.kinds().count() * size_of::<ExpertSet>() + self.kinds().map(of).sum::<usize>()) as u64
     }
 }
 
@@ -173,7 +182,7 @@ impl ExpertSet {
         }
         pieces.shrink_to_fit();
         let places = stacks.iter().map(|&stack| Places::new(graph, file, stack, count)).collect();
-        Ok(ExpertSet { count, used, pieces, slot_bytes: slot, places })
+        Ok(ExpertSet { count, used, pieces, slot_bytes: slot, stand_in: None, places })
     }
 
     /// How many matrices an expert has.
@@ -192,11 +201,13 @@ impl ExpertSet {
     }
 
     /// Where the pieces number `first` and later of the experts from `order[at]` on lie that one read brings, as ranges of
-    /// a file put into `extents`; gives how many pieces of how many experts that is.
+    /// a file put into `extents`; gives how many pieces of how many experts that is. Those that are not of this set, `alike`
+    /// says.
     pub(super) fn read(
         &self,
         order: &[(u32, Option<u32>)],
         (at, first): (usize, usize),
+        alike: impl Fn(u32) -> bool,
         extents: &mut Vec<Extent>,
     ) -> usize {
         let expert = order[at].0;
@@ -213,7 +224,7 @@ impl ExpertSet {
                 let next = self.extent(next, piece);
                 (next.file, next.offset) == (extent.file, extent.offset + extent.len)
             };
-            if !all || !extents.iter().zip(&self.pieces).all(follows) {
+            if !all || !alike(next) || !extents.iter().zip(&self.pieces).all(follows) {
                 break;
             }
             extents.iter_mut().zip(&self.pieces).for_each(|(extent, piece)| extent.len += piece.bytes);

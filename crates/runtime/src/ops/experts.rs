@@ -7,7 +7,7 @@ use super::{Choice, Step, activation};
 use crate::Error;
 use crate::arena::{floats_of, indices_of, int8_of, quantized_of};
 use crate::executor::Extra;
-use ::memory::ExpertStore;
+use ::memory::{ExpertStore, Wanted};
 use graph::op::{self, Workspace};
 use graph::{Bounds, Elem, Graph, Node};
 use kernels::{Cpu, NextRows, QuantizedMut, Weights};
@@ -23,12 +23,21 @@ pub(crate) struct Mixture {
     any_order: bool,
     /// Elements between gate and down.
     hidden: usize,
-    /// By expert, how many rows go to it and the last that does.
-    met: Vec<(u32, u32)>,
+    /// By expert, who goes to it.
+    met: Vec<Met>,
     /// By expert, the place of its first pair, in ascending order of experts.
     first: Vec<u32>,
-    /// Experts that some row goes to, each with the last row.
-    wanted: Vec<(u32, u32)>,
+    /// Experts that some row goes to, ascending.
+    wanted: Vec<Wanted>,
+}
+
+/// The rows that go to an expert.
+#[derive(Clone, Copy, Debug, Default)]
+struct Met {
+    rows: u32,
+    last: u32,
+    /// How many of them it matters to.
+    strong: u32,
 }
 
 impl Mixture {
@@ -41,27 +50,36 @@ impl Mixture {
             places,
             any_order: false,
             hidden: op.gate.matrix(graph, op.count).map_or(0, |m| m.0 as usize),
-            met: vec![(0, 0); count],
+            met: vec![Met::default(); count],
             first: vec![0; count],
             wanted: Vec::with_capacity(count),
         }
     }
 
-    /// Finds out which experts the rows of `mixture` go to, and asks the store for them as set number `set`.
-    pub fn choose(&mut self, set: usize, mixture: &[f32], store: &mut ExpertStore) -> Result<(), Error> {
-        self.met.fill((0, 0));
+    /// Finds out which experts the rows of `mixture` go to, and asks the store for them as set number `set`; for those that count
+    /// for less than the share `coarse` of a row's strongest, coarser copies may stand in.
+    pub fn choose(
+        &mut self,
+        set: usize,
+        mixture: &[f32],
+        coarse: f32,
+        store: &mut ExpertStore,
+    ) -> Result<(), Error> {
+        self.met.fill(Met::default());
         for (counts, row) in mixture.chunks_exact(self.met.len()).zip(0..) {
-            for (met, _) in self.met.iter_mut().zip(counts).filter(|(_, counts)| **counts != 0.0) {
-                *met = (met.0 + 1, row);
+            let least = coarse * counts.iter().copied().fold(0.0, f32::max);
+            for (met, &counts) in self.met.iter_mut().zip(counts).filter(|(_, counts)| **counts != 0.0) {
+                let strong = met.strong + u32::from(counts >= least);
+                *met = Met { rows: met.rows + 1, last: row, strong };
             }
         }
         self.wanted.clear();
         let mut pairs = 0;
-        for ((&(rows, last), first), expert) in self.met.iter().zip(&mut self.first).zip(0..) {
+        for ((&Met { rows, last, strong }, first), expert) in self.met.iter().zip(&mut self.first).zip(0..) {
             *first = pairs;
             pairs += rows;
             if rows > 0 {
-                self.wanted.push((expert, last));
+                self.wanted.push(Wanted { expert, token: last, weak: strong == 0 });
             }
         }
         self.any_order = pairs <= self.places.pairs;
@@ -94,9 +112,9 @@ pub(super) fn experts(
         let expert = step.experts.expert(at);
         work.gather(expert);
         let first = if mix.any_order { mix.first[expert as usize] as usize } else { 0 };
-        let pieces = step.experts.sets().get(set).pieces.len();
+        let pieces = step.experts.pieces(at).len();
         for p in 0..pieces {
-            let piece = step.experts.sets().get(set).pieces[p];
+            let piece = step.experts.pieces(at)[p];
             if piece.matrix == 2 && piece.first_row == 0 {
                 let bias = op.biases.map(|ids| [ids[0], ids[1]].map(|id| step.store.vector(id)));
                 work.activate(step.cpu, bias.map(|bias| bias.map(|b| part(b, expert, work.hidden))));
@@ -122,7 +140,7 @@ pub(super) fn experts(
         }
     }
     if mix.any_order {
-        for &(expert, _) in &mix.wanted {
+        for &Wanted { expert, .. } in &mix.wanted {
             work.gather(expert);
             work.add(step.cpu, expert, mix.first[expert as usize] as usize, out);
         }

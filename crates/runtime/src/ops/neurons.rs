@@ -8,7 +8,7 @@ use super::{Choice, Step};
 use crate::Error;
 use crate::arena::{floats_of, quantized_of};
 use crate::executor::Extra;
-use ::memory::ExpertStore;
+use ::memory::{ExpertStore, Wanted};
 use graph::op::{self, Stage};
 use graph::{Bounds, Elem, Graph, Node};
 use kernels::{Cpu, Weights};
@@ -22,7 +22,7 @@ pub(crate) struct Awake {
     scratch: Range<usize>,
     places: Stage,
     /// Clusters that some row needs, ascending, each with the last row that does.
-    wanted: Vec<(u32, u32)>,
+    wanted: Vec<Wanted>,
 }
 
 impl Awake {
@@ -47,7 +47,8 @@ impl Awake {
             let awake = |row: &&[f32]| row[first..first + cluster].iter().any(|&a| a != 0.0);
             if let Some(back) = activations.rchunks_exact(count).position(|row| awake(&row)) {
                 let last = activations.len() / count - 1 - back;
-                self.wanted.push(((first / cluster) as u32, last as u32));
+                let (expert, token) = ((first / cluster) as u32, last as u32);
+                self.wanted.push(Wanted { expert, token, weak: false });
             }
         }
         Ok(store.choose(set, &self.wanted, false)?)
@@ -133,7 +134,7 @@ impl Staged<'_> {
     }
 
     /// Adds what the clusters on the stage give.
-    fn compute(&mut self, cpu: &Cpu, inputs: &Inputs<'_>, clusters: &[(u32, u32)], out: &mut [f32]) {
+    fn compute(&mut self, cpu: &Cpu, inputs: &Inputs<'_>, clusters: &[Wanted], out: &mut [f32]) {
         let Inputs { x, activations, rows, width, int8, dtypes } = *inputs;
         let (count, cluster) = (self.op.count as usize, self.op.cluster as usize);
         let neurons = clusters.len() * cluster;
@@ -150,7 +151,7 @@ impl Staged<'_> {
             }
         }
         for (hidden, activations) in hidden.chunks_exact_mut(neurons).zip(activations.chunks_exact(count)) {
-            for (hidden, &(number, _)) in hidden.chunks_exact_mut(cluster).zip(clusters) {
+            for (hidden, &Wanted { expert: number, .. }) in hidden.chunks_exact_mut(cluster).zip(clusters) {
                 let activations = &activations[number as usize * cluster..][..cluster];
                 let each = hidden.iter_mut().zip(activations);
                 each.for_each(|(h, &a)| *h = if a == 0.0 { 0.0 } else { a * *h });

@@ -41,7 +41,8 @@ pub(super) fn route(step: &mut Step<'_>, node: &Node, route: &Route, extra: &Ext
             routes.note(set, mixture, experts);
         }
         if let Some(Choice::Experts(mix)) = step.choices.get_mut(set) {
-            mix.choose(set, mixture, step.experts)?;
+            let leniency = step.leniency.get(set).copied().unwrap_or(1.0);
+            mix.choose(set, mixture, step.economy.times(leniency).coarse, step.experts)?;
         }
     }
     match &extra.next {

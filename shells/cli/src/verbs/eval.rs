@@ -61,12 +61,13 @@ fn run(args: &Args) -> Result<(), Failure> {
             let price = model.price(&ids_of(&model, path)?, &options, economy)?;
             gained.insert("plain_perplexity".to_string(), json!(price.plain.perplexity));
             gained.insert("experts_skipped".to_string(), json!(price.skipped));
+            gained.insert("experts_stood_in".to_string(), json!(price.stood_in));
             gained.insert("plain_flash_bytes".to_string(), json!(price.flash_bytes[0]));
             gained.insert("flash_bytes".to_string(), json!(price.flash_bytes[1]));
             price.economical
         }
         (None, Some(_)) if !economy.is_off() => {
-            return Err(Failure::usage("--skip-weak and --skip-cold are judged by --text FILE"));
+            return Err(Failure::usage("--skip-weak, --skip-cold and --stand-in are judged by --text FILE"));
         }
         (None, Some(mut logits)) => {
             let ids = std::mem::take(&mut logits.ids);
@@ -90,7 +91,9 @@ fn run(args: &Args) -> Result<(), Failure> {
 /// Small numbers need more digits than a report gives.
 fn plain(value: &Value) -> String {
     let mut value = value.clone();
-    for key in ["perplexity", "plain_perplexity", "experts_skipped", "mean_kld", "same_top"] {
+    for key in
+        ["perplexity", "plain_perplexity", "experts_skipped", "experts_stood_in", "mean_kld", "same_top"]
+    {
         match value[key].as_f64() {
             Some(number) => value[key] = Value::String(format!("{number:.6}")),
             None => drop(value.as_object_mut().and_then(|object| object.remove(key))),

@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use pintpot::{PackOptions, Price, format_bytes};
-use serde_json::json;
+use pintpot::{DType, PackOptions, Packed, Price, format_bytes};
+use serde_json::{Value, json};
 
 use super::Verb;
 use crate::exit::Failure;
@@ -16,7 +16,11 @@ pub(super) const VERB: Verb = Verb {
     name: "pack",
     operands: &["MODEL", "FILE"],
     summary: "write a model anew as a GGUF in the order of use; --by-neuron adds what sparse reads need",
-    flags: &[&[&flags::BY_NEURON, &flags::SPARSITY, &flags::TEXT], setup::ENGINE, &[&flags::JSON]],
+    flags: &[
+        &[&flags::BY_NEURON, &flags::SPARSITY, &flags::STAND_INS, &flags::TEXT],
+        setup::ENGINE,
+        &[&flags::JSON],
+    ],
     run,
 };
 
@@ -33,6 +37,12 @@ fn run(args: &Args) -> Result<(), Failure> {
         let value = args.get(&flags::SPARSITY).unwrap_or_default();
         return Err(flags::wrong(&flags::SPARSITY, value, "a share between 0 and 1, such as 0.5"));
     }
+    let stand_ins = args.get(&flags::STAND_INS).map(|name| {
+        let found =
+            DType::all().find(|dtype| dtype.is_quantized() && dtype.name().eq_ignore_ascii_case(name));
+        found.ok_or_else(|| flags::wrong(&flags::STAND_INS, name, "a quantised type, such as q4_0 or q2_k"))
+    });
+    let stand_ins = stand_ins.transpose()?;
     let text = match args.get(&flags::TEXT) {
         Some(_) if !by_neuron => {
             return Err(Failure::usage("--text tells how many neurons wake, so it goes with --by-neuron"));
@@ -48,26 +58,33 @@ fn run(args: &Args) -> Result<(), Failure> {
         Some(path) => Some(std::fs::read(path).map_err(|error| Failure::io(&format!("read {path}"), error))?),
         None => None,
     };
-    let options = PackOptions { by_neuron, sparsity, text: text.as_deref() };
+    let options = PackOptions { by_neuron, sparsity, stand_ins, text: text.as_deref() };
     let engine = setup::engine(args)?;
     let local = find::local(&reference, args)?;
     let opened = engine.open(&local.path)?;
     let packed = engine.pack(&opened, Path::new(target), &options)?;
-    if args.is_on(&flags::JSON) {
-        let value = json!({
-            "file": target,
-            "tensors": packed.tensors,
-            "tensor_bytes": packed.bytes,
-            "added_tensors": packed.added,
-            "awake_share": packed.awake,
-            "ffn_bytes_per_token": packed.awake.map(|_| packed.ffn_bytes),
-            "plain_perplexity": packed.price.map(|price| price.plain.perplexity),
-            "perplexity": packed.price.map(|price| price.economical.perplexity),
-            "mean_kld": packed.price.and_then(|price| price.economical.mean_kld),
-            "same_top": packed.price.and_then(|price| price.economical.same_top),
-        });
-        return crate::print(&format!("{value}\n"));
+    match args.is_on(&flags::JSON) {
+        true => crate::print(&format!("{}\n", json(target, &packed))),
+        false => crate::print(&plain(target, &packed)),
     }
+}
+
+fn json(target: &str, packed: &Packed) -> Value {
+    json!({
+        "file": target,
+        "tensors": packed.tensors,
+        "tensor_bytes": packed.bytes,
+        "added_tensors": packed.added,
+        "awake_share": packed.awake,
+        "ffn_bytes_per_token": packed.awake.map(|_| packed.ffn_bytes),
+        "plain_perplexity": packed.price.map(|price| price.plain.perplexity),
+        "perplexity": packed.price.map(|price| price.economical.perplexity),
+        "mean_kld": packed.price.and_then(|price| price.economical.mean_kld),
+        "same_top": packed.price.and_then(|price| price.economical.same_top),
+    })
+}
+
+fn plain(target: &str, packed: &Packed) -> String {
     let mut lines = format!(
         "{target}: {} tensors, {}, in the order of use, aligned to pages\n",
         packed.tensors,
@@ -95,5 +112,5 @@ fn run(args: &Args) -> Result<(), Failure> {
             economical.mean_kld.map_or(String::new(), |kld| format!(", KL {kld:.4}")),
         );
     }
-    crate::print(&lines)
+    lines
 }
