@@ -31,7 +31,7 @@ impl BudgetSource for Turns {
 }
 
 const OPTIONS: LoadOptions =
-    LoadOptions { context: Some(256), kv: pintpot::KvFormat::F16, logit_rows: Some(1) };
+    LoadOptions { context: Some(256), kv: pintpot::KvFormat::F16, logit_rows: Some(1), crowd: None };
 
 /// Answers a prompt under budgets that change before every step; the digest, and the budgets that were refused.
 fn answer(path: &Path, ids: &[u32], budget: u64, turns: &[u64]) -> Result<(String, Vec<u64>), Error> {

@@ -6,7 +6,7 @@ use pintpot::{Engine, Error, Flow, GenerateOptions, LoadOptions, Model, Shelf};
 use pintpot_tests::{tall, tiny};
 
 const OPTIONS: LoadOptions =
-    LoadOptions { context: Some(128), kv: pintpot::KvFormat::F16, logit_rows: Some(1) };
+    LoadOptions { context: Some(128), kv: pintpot::KvFormat::F16, logit_rows: Some(1), crowd: None };
 
 fn engine(budget: u64) -> Engine {
     Engine::builder().memory(budget.to_string().parse().unwrap()).threads(Some(2)).build().unwrap()

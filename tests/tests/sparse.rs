@@ -6,7 +6,7 @@ use pintpot::{Completion, Engine, Error, Flow, GenerateOptions, LoadOptions, Pac
 use pintpot_tests::{root, tall};
 
 const OPTIONS: LoadOptions =
-    LoadOptions { context: Some(128), kv: pintpot::KvFormat::F16, logit_rows: Some(1) };
+    LoadOptions { context: Some(128), kv: pintpot::KvFormat::F16, logit_rows: Some(1), crowd: None };
 const TOKENS: u32 = 16;
 
 fn engine(budget: u64, threads: usize) -> Engine {

@@ -20,7 +20,9 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 pub mod bench;
+mod counts;
 mod curve;
 mod digest;
 mod engine;
@@ -34,11 +36,15 @@ mod model;
 mod pack;
 mod routing;
 mod sampler;
+mod schedule;
+mod sequences;
+mod service;
 mod shelf;
 mod survey;
 mod vocabulary;
 mod yielding;
 
+pub use counts::{Counts, Histogram};
 pub use curve::{Amount, Amounts, Curve, CurvePoint};
 pub use digest::Digest;
 pub use engine::{Builder, Engine};
@@ -48,7 +54,7 @@ pub use formats::Folder;
 pub use generate::{Completion, Finish, Flow, GenerateOptions, Timing};
 pub use host::{Budget, Ledger, Memory, Part, Reader, format_bytes};
 pub use live::BudgetSource;
-pub use load::{LoadOptions, Opened};
+pub use load::{Crowd, LoadOptions, Opened};
 pub use measure::measure;
 pub use memory::KvFormat;
 pub use model::Model;
@@ -59,6 +65,8 @@ pub use planner::{
 pub use processors::text::Message;
 pub use routing::{LayerRouting, Routing};
 pub use runtime::{Economy, Phase};
-pub use sampler::{Sampler, Sampling};
+pub use sampler::{Candidates, Sampler, Sampling};
+pub use schedule::{Attention, Listener, Schedule};
+pub use service::{Prompt, Service};
 pub use shelf::{Held, Shelf};
 pub use yielding::Yielding;
