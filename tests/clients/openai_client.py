@@ -19,7 +19,8 @@ try:
     assert client.models.retrieve(name).id == name
 
     asked = dict(model=name, temperature=0, seed=1, max_tokens=24)
-    turns = [{"role": "user", "content": "What is the capital of France?"}]
+    turns = [{"role": "system", "content": "You are a helpful AI assistant."},
+             {"role": "user", "content": "What is the capital of France?"}]
     whole = client.chat.completions.create(messages=turns, **asked)
     answer = whole.choices[0].message.content
     assert "Paris" in answer, answer

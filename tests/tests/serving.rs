@@ -13,8 +13,8 @@ use host::cgroup::{Cap, Limits};
 use pintpot_tests::{Program, can_cap, skip, trained};
 use serde_json::{Value, json};
 
-const CLIENTS: usize = 12;
-const REQUESTS: usize = 3;
+const CLIENTS: usize = 8;
+const REQUESTS: usize = 2;
 const CONTEXT: &str = "512";
 
 /// Ends a server whatever happens.
@@ -69,10 +69,11 @@ fn post(address: &str, body: &Value) -> (u16, Value) {
 }
 
 fn ask(client: usize, request: usize) -> Value {
+    let (tokens, top_k) = ([4, 16, 48][(client + request) % 3], [0, 40][client % 2]);
     let text = format!("Tell me about {}. ", ["a fox", "the sea", "iron", "bread"][client % 4]);
     json!({
-        "model": "smollm2", "seed": client * 100 + request, "temperature": request % 2, "top_k": [0, 40][client % 2],
-        "max_tokens": [4, 16, 48][(client + request) % 3],
+        "model": "smollm2", "seed": client * 100 + request, "temperature": request % 2, "top_k": top_k,
+        "max_tokens": tokens,
         "messages": [{ "role": "user", "content": text.repeat(1 + client % 3 * 8) }],
     })
 }

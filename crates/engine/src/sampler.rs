@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn greedy_takes_the_largest_and_the_lower_id_of_equals() {
-        let mut s = sampler(Sampling::default());
+        let s = sampler(Sampling::default());
         assert_eq!(s.choose(&[0.0, 3.0, 3.0, -1.0], 0, &mut Vec::new()), 1);
         assert_eq!(s.choose(&[f32::NAN, 1.0, 2.0], 0, &mut Vec::new()), 2);
     }
@@ -206,13 +206,13 @@ mod tests {
         let sampling = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, ..Sampling::default() };
         let logits = [0.0f32, 3.0f32.ln(), f32::NEG_INFINITY];
         let mut counts = [0u32; 3];
-        let mut s = sampler(sampling.clone());
+        let s = sampler(sampling.clone());
         for position in 0..20_000 {
             counts[s.choose(&logits, position, &mut Vec::new()) as usize] += 1;
         }
         assert!((14_700..15_300).contains(&counts[1]), "{counts:?}");
         assert_eq!(counts[2], 0);
-        let mut again = sampler(sampling);
+        let again = sampler(sampling);
         assert!(
             (0..100)
                 .all(|p| again.choose(&logits, p, &mut Vec::new()) == s.choose(&logits, p, &mut Vec::new()))
@@ -245,7 +245,9 @@ mod tests {
         let s = sampler(Sampling::default());
         let mut sorted: Vec<(f32, u32)> = (0u32..).zip(&logits).map(|(i, &l)| (l, i)).collect();
         sorted.sort_unstable_by(largest_first);
-        assert_eq!(s.best(&logits, 40, Vec::new()), sorted[..40]);
+        let mut best = Vec::new();
+        s.best(&logits, 40, &mut best);
+        assert_eq!(best, sorted[..40]);
     }
 
     #[test]
