@@ -60,7 +60,8 @@ fn asks(ids: &[u32], count: usize) -> Vec<Ask> {
             },
         };
         let max_tokens = Some([1, 7, 24, 40][n % 4]);
-        let options = GenerateOptions { max_tokens, sampling, ignore_end: n % 4 > 0, ..Default::default() };
+        let options =
+            GenerateOptions { max_tokens, sampling, ignore_end: !n.is_multiple_of(4), ..Default::default() };
         (ids[from.min(len - 1)..len].to_vec(), options)
     };
     (0..count).map(ask).collect()

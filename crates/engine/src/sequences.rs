@@ -26,6 +26,7 @@ pub(crate) struct Held {
 /// Who holds what of the ids that are asked for.
 #[derive(Clone, Copy, Default)]
 struct Source {
+    /// `None` if nobody has any.
     at: Option<usize>,
     /// Ids that are the same and can be had.
     len: usize,
@@ -70,14 +71,16 @@ impl Model {
             return Ok(None);
         }
         let mut source = self.longest_common(ids);
-        let target = match source.at.filter(|&at| !self.held[at].busy && self.held[at].bytes >= bytes) {
-            Some(at) if source.len > 0 || self.held[at].bytes == bytes => at,
-            _ => match self.new_sequence(tokens, bytes, &mut source)? {
+        // Most conversations begin alike; that is no reason to forget the rest of another's.
+        let goes_on = |at: &usize| self.is_free(*at, bytes) && 2 * source.len >= self.held[*at].ids.len();
+        let target = match source.at.filter(goes_on) {
+            Some(at) => at,
+            None => match self.new_sequence(tokens, bytes, &mut source)? {
                 Some(at) => at,
                 None => return Ok(None),
             },
         };
-        if let Some(from) = source.at.filter(|&from| from != target && source.len > 0) {
+        if let Some(from) = source.at.filter(|&from| from != target) {
             if let Ok([from, to]) = self.sequences.get_disjoint_mut([from, target]) {
                 to.cache.copy_from(&from.cache, source.len as u32);
             }
@@ -129,8 +132,8 @@ impl Model {
         for (at, (sequence, held)) in self.sequences.iter().zip(&self.held).enumerate() {
             let same = held.ids.iter().zip(ids).take_while(|(a, b)| a == b).count().min(most);
             let same = if self.executor.can_rewind(sequence, same as u32) { same } else { 0 };
-            let idle = |at: Option<usize>| at.is_some_and(|at| !self.held[at].busy);
-            if best.at.is_none() || same > best.len || (same == best.len && !held.busy && !idle(best.at)) {
+            let idler = !held.busy && best.at.is_some_and(|at| self.held[at].busy);
+            if same > best.len || (same > 0 && same == best.len && idler) {
                 best = Source { at: Some(at), len: same };
             }
         }
@@ -142,13 +145,16 @@ impl Model {
         let room = self.sequence_room();
         while self.sequence_bytes() + bytes > room {
             // One of just that size is as good as a new one.
-            let idle = |at: &usize| !self.held[*at].busy && self.held[*at].bytes == bytes;
-            let same = (0..self.held.len()).filter(|at| idle(at) && source.at != Some(*at));
+            let same = |at: &usize| self.is_free(*at, bytes) && self.held[*at].bytes == bytes;
+            let same = (0..self.held.len()).filter(|at| same(at) && source.at != Some(*at));
             if let Some(at) = same.min_by_key(|&at| self.held[at].wanted) {
                 return Ok(Some(at));
             }
             let spared = source.at.map(|at| self.held[at].name);
             if !self.forget_one(spared) {
+                if let Some(at) = source.at.filter(|&at| self.is_free(at, bytes)) {
+                    return Ok(Some(at));
+                }
                 *source = Source::default();
                 if !self.forget_one(None) {
                     return Ok(None);
@@ -169,7 +175,12 @@ impl Model {
         }
     }
 
-    pub(crate) fn push_sequence(&mut self, tokens: u32, bytes: u64) -> Result<(), Error> {
+    /// Whether nobody is being answered from a sequence that has room for `bytes`.
+    fn is_free(&self, at: usize, bytes: u64) -> bool {
+        !self.held[at].busy && self.held[at].bytes >= bytes
+    }
+
+    fn push_sequence(&mut self, tokens: u32, bytes: u64) -> Result<(), Error> {
         let (live, placement) = (&self.live, &self.placement);
         let cache = KvCache::new(&live.ledger, &live.graph, placement.kv, tokens, placement.kv_rows)?;
         let (name, ids) = (self.tick(), Vec::new());

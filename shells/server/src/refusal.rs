@@ -6,7 +6,7 @@
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, RETRY_AFTER};
 use pintpot::{Error, Trouble};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::reply::{self, Reply};
 
@@ -19,12 +19,12 @@ pub(crate) struct Refusal {
     pub param: Option<String>,
     pub code: &'static str,
     /// Figures that clients may read.
-    pub facts: Map<String, Value>,
+    pub facts: Vec<(&'static str, u64)>,
 }
 
 impl Refusal {
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Refusal {
-        Refusal { status, message: message.into(), param: None, code, facts: Map::new() }
+        Refusal { status, message: message.into(), param: None, code, facts: Vec::new() }
     }
 
     /// The request makes no sense.
@@ -37,11 +37,6 @@ impl Refusal {
         Refusal { param: Some(param.to_string()), code, ..Refusal::bad(message) }
     }
 
-    fn fact(mut self, name: &str, value: impl Into<Value>) -> Refusal {
-        self.facts.insert(name.to_string(), value.into());
-        self
-    }
-
     /// The engine's error.
     pub fn of(error: &Error) -> Refusal {
         let message = error.to_string();
@@ -51,9 +46,8 @@ impl Refusal {
                     "the prompt has {tokens} tokens, but the context holds {context}; shorten the prompt, or serve the model with \
                      a larger context (-c), which needs more memory"
                 );
-                Refusal::field("messages", "context_length_exceeded", message)
-                    .fact("n_prompt_tokens", *tokens)
-                    .fact("n_ctx", *context)
+                let facts = vec![("n_prompt_tokens", *tokens as u64), ("n_ctx", u64::from(*context))];
+                Refusal { facts, ..Refusal::field("messages", "context_length_exceeded", message) }
             }
             Error::Option { option, value, expected } => {
                 let param = match option.trim_start_matches("--").replace('-', "_").as_str() {
@@ -99,7 +93,7 @@ impl Refusal {
             "message": self.message, "type": self.kind(), "param": self.param, "code": self.code,
         });
         if let Value::Object(fields) = &mut error {
-            fields.extend(self.facts.clone());
+            fields.extend(self.facts.iter().map(|(name, fact)| (name.to_string(), Value::from(*fact))));
         }
         json!({ "error": error })
     }

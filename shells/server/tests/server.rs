@@ -117,107 +117,65 @@ fn stop_texts_end_an_answer_and_are_not_part_of_it() {
     assert_eq!(choice["message"]["content"].as_str().unwrap(), text.split(stop.as_str()).next().unwrap());
 }
 
+/// A request by method, path and body, and its refusal by status, field and code.
+type Refused<'a> = (&'a str, &'a str, Value, u16, &'a str, &'a str);
+
+fn refusals(server: &Running, rows: &[Refused<'_>]) {
+    for (method, path, body, status, param, code) in rows {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let reply = server.send(method, path, "", &body);
+        let error = &reply.json()["error"];
+        assert_eq!(reply.status, *status, "{method} {path} {body}: {reply:?}");
+        let found = (error["param"].as_str().unwrap_or(""), error["code"].as_str().unwrap_or(""));
+        assert_eq!(found, (*param, *code), "{error}");
+    }
+}
+
+#[test]
+fn fields_that_cannot_be_honoured_are_refused_by_name() {
+    let server = tiny_server();
+    let long = "word ".repeat(400);
+    let image = json!([{ "role": "user", "content": [{ "type": "image_url" }] }]);
+    let rows = [
+        (json!({ "model": "other" }), 404, "model", "model_not_found"),
+        (json!({ "messages": [] }), 400, "messages", "missing_field"),
+        (json!({ "messages": image }), 400, "messages", "unsupported_parameter"),
+        (chat(&long, 2), 400, "messages", "context_length_exceeded"),
+        (json!({ "temperature": -1 }), 400, "temperature", "invalid_value"),
+        (json!({ "top_p": 0 }), 400, "top_p", "invalid_value"),
+        (json!({ "max_tokens": 0 }), 400, "max_tokens", "invalid_value"),
+        (json!({ "n": 17 }), 400, "n", "invalid_value"),
+        (json!({ "tools": [] }), 400, "tools", "unsupported_parameter"),
+        (json!({ "nonsense": 1 }), 400, "nonsense", "unknown_parameter"),
+    ];
+    let rows = rows.map(|(fields, status, param, code)| {
+        ("POST", "/v1/chat/completions", with(chat("hi", 2), fields), status, param, code)
+    });
+    refusals(&server, &rows);
+    let facts = server.post("/v1/chat/completions", &chat(&long, 2)).json();
+    assert_eq!(facts["error"]["n_ctx"], 192);
+    assert!(facts["error"]["n_prompt_tokens"].as_u64() > Some(192));
+}
+
 #[test]
 fn what_is_not_answered_is_refused_with_a_reason() {
     let server = tiny_server();
-    let good = chat("hi", 2);
-    let long = "word ".repeat(400);
-    let rows: Vec<(&str, &str, Value, u16, &str, &str)> = vec![
-        ("POST", "/v1/chat/completions", json!({ "model": "m" }), 400, "messages", "missing_field"),
-        (
-            "POST",
-            "/v1/chat/completions",
-            with(good.clone(), json!({ "model": "other" })),
-            404,
-            "model",
-            "model_not_found",
-        ),
-        ("POST", "/v1/chat/completions", chat(&long, 2), 400, "messages", "context_length_exceeded"),
-        (
-            "POST",
-            "/v1/chat/completions",
-            with(good.clone(), json!({ "temperature": -1 })),
-            400,
-            "temperature",
-            "invalid_value",
-        ),
-        (
-            "POST",
-            "/v1/chat/completions",
-            with(good.clone(), json!({ "top_p": 0 })),
-            400,
-            "top_p",
-            "invalid_value",
-        ),
-        (
-            "POST",
-            "/v1/chat/completions",
-            with(good.clone(), json!({ "max_tokens": 0 })),
-            400,
-            "max_tokens",
-            "invalid_value",
-        ),
-        ("POST", "/v1/chat/completions", with(good.clone(), json!({ "n": 17 })), 400, "n", "invalid_value"),
-        (
-            "POST",
-            "/v1/chat/completions",
-            with(good.clone(), json!({ "tools": [] })),
-            400,
-            "tools",
-            "unsupported_parameter",
-        ),
-        (
-            "POST",
-            "/v1/chat/completions",
-            with(good.clone(), json!({ "nonsense": 1 })),
-            400,
-            "nonsense",
-            "unknown_parameter",
-        ),
-        (
-            "POST",
-            "/v1/chat/completions",
-            with(
-                good.clone(),
-                json!({ "messages": [{ "role": "user", "content": [{ "type": "image_url" }] }] }),
-            ),
-            400,
-            "messages",
-            "unsupported_parameter",
-        ),
+    let text = |prompt: Value| json!({ "model": "m", "prompt": prompt });
+    let rows = [
         ("POST", "/v1/completions", json!({ "model": "m" }), 400, "prompt", "missing_field"),
-        (
-            "POST",
-            "/v1/completions",
-            json!({ "model": "m", "prompt": [999_999] }),
-            400,
-            "a token of the prompt",
-            "invalid_value",
-        ),
-        ("POST", "/v1/completions", json!({ "model": "m", "prompt": "" }), 400, "", "invalid_request"),
+        ("POST", "/v1/completions", text(json!([999_999])), 400, "a token of the prompt", "invalid_value"),
+        ("POST", "/v1/completions", text(json!("")), 400, "", "invalid_request"),
         ("GET", "/v1/chat/completions", Value::Null, 405, "", "method_not_allowed"),
         ("GET", "/nothing", Value::Null, 404, "", "unknown_url"),
         ("GET", "/v1/models/other", Value::Null, 404, "model", "model_not_found"),
         ("GET", "/../../etc/passwd", Value::Null, 404, "", "unknown_url"),
     ];
-    for (method, path, body, status, param, code) in rows {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        let reply = server.send(method, path, "", &body);
-        let error = &reply.json()["error"];
-        assert_eq!(reply.status, status, "{method} {path} {body}: {reply:?}");
-        assert_eq!(
-            (error["param"].as_str().unwrap_or(""), error["code"].as_str()),
-            (param, Some(code)),
-            "{error}"
-        );
-    }
-    let facts = server.post("/v1/chat/completions", &chat(&long, 2)).json();
-    assert_eq!(facts["error"]["n_ctx"], 192);
-    assert!(facts["error"]["n_prompt_tokens"].as_u64() > Some(192));
-    let plain = server.raw(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}");
-    assert_eq!(plain.status, 415);
-    let page =
-        server.send("POST", "/v1/chat/completions", "Origin: http://evil.example\r\n", &good.to_string());
+    refusals(&server, &rows);
+    let plain = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+        Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}";
+    assert_eq!(server.raw(plain).status, 415);
+    let good = chat("hi", 2).to_string();
+    let page = server.send("POST", "/v1/chat/completions", "Origin: http://evil.example\r\n", &good);
     assert_eq!(page.status, 403);
     assert!(server.metric("num_requests_running") == 0.0);
 }

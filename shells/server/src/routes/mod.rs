@@ -38,12 +38,12 @@ pub(crate) struct Route {
 
 /// All routes, in alphabetical order.
 static ROUTES: &[Route] = &[
-    health::HEALTH,
-    health::LIVEZ,
-    metrics::ROUTE,
-    health::READYZ,
     chat_completions::ROUTE,
     completions::ROUTE,
+    health::HEALTH,
+    health::LIVEZ,
+    health::READYZ,
+    metrics::ROUTE,
     models::LIST,
     models::ONE,
     version::ROUTE,
