@@ -5,12 +5,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::limits::Limits;
+
+/// How long a connection is left in peace before it makes room for another: what a request takes to arrive.
+const PEACE: Duration = Duration::from_millis(250);
 
 /// Everybody who is connected.
 #[derive(Default)]
@@ -67,10 +70,11 @@ impl Connections {
         self.all.borrow().len()
     }
 
-    /// Ends the connection that has been without a request the longest, if there is one.
+    /// Ends the connection that has been without a request the longest, if there is one that has been for a while.
     pub fn make_room(&self) -> bool {
         let mut all = self.all.borrow_mut();
-        let idle = all.iter().enumerate().filter(|(_, (state, _))| state.requests.get() == 0);
+        let idle = |state: &State| state.requests.get() == 0 && state.since.get().elapsed() > PEACE;
+        let idle = all.iter().enumerate().filter(|(_, (state, _))| idle(state));
         let oldest = idle.min_by_key(|(_, (state, _))| state.since.get()).map(|(at, _)| at);
         oldest.map(|at| all.swap_remove(at).1.abort()).is_some()
     }

@@ -26,7 +26,7 @@ use crate::limits::{BUFFER, SOCKET};
 use crate::{Error, Facts, Served, routes};
 
 /// How often the clock is looked at.
-const TICK: Duration = Duration::from_millis(200);
+const TICK: Duration = Duration::from_millis(100);
 /// Connections that the kernel holds for us until we take them.
 const BACKLOG: u32 = 64;
 /// Headers of a request.

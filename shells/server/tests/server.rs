@@ -329,6 +329,22 @@ fn the_rude_are_refused_and_the_rest_are_served() {
 }
 
 #[test]
+fn more_clients_than_connections_are_all_answered() {
+    let server = Running::start(&tiny("llama-q4.gguf").0, 64, |served, crowd| {
+        (served.limits.connections, crowd.queue) = (4, 64);
+    });
+    std::thread::scope(|scope| {
+        for n in 0..32 {
+            let server = &server;
+            scope.spawn(move || {
+                let reply = server.post("/v1/chat/completions", &chat(&format!("client {n}"), 3));
+                assert_eq!(reply.status, 200, "{reply:?}");
+            });
+        }
+    });
+}
+
+#[test]
 fn who_is_being_answered_hears_the_end_when_the_server_ends() {
     let Some(run) = trained("smollm2") else {
         return skip("smollm2", "PINTPOT_TEST_MODELS names no folder that holds it");
