@@ -40,12 +40,13 @@ fn smallest(program: &Program, model: &str) -> String {
 
 fn serve(program: &Program, model: &str, budget: &str, cap: &Cap) -> Served {
     let args = ["serve", model, "-c", CONTEXT, "--memory", budget, "--port", "0", "--contexts", "1"];
-    let mut child = program.start_heard(&args, model.as_ref(), cap).unwrap();
-    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let child = program.start_heard(&args, model.as_ref(), cap).unwrap();
+    let mut served = Served { child, address: String::new() };
     let mut said = Vec::new();
-    for line in lines {
+    for line in BufReader::new(served.child.stderr.take().unwrap()).lines().map_while(Result::ok) {
         if let Some((_, address)) = line.split_once("answers at http://") {
-            return Served { child, address: address.to_string() };
+            served.address = address.to_string();
+            return served;
         }
         said.push(line);
     }

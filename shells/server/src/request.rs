@@ -154,3 +154,28 @@ pub(crate) fn refused<'de, A: MapAccess<'de>>(map: &mut A, why: &str) -> Result<
 pub(crate) fn harmless<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Taken, A::Error> {
     Ok(if is_given(map)? { Taken::Harmless } else { Taken::Yes })
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    /// Gives `read` many bodies that are like `body`, but damaged: bytes changed, doubled and cut off.
+    pub(crate) fn damage(body: &str, read: impl Fn(&[u8])) {
+        let mut state = 1u64;
+        let mut below = |n: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % n.max(1)
+        };
+        for _ in 0..20_000 {
+            let mut bytes = body.as_bytes().to_vec();
+            for _ in 0..=below(4) {
+                let at = below(bytes.len());
+                match below(4) {
+                    0 => bytes[at] = br#"{}[]":,0-9e.\ntu"#[below(16)],
+                    1 => bytes[at] = below(256) as u8,
+                    2 => bytes.truncate(at + 1),
+                    _ => bytes.extend_from_within(at..),
+                }
+            }
+            read(&bytes);
+        }
+    }
+}

@@ -119,4 +119,12 @@ mod tests {
         let deep = format!(r#"{{"metadata":{}"#, "[".repeat(100_000));
         assert_eq!(refusal(&deep).param.as_deref(), Some("metadata"));
     }
+
+    #[test]
+    fn damaged_bodies_are_refused_or_read() {
+        let body = r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"h\u00e9"}]}],
+            "stop":["a","b"],"logit_bias":{"5":-1.5},"n":2,"stream_options":{"include_usage":true},"seed":-9}"#;
+        assert!(request::parse(body.as_bytes(), Chat::default()).is_ok());
+        request::testing::damage(body, |bytes| drop(request::parse(bytes, Chat::default())));
+    }
 }

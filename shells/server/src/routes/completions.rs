@@ -126,3 +126,31 @@ impl<'de> Deserialize<'de> for One {
         deserializer.deserialize_any(Any)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Option<Prompt> {
+        request::parse(body.as_bytes(), Text::default()).ok()?.prompt.map(|one| one.0)
+    }
+
+    #[test]
+    fn a_prompt_is_a_text_a_list_of_one_or_ids() {
+        let text = |text: &str| Some(Prompt::Text(text.to_string()));
+        for (body, want) in [
+            (r#"{"prompt":"a"}"#, text("a")),
+            (r#"{"prompt":["a"]}"#, text("a")),
+            (r#"{"prompt":[1,2]}"#, Some(Prompt::Ids(vec![1, 2]))),
+            (r#"{"prompt":["a","b"]}"#, None),
+            (r#"{"prompt":[1,"b"]}"#, None),
+            (r#"{"prompt":[-1]}"#, None),
+            (r#"{"prompt":{}}"#, None),
+        ] {
+            assert_eq!(read(body), want, "{body}");
+        }
+        request::testing::damage(r#"{"prompt":["a\n"],"echo":false,"max_tokens":3}"#, |bytes| {
+            drop(request::parse(bytes, Text::default()));
+        });
+    }
+}
