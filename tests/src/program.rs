@@ -114,6 +114,21 @@ impl Program {
         Ok(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts"))
     }
 
+    /// Starts it in the group of `cap` and reads what it says, line by line.
+    ///
+    /// # Errors
+    /// If it may not join the group.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start_heard(&self, args: &[&str], file: &Path, cap: &Cap) -> Result<Child, host::Error> {
+        evict(file)?;
+        evict(&self.path)?;
+        let mut command = self.command(args);
+        cap.attach(&mut command)?;
+        Ok(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts"))
+    }
+
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.path);
         for (name, _) in std::env::vars_os() {

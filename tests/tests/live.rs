@@ -35,6 +35,7 @@ const OPTIONS: LoadOptions = LoadOptions {
     kv: pintpot::KvFormat::F16,
     logit_rows: Some(1),
     foresee: pintpot::Foresee::Auto,
+    crowd: None,
 };
 
 /// Answers a prompt under budgets that change before every step; the digest, and the budgets that were refused.

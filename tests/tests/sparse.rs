@@ -10,6 +10,7 @@ const OPTIONS: LoadOptions = LoadOptions {
     kv: pintpot::KvFormat::F16,
     logit_rows: Some(1),
     foresee: pintpot::Foresee::Auto,
+    crowd: None,
 };
 const TOKENS: u32 = 16;
 

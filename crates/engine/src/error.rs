@@ -176,6 +176,21 @@ pub enum Error {
         /// The budget of all.
         budget: u64,
     },
+    /// As many requests wait as may.
+    #[error("{most} requests wait already; try again in a while")]
+    QueueFull {
+        /// How many may wait.
+        most: usize,
+    },
+    /// The time that a request allowed was over before its turn came.
+    #[error("the time allowed was over before the turn of the request came; try again in a while")]
+    NoTurn,
+    /// An answer that ended for a reason that has nothing to do with it.
+    #[error("the answer ended: {why}")]
+    Ended {
+        /// The reason, in words.
+        why: String,
+    },
     /// A model that cannot be packed as asked.
     #[error("the model cannot be packed so: {what}")]
     Pack {

@@ -199,6 +199,7 @@ impl Model {
         sums: &mut Sums,
         judge: &mut Judge<'_>,
     ) -> Result<(), Error> {
+        self.own_sequence()?;
         let bounds = self.executor.bounds();
         let chunk = bounds.rows.min(bounds.logit_rows).max(1) as usize;
         for (n, piece) in ids.chunks(chunk).enumerate() {
@@ -219,8 +220,8 @@ impl Model {
                 judge(position, row, sums)?;
             }
         }
-        self.remembered.clear();
-        self.remembered.extend_from_slice(ids);
+        self.held[0].ids.clear();
+        self.held[0].ids.extend_from_slice(ids);
         Ok(())
     }
 }

@@ -1,10 +1,11 @@
-//! An answer: the prompt in chunks, then token after token.
+//! What is wanted of an answer, what comes of it, and one answer at a time.
+//!
+//! What it is: the words of asking, and [`Model::generate`]. What it is not: the loop; a single answer is a
+//! [`Schedule`] of one.
 
-use crate::{Digest, Error, Model, Sampler, Sampling};
-use processors::text::{DecodeOptions, Detokenizer, StopMatcher, Tokenizer};
-use runtime::Wanted;
-use std::sync::Arc;
-use std::time::Instant;
+use crate::schedule::{Attention, Listener};
+use crate::{Digest, Error, Model, Sampling, Schedule};
+use std::time::Duration;
 
 /// What is wanted of an answer.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +20,8 @@ pub struct GenerateOptions {
     pub ignore_end: bool,
     /// Show marks such as `<|im_end|>`.
     pub show_special: bool,
+    /// How long it may take, the time in a queue included; as long as it takes if not said.
+    pub time: Option<Duration>,
 }
 
 /// Whether to go on.
@@ -39,20 +42,27 @@ pub enum Finish {
     Length,
     /// The caller.
     Cancelled,
+    /// The time allowed.
+    Time,
 }
 
 impl Finish {
+    /// Every reason, in the order in which they are counted.
+    pub const ALL: [Finish; 4] = [Finish::Stop, Finish::Length, Finish::Cancelled, Finish::Time];
+
     /// The name to print and to use in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Finish::Stop => "stop",
             Finish::Length => "length",
             Finish::Cancelled => "cancelled",
+            Finish::Time => "time",
         }
     }
 }
 
-/// Seconds and counts of an answer.
+/// Seconds and counts of an answer. What is counted of the whole model, bytes and waits, is of all who were answered at
+/// the same time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Timing {
     /// Tokens of the prompt.
@@ -61,7 +71,9 @@ pub struct Timing {
     pub cached_tokens: usize,
     /// Tokens of the answer.
     pub answer_tokens: usize,
-    /// Seconds until the first token was chosen.
+    /// Seconds until its turn came.
+    pub queue_seconds: f64,
+    /// Seconds from then until the first token was chosen.
     pub prompt_seconds: f64,
     /// Seconds from the first token to the last.
     pub answer_seconds: f64,
@@ -129,145 +141,36 @@ impl Model {
         options: &GenerateOptions,
         on_text: &mut dyn FnMut(&str) -> Flow,
     ) -> Result<Completion, Error> {
-        let context = self.context();
-        if prompt.is_empty() {
-            return Err(Error::EmptyPrompt);
-        }
-        if prompt.len() > context as usize {
-            return Err(Error::PromptTooLong { tokens: prompt.len(), context });
-        }
-        let mut sampler = Sampler::new(&options.sampling, self.tokenizer.len())?;
-        sampler.remember(prompt);
-        let room = context as usize - prompt.len() + 1;
-        let most = options.max_tokens.map_or(room, |n| room.min(n as usize));
-        let mut answer = Answer::new(&self.tokenizer, options, on_text);
-        let (start, flash) = (Instant::now(), self.flash_bytes());
-        let (phases, wait) = (self.executor.stats().seconds, self.executor.flash_stats().wait_seconds);
-        let cached = self.keep_common(prompt);
-        let mut next = self.feed(&prompt[cached..], most > 1, &mut sampler, &mut answer.digest)?;
-        let (first, flash_first, faults_first) = (Instant::now(), self.flash_bytes(), host::major_faults());
-        let experts_first = (self.executor.expert_stats(), self.executor.stats().experts_skipped);
-        let finish = loop {
-            if answer.ids.len() >= most {
-                break Finish::Length;
-            }
-            if self.tokenizer.is_end(next) && !options.ignore_end {
-                break Finish::Stop;
-            }
-            if let Some(finish) = answer.say(next) {
-                break finish;
-            }
-            if answer.ids.len() >= most {
-                break Finish::Length;
-            }
-            sampler.remember(&[next]);
-            let more = answer.ids.len() + 1 < most;
-            next = self.feed(&[next], more, &mut sampler, &mut answer.digest)?;
-        };
-        let experts = self.executor.expert_stats();
-        let timing = Timing {
-            prompt_tokens: prompt.len(),
-            cached_tokens: cached,
-            answer_tokens: answer.ids.len(),
-            prompt_seconds: (first - start).as_secs_f64(),
-            answer_seconds: first.elapsed().as_secs_f64(),
-            prompt_flash_bytes: flash_first - flash,
-            answer_flash_bytes: self.flash_bytes() - flash_first,
-            answer_major_faults: host::major_faults() - faults_first,
-            phase_seconds: std::array::from_fn(|n| self.executor.stats().seconds[n] - phases[n]),
-            wait_seconds: self.executor.flash_stats().wait_seconds - wait,
-            expert_hits: experts.hits - experts_first.0.hits,
-            expert_misses: experts.misses - experts_first.0.misses,
-            experts_foreseen: experts.foreseen - experts_first.0.foreseen,
-            vain_bytes: experts.vain_bytes - experts_first.0.vain_bytes,
-            experts_stood_in: experts.stood_in - experts_first.0.stood_in,
-            experts_skipped: self.executor.stats().experts_skipped - experts_first.1,
-        };
-        Ok(answer.finish(finish, timing))
-    }
-
-    fn flash_bytes(&self) -> u64 {
-        self.executor.flash_stats().bytes_read
-    }
-
-    /// Feeds ids in chunks and chooses the token after them.
-    fn feed(
-        &mut self,
-        ids: &[u32],
-        more: bool,
-        sampler: &mut Sampler,
-        digest: &mut Digest,
-    ) -> Result<u32, Error> {
-        let mut left = ids;
-        while !left.is_empty() {
-            self.follow_budget()?; // which may change the chunk
-            let (ids, rest) = left.split_at(left.len().min(self.executor.bounds().rows as usize));
-            left = rest;
-            let last = left.is_empty();
-            let wanted = if last { Wanted::Last } else { Wanted::None };
-            self.batch.clear();
-            self.batch.push(0, &self.sequences[0], ids, wanted)?;
-            let logits = self.executor.step(&self.batch, &mut self.sequences, !last || more)?;
-            self.remembered.extend_from_slice(ids);
-            if last {
-                digest.update(logits);
-                let position = self.remembered.len() as u64;
-                return Ok(sampler.choose(logits, position));
+        let mut result = Err(Error::EmptyPrompt);
+        {
+            let mut schedule = Schedule::new(self, 1);
+            let caller = Caller { on_text, stopped: false, result: &mut result };
+            schedule.submit(prompt.to_vec(), options, Box::new(caller));
+            while !schedule.is_idle() {
+                schedule.step()?;
             }
         }
-        Err(Error::EmptyPrompt)
+        result
     }
 }
 
-/// An answer in the making.
-struct Answer<'a> {
-    ids: Vec<u32>,
-    text: String,
-    words: Detokenizer<Arc<Tokenizer>>,
-    stops: StopMatcher,
-    digest: Digest,
+/// The one who waits for the only answer.
+struct Caller<'a> {
     on_text: &'a mut dyn FnMut(&str) -> Flow,
+    stopped: bool,
+    result: &'a mut Result<Completion, Error>,
 }
 
-impl<'a> Answer<'a> {
-    fn new(
-        tokenizer: &Arc<Tokenizer>,
-        options: &GenerateOptions,
-        on_text: &'a mut dyn FnMut(&str) -> Flow,
-    ) -> Answer<'a> {
-        let show = DecodeOptions { show_special: options.show_special, from_start: false };
-        Answer {
-            ids: Vec::new(),
-            text: String::new(),
-            words: Detokenizer::new(Arc::clone(tokenizer), show),
-            stops: StopMatcher::new(options.stop.iter().cloned()),
-            digest: Digest::default(),
-            on_text,
-        }
+impl Listener for Caller<'_> {
+    fn attention(&mut self) -> Attention {
+        if self.stopped { Attention::Gone } else { Attention::Here }
     }
 
-    /// Takes a token in; gives why the answer ends there, if it does.
-    fn say(&mut self, id: u32) -> Option<Finish> {
-        self.ids.push(id);
-        let safe = self.stops.push(self.words.push(id));
-        self.text.push_str(safe);
-        let flow = if safe.is_empty() { Flow::Continue } else { (self.on_text)(safe) };
-        match (self.stops.stopped(), flow) {
-            (Some(_), _) => Some(Finish::Stop),
-            (None, Flow::Stop) => Some(Finish::Cancelled),
-            (None, Flow::Continue) => None,
-        }
+    fn hear(&mut self, text: &str) {
+        self.stopped |= (self.on_text)(text) == Flow::Stop;
     }
 
-    fn finish(mut self, finish: Finish, timing: Timing) -> Completion {
-        let mut rest = self.stops.push(self.words.finish()).to_string();
-        if self.stops.stopped().is_none() {
-            rest.push_str(self.stops.finish());
-        }
-        if !rest.is_empty() {
-            self.text.push_str(&rest);
-            (self.on_text)(&rest);
-        }
-        Completion { ids: self.ids, text: self.text, finish, digest: self.digest, timing }
+    fn done(self: Box<Self>, result: Result<Completion, Error>) {
+        *self.result = result;
     }
 }

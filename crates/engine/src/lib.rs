@@ -20,8 +20,10 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 pub mod bench;
 mod calibrate;
+mod counts;
 mod curve;
 mod digest;
 mod engine;
@@ -35,12 +37,16 @@ mod model;
 mod pack;
 mod routing;
 mod sampler;
+mod schedule;
 mod sensitivity;
+mod sequences;
+mod service;
 mod shelf;
 mod survey;
 mod vocabulary;
 mod yielding;
 
+pub use counts::{Counts, Histogram};
 pub use curve::{Amount, Amounts, Curve, CurvePoint};
 pub use digest::Digest;
 pub use engine::{Builder, Engine};
@@ -50,7 +56,7 @@ pub use formats::Folder;
 pub use generate::{Completion, Finish, Flow, GenerateOptions, Timing};
 pub use host::{Budget, Ledger, Memory, Part, Reader, format_bytes};
 pub use live::BudgetSource;
-pub use load::{LoadOptions, Opened};
+pub use load::{Crowd, LoadOptions, Opened};
 pub use measure::measure;
 pub use memory::KvFormat;
 pub use model::Model;
@@ -61,7 +67,9 @@ pub use planner::{
 pub use processors::text::Message;
 pub use routing::{LayerRouting, Routing};
 pub use runtime::{Economy, Foresee, Phase};
-pub use sampler::{Sampler, Sampling};
+pub use sampler::{Candidates, Sampler, Sampling};
+pub use schedule::{Attention, Listener, Schedule};
+pub use service::{Prompt, Service};
 pub use shelf::{Held, Shelf};
 pub use tensor::DType;
 pub use yielding::Yielding;

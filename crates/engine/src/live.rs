@@ -22,6 +22,8 @@ pub(crate) struct Live {
     pub fixed: Fixed,
     pub align: usize,
     pub logit_rows: u32,
+    /// Whether sequences may have what the placement leaves of the budget, too.
+    pub shares: bool,
 }
 
 /// A line of the account that nobody else holds.
@@ -57,8 +59,11 @@ impl Model {
 
     /// Places the model anew in `bytes` of a budget that stays what it is; what [`Model::set_memory`] says holds.
     pub(crate) fn fit(&mut self, bytes: u64) -> Result<(), Error> {
+        let beyond = self.forget_beyond_plan();
         let (live, now) = (&self.live, &self.placement);
-        let next = self.placed_in(bytes)?.map_err(|refusal| Error::Refused(Box::new(refusal)))?;
+        let next = self
+            .placed_in(bytes.saturating_sub(beyond))?
+            .map_err(|refusal| Error::Refused(Box::new(refusal)))?;
         let residency = Residency {
             tiling: Arc::clone(&next.tiling),
             resident: &next.resident,
@@ -79,7 +84,7 @@ impl Model {
             let bytes = next.bytes_of(held.part()).saturating_sub(*elsewhere);
             held.resize(bytes).map_err(host::Error::from)?;
         }
-        self.placement = next;
+        self.placement = Placement { budget: bytes, ..next };
         Ok(())
     }
 
@@ -89,6 +94,7 @@ impl Model {
         let request = Request {
             graph: &live.graph,
             context: now.context,
+            sequences: now.sequences,
             kv: now.kv,
             kv_rows: Some(now.kv_rows),
             logit_rows: live.logit_rows,

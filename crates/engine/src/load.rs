@@ -3,14 +3,14 @@
 use crate::live::{Live, Reserved};
 use crate::vocabulary::{Beside, Vocabulary};
 use crate::{Engine, Error, Model, vocabulary};
-use ::memory::{ExpertStore, KvCache, KvFormat, Residency, WeightStore};
+use ::memory::{ExpertStore, KvFormat, Residency, WeightStore};
 use formats::{Folder, Limits, ModelFile};
 use host::{FlashFile, Part, Pool, ReadAt};
 use kernels::Cpu;
 use models::Decoder;
 use planner::{Exchange, Fixed, Forecast, Line, Placement, Profile, Refusal, Request};
 use processors::text::Tokenizer;
-use runtime::{Executor, Foresee, Parts, Sequence};
+use runtime::{Executor, Foresee, Parts};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tensor::DType;
@@ -39,7 +39,34 @@ pub struct LoadOptions {
     pub logit_rows: Option<u32>,
     /// Whether experts are read that a router, asked a layer early, is likely to choose. Answers do not change.
     pub foresee: Foresee,
+    /// Several are to be answered at once.
+    pub crowd: Option<Crowd>,
 }
+
+/// Those who are to be answered at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crowd {
+    /// Answers in the same step at most.
+    pub answers: u32,
+    /// Requests that may wait for their turn.
+    pub queue: u32,
+    /// Whole contexts of keys and values that are planned for. Whoever is answered shares them by what each can still
+    /// cost, and what the plan leaves of the budget as well.
+    pub contexts: u32,
+    /// Bytes that are held for those who talk to it: connections, threads, requests that are being read.
+    pub connections: u64,
+}
+
+impl Default for Crowd {
+    fn default() -> Crowd {
+        Crowd { answers: 8, queue: 32, contexts: 1, connections: 0 }
+    }
+}
+
+/// Heap for each token of an answer that is being given or waits: its id, as a prompt and as remembered, and text.
+const HEAP_OF_TOKEN: u64 = 24;
+/// Heap of an answer whatever its length.
+const HEAP_OF_ANSWER: u64 = 4 << 10;
 
 /// A model file that was read but not loaded.
 pub struct Opened {
@@ -212,21 +239,29 @@ impl Engine {
     ) -> Request<'a> {
         // Nothing here is measured at this moment: the same request must give the same answer in every process.
         let (graph, program) = (&opened.decoder.graph, host::program_bytes());
+        // A draw among all tokens sorts them, for one answer at a time.
+        let draw = 8 * u64::from(opened.decoder.vocabulary);
+        let of_answer = HEAP_OF_ANSWER + HEAP_OF_TOKEN * u64::from(context);
+        let crowd =
+            options.crowd.map_or(0, |crowd| draw + u64::from(crowd.answers + crowd.queue) * of_answer);
         let fixed = Fixed {
             program: (program.code.min(CODE) + CONSTANTS).min(program.mapped),
             // Most of a library's pages belong to whoever mapped it first: of 8.1 MB, 5.5 to 6.6 were seen.
             start: program.mapped / 8 * 7,
             threads: self.threads as u32,
-            heap: HEAP + opened.heap_bytes() + 2 * graph.heap_bytes(),
+            heap: HEAP + opened.heap_bytes() + 2 * graph.heap_bytes() + crowd,
             tokenizer: opened.tokenizer_bytes(),
             scratch: (Cpu::SCRATCH_BYTES * self.threads) as u64,
+            connections: options.crowd.map_or(0, |crowd| crowd.connections),
         };
+        let (answers, sequences) = options.crowd.map_or((1, 1), |crowd| (crowd.answers, crowd.contexts));
         Request {
             graph,
             context,
+            sequences: sequences.max(1),
             kv: options.kv,
             kv_rows: None,
-            logit_rows: options.logit_rows.unwrap_or(1).max(1),
+            logit_rows: options.logit_rows.unwrap_or(answers).max(1),
             budget,
             align: opened.align(),
             fixed,
@@ -279,11 +314,6 @@ impl Engine {
         let sets = Arc::clone(&placement.experts);
         let experts = ExpertStore::new(&self.ledger, sets, files.clone(), &placement.expert_options)?;
         let cpu = Cpu::new(self.kernels, pool, &self.ledger)?;
-        let context = placement.context;
-        let mut cache = KvCache::new(&self.ledger, &graph, placement.kv, context, placement.bounds.rows)?;
-        if placement.streamed_bytes() > 0 || options.context.is_some() {
-            cache.commit(); // the budget is tight, or the user named the context: what is planned is held
-        }
         let parts = Parts { graph: Arc::clone(&graph), plan: placement.plan.clone(), store, experts, cpu };
         let mut executor = Executor::new(&self.ledger, parts)?;
         executor.set_foresee(options.foresee);
@@ -291,21 +321,26 @@ impl Engine {
         host::drop_program_pages();
         let fixed = Fixed { start: 0, ..fixed };
         let (ledger, profile) = (self.ledger.clone(), self.profile.clone());
-        let live = Live { ledger, profile, graph, file, files, fixed, align, logit_rows };
-        Ok(Model::new(
-            executor,
-            Sequence::new(cache, context),
-            tokenizer,
-            template,
-            placement,
-            (live, reserved),
-        ))
+        let shares = options.crowd.is_some();
+        let live = Live { ledger, profile, graph, file, files, fixed, align, logit_rows, shares };
+        let tight = placement.streamed_bytes() > 0 || options.context.is_some();
+        let mut model = Model::new(executor, tokenizer, template, placement, (live, reserved));
+        if !shares {
+            model.own_sequence()?;
+            if tight {
+                model.sequences[0].cache.commit(); // or the user named the context: what is planned is held
+            }
+        }
+        Ok(model)
     }
 
     /// Holds the lines of the account that nobody else reserves; the account was `before` the model was begun.
     fn reserve_lines(&self, placement: &Placement, before: &[(Part, u64)]) -> Result<Vec<Reserved>, Error> {
         let lines = placement.lines.iter().filter(|l| {
-            matches!(l.part, Part::Program | Part::Kernel | Part::Heap | Part::Tokenizer | Part::Slack)
+            matches!(
+                l.part,
+                Part::Program | Part::Kernel | Part::Heap | Part::Tokenizer | Part::Connections | Part::Slack
+            )
         });
         let held = self.ledger.lines();
         lines

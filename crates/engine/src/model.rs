@@ -1,18 +1,21 @@
-//! A loaded model: its words, its weights, and one conversation.
+//! A loaded model: its words, its weights, and what it remembers of conversations.
 
 use crate::live::{BudgetSource, Live, Reserved};
+use crate::sequences::Held;
 use crate::{Error, Message};
 use planner::Placement;
 use processors::text::{ChatTemplate, RenderOptions, Tokenizer};
 use runtime::{Batch, Economy, Executor, Sequence};
 use std::sync::Arc;
 
-/// A model in memory, with one sequence that it remembers.
+/// A model in memory, with sequences that it remembers.
 pub struct Model {
     pub(crate) executor: Executor,
-    pub(crate) sequences: [Sequence; 1],
-    /// Ids that the sequence holds.
-    pub(crate) remembered: Vec<u32>,
+    pub(crate) sequences: Vec<Sequence>,
+    /// Who they are, in the same order.
+    pub(crate) held: Vec<Held>,
+    /// Counts what happens to sequences.
+    pub(crate) clock: u64,
     pub(crate) batch: Batch,
     pub(crate) tokenizer: Arc<Tokenizer>,
     template: Option<ChatTemplate>,
@@ -28,21 +31,19 @@ pub struct Model {
 impl Model {
     pub(crate) fn new(
         executor: Executor,
-        sequence: Sequence,
         tokenizer: Tokenizer,
         template: Option<ChatTemplate>,
         placement: Placement,
         (live, reserved): (Live, Vec<Reserved>),
     ) -> Model {
         let batch = Batch::with_capacity(placement.bounds.rows as usize);
-        let remembered = Vec::with_capacity(sequence.context as usize);
-        let (sequences, tokenizer) = ([sequence], Arc::new(tokenizer));
         Model {
             executor,
-            sequences,
-            remembered,
+            sequences: Vec::new(),
+            held: Vec::new(),
+            clock: 0,
             batch,
-            tokenizer,
+            tokenizer: Arc::new(tokenizer),
             template,
             placement,
             live,
@@ -68,7 +69,7 @@ impl Model {
 
     /// Tokens that a conversation may have.
     pub fn context(&self) -> u32 {
-        self.sequences[0].context
+        self.placement.context
     }
 
     /// Leaves out experts from now on, which changes answers: what it costs, [`Model::price`] says.
@@ -105,6 +106,18 @@ impl Model {
         Ok(ids)
     }
 
+    /// Ids as they were given, if the model knows them all.
+    pub(crate) fn checked(&self, ids: Vec<u32>) -> Result<Vec<u32>, Error> {
+        match ids.iter().find(|id| **id as usize >= self.tokenizer.len()) {
+            None => Ok(ids),
+            Some(id) => Err(Error::Option {
+                option: "a token of the prompt",
+                value: id.to_string(),
+                expected: "an id of the vocabulary",
+            }),
+        }
+    }
+
     /// Ids of a conversation whose next turn is the model's, through the model's own template. A model without one
     /// gets the last message as plain text.
     ///
@@ -119,20 +132,9 @@ impl Model {
         self.encode(&text)
     }
 
-    /// Forgets the conversation.
+    /// Forgets all conversations.
     pub fn clear(&mut self) {
-        self.sequences[0].len = 0;
-        self.remembered.clear();
-    }
-
-    /// Keeps what the sequence already holds of `ids` and forgets the rest; gives how many ids are kept.
-    pub(crate) fn keep_common(&mut self, ids: &[u32]) -> usize {
-        let same = self.remembered.iter().zip(ids).take_while(|(a, b)| a == b).count();
-        // The last id is always fed again: its logits choose the first token.
-        let kept = same.min(ids.len().saturating_sub(1));
-        let kept = if self.executor.can_rewind(&self.sequences[0], kept as u32) { kept } else { 0 };
-        self.sequences[0].len = kept as u32;
-        self.remembered.truncate(kept);
-        kept
+        self.sequences.iter_mut().for_each(|sequence| sequence.len = 0);
+        self.held.iter_mut().for_each(|held| held.ids.clear());
     }
 }

@@ -47,11 +47,13 @@ impl Default for Sampling {
     }
 }
 
+/// Room for the tokens that a choice considers; one will do for all samplers that choose in turn.
+pub type Candidates = Vec<(f32, u32)>;
+
 /// Chooses tokens; remembers the recent ones.
 pub struct Sampler {
     sampling: Sampling,
     recent: Vec<u32>,
-    candidates: Vec<(f32, u32)>,
 }
 
 impl Sampler {
@@ -78,7 +80,7 @@ impl Sampler {
             let (option, expected) = ("--logit-bias", "for a token of the vocabulary");
             return Err(Error::Option { option, value: format!("for token {id}"), expected });
         }
-        Ok(Sampler { sampling: sampling.clone(), recent: Vec::new(), candidates: Vec::new() })
+        Ok(Sampler { sampling: sampling.clone(), recent: Vec::new() })
     }
 
     /// Counts tokens as said.
@@ -89,24 +91,21 @@ impl Sampler {
     }
 
     /// The token for `position`; ties go to the lower id, a NaN is never chosen.
-    pub fn choose(&mut self, logits: &[f32], position: u64) -> u32 {
+    pub fn choose(&self, logits: &[f32], position: u64, candidates: &mut Candidates) -> u32 {
         let s = &self.sampling;
         let greedy = s.temperature == 0.0;
         let most = if greedy { 1 } else { s.top_k };
-        let candidates = std::mem::take(&mut self.candidates);
-        let mut candidates = self.best(logits, most, candidates);
-        let chosen = match candidates.first() {
+        candidates.clear();
+        self.best(logits, most, candidates);
+        match candidates.first() {
             None => 0,
             Some(&(_, id)) if greedy => id,
-            Some(_) => draw(&mut candidates, s, position),
-        };
-        candidates.clear();
-        self.candidates = candidates;
-        chosen
+            Some(_) => draw(candidates, s, position),
+        }
     }
 
     /// The `most` largest logits (all if 0), after bias and penalties, largest first.
-    fn best(&self, logits: &[f32], most: usize, mut kept: Vec<(f32, u32)>) -> Vec<(f32, u32)> {
+    fn best(&self, logits: &[f32], most: usize, kept: &mut Candidates) {
         let most = if most == 0 { logits.len() } else { most.min(logits.len()) };
         let limit = (2 * most).max(64).min(logits.len().max(1));
         let mut floor = f32::NEG_INFINITY;
@@ -124,7 +123,6 @@ impl Sampler {
         }
         kept.sort_unstable_by(largest_first);
         kept.truncate(most);
-        kept
     }
 
     fn is_plain(&self) -> bool {
@@ -152,7 +150,7 @@ fn largest_first(a: &(f32, u32), b: &(f32, u32)) -> std::cmp::Ordering {
 }
 
 /// Cuts the candidates (largest first) and draws one.
-fn draw(candidates: &mut Vec<(f32, u32)>, s: &Sampling, position: u64) -> u32 {
+fn draw(candidates: &mut Candidates, s: &Sampling, position: u64) -> u32 {
     let largest = candidates[0].0;
     for (value, _) in candidates.iter_mut() {
         *value = libm::expf((*value - largest) / s.temperature);
@@ -198,9 +196,9 @@ mod tests {
 
     #[test]
     fn greedy_takes_the_largest_and_the_lower_id_of_equals() {
-        let mut s = sampler(Sampling::default());
-        assert_eq!(s.choose(&[0.0, 3.0, 3.0, -1.0], 0), 1);
-        assert_eq!(s.choose(&[f32::NAN, 1.0, 2.0], 0), 2);
+        let s = sampler(Sampling::default());
+        assert_eq!(s.choose(&[0.0, 3.0, 3.0, -1.0], 0, &mut Vec::new()), 1);
+        assert_eq!(s.choose(&[f32::NAN, 1.0, 2.0], 0, &mut Vec::new()), 2);
     }
 
     #[test]
@@ -208,14 +206,17 @@ mod tests {
         let sampling = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, ..Sampling::default() };
         let logits = [0.0f32, 3.0f32.ln(), f32::NEG_INFINITY];
         let mut counts = [0u32; 3];
-        let mut s = sampler(sampling.clone());
+        let s = sampler(sampling.clone());
         for position in 0..20_000 {
-            counts[s.choose(&logits, position) as usize] += 1;
+            counts[s.choose(&logits, position, &mut Vec::new()) as usize] += 1;
         }
         assert!((14_700..15_300).contains(&counts[1]), "{counts:?}");
         assert_eq!(counts[2], 0);
-        let mut again = sampler(sampling);
-        assert!((0..100).all(|p| again.choose(&logits, p) == s.choose(&logits, p)));
+        let again = sampler(sampling);
+        assert!(
+            (0..100)
+                .all(|p| again.choose(&logits, p, &mut Vec::new()) == s.choose(&logits, p, &mut Vec::new()))
+        );
     }
 
     #[test]
@@ -233,7 +234,7 @@ mod tests {
             let mut s = sampler(sampling.clone());
             s.remember(&[2]);
             for position in 0..50 {
-                assert_eq!(s.choose(&[0.0, 2.0, 4.0], position), want, "{sampling:?}");
+                assert_eq!(s.choose(&[0.0, 2.0, 4.0], position, &mut Vec::new()), want, "{sampling:?}");
             }
         }
     }
@@ -244,7 +245,9 @@ mod tests {
         let s = sampler(Sampling::default());
         let mut sorted: Vec<(f32, u32)> = (0u32..).zip(&logits).map(|(i, &l)| (l, i)).collect();
         sorted.sort_unstable_by(largest_first);
-        assert_eq!(s.best(&logits, 40, Vec::new()), sorted[..40]);
+        let mut best = Vec::new();
+        s.best(&logits, 40, &mut best);
+        assert_eq!(best, sorted[..40]);
     }
 
     #[test]

@@ -33,13 +33,15 @@ pub enum Part {
     Activations,
     /// Rings, bounce buffers and tables of the readers.
     Io,
+    /// What a server holds for those who talk to it: sockets, requests, answers on their way.
+    Connections,
     /// Held back for what nobody can name.
     Slack,
 }
 
 impl Part {
     /// How many parts there are.
-    pub const COUNT: usize = 11;
+    pub const COUNT: usize = 12;
 
     /// Every part, in printing order.
     pub const ALL: [Part; Part::COUNT] = [
@@ -53,6 +55,7 @@ impl Part {
         Part::State,
         Part::Activations,
         Part::Io,
+        Part::Connections,
         Part::Slack,
     ];
 
@@ -69,6 +72,7 @@ impl Part {
             Part::State => "state",
             Part::Activations => "activations",
             Part::Io => "io",
+            Part::Connections => "connections",
             Part::Slack => "slack",
         }
     }

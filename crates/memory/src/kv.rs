@@ -45,13 +45,16 @@ impl KvFormat {
     }
 }
 
+/// Positions that lie together: slots come in tiles of so many.
+const TILE: usize = 64;
+
 /// Slots of a state for a context of `context` tokens fed in steps of at most `step` rows.
 pub fn slots_of(state: &State, context: u32, step: u32) -> u32 {
     let needed = match state.kind {
         StateKind::Append => context,
         StateKind::Ring { window } => context.min(window.saturating_add(step)),
     };
-    needed.next_multiple_of(64)
+    needed.next_multiple_of(TILE as u32)
 }
 
 /// Keys and values of one sequence, all layers.
@@ -103,6 +106,29 @@ impl KvCache {
         self.region.as_mut_bytes().chunks_mut(page).for_each(|bytes| bytes[0] = 0);
     }
 
+    /// Takes over what the sequence of `from` holds of its first `len` positions, as far as it fits in here; both caches
+    /// are of one graph and one format.
+    pub fn copy_from(&mut self, from: &KvCache, len: u32) {
+        let (theirs, ours) = (from.region.as_bytes(), self.region.as_mut_bytes());
+        for (source, target) in from.layers.iter().zip(&self.layers) {
+            let tiles = [source, target].map(|layer| layer.slots as usize / TILE);
+            let end = (len as usize).div_ceil(TILE);
+            for tile in end.saturating_sub(tiles[0].min(tiles[1]))..end {
+                for (there, here) in [(&source.keys, &target.keys), (&source.values, &target.values)] {
+                    let bytes = there.len() / tiles[0];
+                    let (there, here) =
+                        (there.start + tile % tiles[0] * bytes, here.start + tile % tiles[1] * bytes);
+                    ours[here..here + bytes].copy_from_slice(&theirs[there..there + bytes]);
+                }
+            }
+        }
+    }
+
+    /// Bytes that it holds.
+    pub fn held_bytes(&self) -> u64 {
+        self.region.reservation().bytes()
+    }
+
     /// How it stores.
     pub fn format(&self) -> KvFormat {
         self.format
@@ -140,6 +166,40 @@ mod tests {
             [(all, 300, 16, 320), (all, 4096, 512, 4096), (ring, 4096, 16, 576), (ring, 300, 16, 320)];
         for (state, context, step, want) in cases {
             assert_eq!(slots_of(&state, context, step), want, "{state:?} {context} {step}");
+        }
+    }
+
+    #[test]
+    fn positions_lie_where_they_are_looked_for_in_a_cache_of_another_size() {
+        let mut graph = Graph::new();
+        let all = State { kind: StateKind::Append, kv_heads: 2, head_dim: 32, values: Values::Own(16) };
+        let ring = State { kind: StateKind::Ring { window: 70 }, ..all };
+        let states = [all, ring].map(|state| graph.state(state));
+        let ledger = Ledger::new(1 << 20);
+        let mut caches = [640, 400].map(|n| KvCache::new(&ledger, &graph, KvFormat::F16, n, 8).unwrap());
+        // Every tile is full of its own number.
+        let (len, tile) =
+            (300u32, |slots: usize, bytes: usize, t: usize| t % (slots / TILE) * (bytes / (slots / TILE)));
+        for state in states {
+            let slots = caches[0].slots(state);
+            let (keys, values) = caches[0].split(state);
+            for t in 0..5 {
+                for part in [&mut *keys, &mut *values] {
+                    let (at, bytes) = (tile(slots, part.len(), t), part.len() / (slots / TILE));
+                    part[at..at + bytes].fill(t as u8 + 1);
+                }
+            }
+        }
+        let [from, to] = &mut caches;
+        to.copy_from(from, len);
+        for (state, first) in states.into_iter().zip([0, 3]) {
+            let slots = to.slots(state);
+            let (keys, values) = to.split(state);
+            for part in [&*keys, &*values] {
+                for t in first..5 {
+                    assert_eq!(part[tile(slots, part.len(), t)], t as u8 + 1, "{state:?} tile {t}");
+                }
+            }
         }
     }
 

@@ -36,6 +36,8 @@ pub struct Placement {
     pub expert_options: ExpertOptions,
     /// Tokens that a sequence may have.
     pub context: u32,
+    /// Sequences of so many tokens that there is room for.
+    pub sequences: u32,
     /// How keys and values are stored.
     pub kv: KvFormat,
     /// Rows of a step that caches are made for.

@@ -10,6 +10,8 @@ pub struct Request<'a> {
     pub graph: &'a Graph,
     /// Tokens that a sequence may have.
     pub context: u32,
+    /// Sequences of so many tokens that there is room for.
+    pub sequences: u32,
     /// How keys and values are stored.
     pub kv: KvFormat,
     /// Rows of a step that caches were made for, if there are some.
@@ -53,4 +55,6 @@ pub struct Fixed {
     pub tokenizer: u64,
     /// Scratch of the kernels.
     pub scratch: u64,
+    /// What a server holds for those who talk to it.
+    pub connections: u64,
 }

@@ -214,7 +214,8 @@ fn account(request: &Request<'_>, cut: &Cut, rows: u32, kept: &Kept) -> Account 
     // A region is whole pages.
     let pages = |bytes: u64| bytes.max(1).next_multiple_of(host::page_size() as u64);
     let kv_rows = request.kv_rows.unwrap_or(rows);
-    let kv = pages(KvCache::bytes(graph, request.kv, request.context, kv_rows));
+    let sequence = pages(KvCache::bytes(graph, request.kv, request.context, kv_rows));
+    let kv = sequence * u64::from(request.sequences);
     let weights = pages(Vectors::bytes(graph)) + kept.runs;
     let activations = pages(plan.arena_bytes) + pages(request.fixed.scratch);
     let stream = cut.stream;
@@ -253,6 +254,9 @@ fn account(request: &Request<'_>, cut: &Cut, rows: u32, kept: &Kept) -> Account 
         line(Part::Io, io + expert_io),
         line(Part::Slack, SLACK),
     ];
+    if request.fixed.connections > 0 {
+        lines.insert(lines.len() - 1, line(Part::Connections, request.fixed.connections));
+    }
     if !cut.experts.is_empty() {
         lines.insert(5, line(Part::Experts, slots));
     }
@@ -309,6 +313,7 @@ fn fit(request: &Request<'_>, profile: &Profile, cut: &Cut, rows: u32) -> Option
         experts: Arc::clone(&cut.experts),
         expert_options: experts,
         context: request.context,
+        sequences: request.sequences,
         kv: request.kv,
         kv_rows: request.kv_rows.unwrap_or(rows),
         lines,

@@ -70,6 +70,16 @@ impl From<pintpot::Error> for Failure {
     }
 }
 
+impl From<pintpot_server::Error> for Failure {
+    fn from(error: pintpot_server::Error) -> Failure {
+        match error {
+            pintpot_server::Error::Engine(error) => error.into(),
+            pintpot_server::Error::Key => Failure::usage(error.to_string()),
+            error => Failure::new(Code::Failure, error.to_string()),
+        }
+    }
+}
+
 /// Says what went wrong, if anything, and gives the program's exit code.
 pub(crate) fn report(result: Result<(), Failure>) -> ExitCode {
     match result {

@@ -40,12 +40,16 @@ const MOST: usize = 256;
 pub(crate) const DEFAULT_SYSTEM: &str = "You are a helpful AI assistant.";
 
 flags! {
+    API_KEY = "api-key", None, "KEY", "only who sends this key is answered; may be repeated";
     BUDGETS = "budgets", None, "LIST", "budgets of a sweep: shares of the model's file or sizes, 100%,50%,2GiB";
     BY_NEURON = "by-neuron", None, "", "store the way back of ReLU feed-forwards by neuron too, for sparse reads";
     BY_SENSITIVITY = "by-sensitivity", None, "", "with --skip-weak: more of it in layers that mind less, as profile measured";
+    CONNECTIONS = "connections", None, "N", "connections at once";
     CONTEXT = "context", Some('c'), "TOKENS", "tokens that a conversation may have";
+    CONTEXTS = "contexts", None, "N", "whole contexts of keys and values to plan for; requests share them by what each needs";
     FORESEE = "foresee", None, "HOW", "read experts that the layer before foresees: auto (if it is faster), on or off";
     FREQUENCY_PENALTY = "frequency-penalty", None, "X", "taken from a recent token's logit for each time it occurred";
+    HOST = "host", None, "ADDRESS", "where to listen; 127.0.0.1, this machine alone, if not said";
     IGNORE_EOS = "ignore-eos", None, "", "go on after the model says that it is done";
     IO = "io", None, "READER", "who reads the disk: auto, cached, pread, uring or uring2";
     ISA = "isa", None, "NAME", "instruction set of the kernels; the best there is if not said";
@@ -62,8 +66,11 @@ flags! {
     OUT = "out", None, "FILE", "where to write; report.html if not said";
     OUTPUT = "output", Some('o'), "FORMAT", "md, json or csv";
     OVERFLOW = "overflow", None, "HOW", "a chat that outgrows the context: refuse or drop-oldest";
+    PARALLEL = "parallel", None, "N", "answers in one step at most";
+    PORT = "port", None, "N", "the port to listen on; 8080 if not said, 0 for any that is free";
     PRESENCE_PENALTY = "presence-penalty", None, "X", "taken from the logit of every recent token";
     PROMPT = "prompt", Some('p'), "TEXT", "the prompt, instead of the words after the model; - reads standard input";
+    QUEUE = "queue", None, "N", "requests that may wait for their turn";
     RAW = "raw", None, "", "give the prompt to the model as it is, without the chat template";
     REFERENCE = "reference", None, "FILE", "logits to compare with";
     REPEAT_PENALTY = "repeat-penalty", None, "X", "divides the logits of recent tokens";

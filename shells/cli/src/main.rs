@@ -15,6 +15,7 @@ mod find;
 mod flags;
 mod help;
 mod interrupt;
+mod load;
 mod profile;
 mod refusal;
 mod report;

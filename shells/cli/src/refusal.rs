@@ -68,6 +68,9 @@ pub(crate) fn failure(
         text += &format!("  would fit in {budget}: {}({})\n", flags_of(&offer), format_bytes(peak));
     }
     text += &format!("  smallest budget: --memory {}\n", size::budget(refusal.needed));
+    if options.crowd.is_some() {
+        return Failure::new(Code::Budget, text.trim_end());
+    }
     let asked = flags_of(options);
     text += &format!("  see: pintpot plan {name} {asked}--memory {}", size::budget(refusal.needed));
     Failure::new(Code::Budget, text)

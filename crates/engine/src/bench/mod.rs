@@ -334,6 +334,7 @@ fn bound(outcome: &mut Outcome, opened: &Opened, profile: &Profile) {
 impl Model {
     /// Makes the sequence hold just `ids`, which it may hold already.
     fn go_back(&mut self, ids: &[u32]) -> Result<(), Error> {
+        self.own_sequence()?;
         let depth = ids.len() as u32;
         if self.sequences[0].len < depth || !self.executor.can_rewind(&self.sequences[0], depth) {
             self.clear();
@@ -367,6 +368,7 @@ impl Model {
 
     /// Feeds `ids` in chunks, logits wanted of the last one. The conversation does not remember them.
     pub(crate) fn feed_ids(&mut self, ids: &[u32], more: bool) -> Result<(), Error> {
+        self.own_sequence()?;
         let mut chunks = ids.chunks(self.executor.bounds().rows.max(1) as usize).peekable();
         while let Some(ids) = chunks.next() {
             let last = chunks.peek().is_none();

@@ -14,6 +14,7 @@ mod profile;
 mod pull;
 mod rm;
 mod run;
+mod serve;
 mod show;
 
 use crate::exit::Failure;
@@ -55,6 +56,7 @@ pub(crate) static VERBS: &[Verb] = &[
     pull::VERB,
     rm::VERB,
     run::VERB,
+    serve::VERB,
     show::VERB,
 ];
 

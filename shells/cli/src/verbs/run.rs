@@ -5,16 +5,15 @@
 
 use std::io::{IsTerminal, Read};
 
-use pintpot::{Engine, LoadOptions, Message, Model, Reuse, Yielding};
-use serde_json::Value;
+use pintpot::{Message, Yielding};
 
 use super::Verb;
 use crate::budget::Reread;
 use crate::chat::{Chat, Overflow, speak};
-use crate::exit::{Code, Failure};
+use crate::exit::Failure;
 use crate::flags::{self, Args};
 use crate::interrupt::Interrupt;
-use crate::{find, profile, refusal, report, setup};
+use crate::{find, load, report, setup};
 
 pub(super) const VERB: Verb = Verb {
     name: "run",
@@ -50,20 +49,15 @@ fn run(args: &Args) -> Result<(), Failure> {
     let typed = args.get(&flags::PROMPT).or(rest.first().map(String::as_str));
     let raw = args.is_on(&flags::RAW);
     let prompt = prompt(typed, raw)?;
-    let (load, generate, overflow) = (setup::load(args)?, setup::generate(args)?, Overflow::of(args)?);
+    let (options, generate, overflow) = (setup::load(args)?, setup::generate(args)?, Overflow::of(args)?);
     if prompt.is_none() && args.is_on(&flags::JSON) {
         return Err(Failure::usage("--json needs a prompt\n  add one after the model, or pipe it in"));
     }
     let reread = Reread::new(args.get(&flags::MEMORY).unwrap_or("auto"))?;
     let engine = setup::engine(args)?;
     let local = find::local(&reference, args)?;
-    let (mut model, reuse) = loaded(&local.name, &engine, &local.path, &load, args.is_on(&flags::JSON))?;
-    let economy = setup::economize(&mut model, args, reuse)?;
-    if !economy.is_off() {
-        eprintln!(
-            "experts are left out as asked, so answers differ: eval --text with the same flags says how much"
-        );
-    }
+    let opened = engine.open(&local.path)?;
+    let mut model = load::opened(&local.name, &engine, opened, &options, args)?;
     if args.is_on(&flags::YIELD) {
         let none = || Failure::usage("--yield: this system does not tell whether it is short of memory");
         model.follow(Yielding::new(reread, engine.budget().bytes).ok_or_else(none)?);
@@ -118,28 +112,6 @@ fn prompt(typed: Option<&str>, raw: bool) -> Result<Option<String>, Failure> {
         }
     };
     if prompt.trim().is_empty() { Err(empty()) } else { Ok(Some(prompt)) }
-}
-
-/// Loads the model; a refusal says what would fit.
-fn loaded(
-    name: &str,
-    engine: &Engine,
-    path: &std::path::Path,
-    options: &LoadOptions,
-    json: bool,
-) -> Result<(Model, Option<Reuse>), Failure> {
-    let opened = engine.open(path)?;
-    let Err(refused) = engine.plan(&opened, options)? else {
-        let reuse = profile::reuse(&opened);
-        return Ok((engine.load_opened(opened, options)?, reuse));
-    };
-    let failure = refusal::failure(name, engine, &opened, options, &refused);
-    if json {
-        let mut value = refusal::json(name, &refused);
-        value["message"] = Value::String(failure.message.clone());
-        crate::print(&format!("{value}\n"))?;
-    }
-    Err(Failure::new(Code::Budget, failure.message))
 }
 
 /// What a conversation opens with: the user's system message; nothing of ours if that is empty, so that the model's

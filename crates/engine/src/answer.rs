@@ -1,0 +1,260 @@
+//! One answer in the making: what was asked, how far it has come, who hears it.
+//!
+//! What it is: everything that belongs to one request and to no other. What it is not: a step; it takes logits and
+//! gives the next id. The one design choice: nothing in it depends on who else is being answered, so what it says
+//! cannot either.
+
+use crate::counts::Counts;
+use crate::sampler::Candidates;
+use crate::schedule::{Attention, Listener};
+use crate::{Completion, Digest, Error, Finish, GenerateOptions, Model, Sampler, Timing};
+use ::memory::ExpertStats;
+use processors::text::{DecodeOptions, Detokenizer, StopMatcher, Tokenizer};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// An answer in the making.
+pub(crate) struct Answer<'a> {
+    pub prompt: Vec<u32>,
+    /// Name of its sequence, once it has one.
+    pub sequence: u64,
+    /// Ids of the prompt that its sequence holds.
+    pub fed: usize,
+    /// The id that is to be fed next, once the prompt is.
+    pub next: u32,
+    /// Whoever hears it cannot take more just now.
+    pub paused: bool,
+    /// Tokens at most.
+    most: usize,
+    cached: usize,
+    ids: Vec<u32>,
+    text: String,
+    sampler: Sampler,
+    digest: Digest,
+    tokenizer: Arc<Tokenizer>,
+    words: Detokenizer<Arc<Tokenizer>>,
+    stops: StopMatcher,
+    ignore_end: bool,
+    listener: Box<dyn Listener + 'a>,
+    deadline: Option<Instant>,
+    asked: Instant,
+    begun: Marks,
+    first: Marks,
+    last: Instant,
+}
+
+/// Counters of the model at a moment of an answer.
+#[derive(Clone, Copy)]
+struct Marks {
+    time: Instant,
+    flash_bytes: u64,
+    phases: [f64; 3],
+    wait: f64,
+    faults: u64,
+    experts: ExpertStats,
+    skipped: u64,
+}
+
+impl Marks {
+    fn now(model: &Model) -> Marks {
+        let (stats, flash, experts) =
+            (model.executor.stats(), model.executor.flash_stats(), model.executor.expert_stats());
+        Marks {
+            time: Instant::now(),
+            flash_bytes: flash.bytes_read,
+            phases: stats.seconds,
+            wait: flash.wait_seconds,
+            faults: host::major_faults(),
+            experts,
+            skipped: stats.experts_skipped,
+        }
+    }
+}
+
+/// What is asked, if it makes sense.
+struct Asked {
+    sampler: Sampler,
+    most: usize,
+}
+
+impl Asked {
+    fn new(model: &Model, prompt: &[u32], options: &GenerateOptions) -> Result<Asked, Error> {
+        let context = model.context();
+        if prompt.is_empty() {
+            return Err(Error::EmptyPrompt);
+        }
+        if prompt.len() > context as usize {
+            return Err(Error::PromptTooLong { tokens: prompt.len(), context });
+        }
+        let mut sampler = Sampler::new(&options.sampling, model.tokenizer.len())?;
+        sampler.remember(prompt);
+        let room = context as usize - prompt.len() + 1;
+        Ok(Asked { sampler, most: options.max_tokens.map_or(room, |n| room.min(n as usize)) })
+    }
+}
+
+impl<'a> Answer<'a> {
+    /// An answer that waits for its turn; `None` if what is asked makes no sense, which the listener is told.
+    pub fn new(
+        model: &Model,
+        prompt: Vec<u32>,
+        options: &GenerateOptions,
+        listener: Box<dyn Listener + 'a>,
+    ) -> Option<Answer<'a>> {
+        let Asked { sampler, most } = match Asked::new(model, &prompt, options) {
+            Ok(asked) => asked,
+            Err(error) => {
+                listener.done(Err(error));
+                return None;
+            }
+        };
+        let (asked, now) = (Instant::now(), Marks::now(model));
+        let tokenizer = Arc::clone(&model.tokenizer);
+        let show = DecodeOptions { show_special: options.show_special, from_start: false };
+        Some(Answer {
+            prompt,
+            sequence: 0,
+            fed: 0,
+            next: 0,
+            paused: false,
+            most,
+            cached: 0,
+            ids: Vec::new(),
+            text: String::new(),
+            sampler,
+            digest: Digest::default(),
+            words: Detokenizer::new(Arc::clone(&tokenizer), show),
+            tokenizer,
+            stops: StopMatcher::new(options.stop.iter().cloned()),
+            ignore_end: options.ignore_end,
+            listener,
+            deadline: options.time.and_then(|time| asked.checked_add(time)),
+            asked,
+            begun: now,
+            first: now,
+            last: asked,
+        })
+    }
+
+    /// Tokens that its sequence holds at the end, at most.
+    pub fn tokens(&self) -> u32 {
+        u32::try_from(self.prompt.len() + self.most.saturating_sub(1)).unwrap_or(u32::MAX)
+    }
+
+    /// Its turn has come; `cached` ids of the prompt are known already.
+    pub fn begin(&mut self, model: &Model, sequence: u64, cached: usize, counts: &mut Counts) {
+        (self.sequence, self.fed, self.cached) = (sequence, cached, cached);
+        self.begun = Marks::now(model);
+        self.listener.begun(self.prompt.len(), cached);
+        counts.begun(self.prompt.len(), cached, (self.begun.time - self.asked).as_secs_f64());
+    }
+
+    /// Ids of the prompt that are still to be fed.
+    pub fn unread(&self) -> usize {
+        self.prompt.len() - self.fed
+    }
+
+    /// Whether it goes on after the next token, for all that is known.
+    pub fn goes_on(&self) -> bool {
+        self.ids.len() + 1 < self.most
+    }
+
+    /// Why it is to end without another token, if it is.
+    pub fn hangs_up(&mut self) -> Option<Finish> {
+        let attention = self.listener.attention();
+        self.paused = attention == Attention::Busy;
+        if attention == Attention::Gone {
+            return Some(Finish::Cancelled);
+        }
+        self.deadline.filter(|deadline| Instant::now() >= *deadline).map(|_| Finish::Time)
+    }
+
+    /// Takes the logits after `position` ids in and gives why the answer ends there, if it does.
+    pub fn take(
+        &mut self,
+        logits: &[f32],
+        position: usize,
+        candidates: &mut Candidates,
+        counts: &mut Counts,
+    ) -> Option<Finish> {
+        self.digest.update(logits);
+        let id = self.sampler.choose(logits, position as u64, candidates);
+        let now = Instant::now();
+        match self.ids.is_empty() {
+            true => counts.first_token((now - self.asked).as_secs_f64()),
+            false => counts.next_token((now - self.last).as_secs_f64()),
+        }
+        self.last = now;
+        if self.ids.len() >= self.most {
+            return Some(Finish::Length);
+        }
+        if self.tokenizer.is_end(id) && !self.ignore_end {
+            return Some(Finish::Stop);
+        }
+        self.ids.push(id);
+        let safe = self.stops.push(self.words.push(id));
+        self.text.push_str(safe);
+        if !safe.is_empty() {
+            self.listener.hear(safe);
+        }
+        if self.stops.stopped().is_some() {
+            return Some(Finish::Stop);
+        }
+        if let Some(finish) = self.hangs_up() {
+            return Some(finish);
+        }
+        if self.ids.len() >= self.most {
+            return Some(Finish::Length);
+        }
+        self.sampler.remember(&[id]);
+        self.next = id;
+        None
+    }
+
+    /// The first token was chosen.
+    pub fn mark_first(&mut self, model: &Model) {
+        if self.first.time <= self.begun.time {
+            self.first = Marks::now(model);
+        }
+    }
+
+    /// Says the rest, and that it is over.
+    pub fn finish(mut self, model: &Model, finish: Finish, counts: &mut Counts) {
+        let mut rest = self.stops.push(self.words.finish()).to_string();
+        if self.stops.stopped().is_none() {
+            rest.push_str(self.stops.finish());
+        }
+        if !rest.is_empty() {
+            self.text.push_str(&rest);
+            self.listener.hear(&rest);
+        }
+        let (end, begun, first) = (Marks::now(model), self.begun, self.first);
+        let timing = Timing {
+            prompt_tokens: self.prompt.len(),
+            cached_tokens: self.cached,
+            answer_tokens: self.ids.len(),
+            queue_seconds: (begun.time - self.asked).as_secs_f64(),
+            prompt_seconds: (first.time - begun.time).as_secs_f64(),
+            answer_seconds: (end.time - first.time).as_secs_f64(),
+            prompt_flash_bytes: first.flash_bytes - begun.flash_bytes,
+            answer_flash_bytes: end.flash_bytes - first.flash_bytes,
+            answer_major_faults: end.faults - first.faults,
+            phase_seconds: std::array::from_fn(|n| end.phases[n] - begun.phases[n]),
+            wait_seconds: end.wait - begun.wait,
+            expert_hits: end.experts.hits - first.experts.hits,
+            expert_misses: end.experts.misses - first.experts.misses,
+            experts_foreseen: end.experts.foreseen - first.experts.foreseen,
+            vain_bytes: end.experts.vain_bytes - first.experts.vain_bytes,
+            experts_stood_in: end.experts.stood_in - first.experts.stood_in,
+            experts_skipped: end.skipped - first.skipped,
+        };
+        counts.finished(finish, &timing);
+        let Answer { ids, text, digest, listener, .. } = self;
+        listener.done(Ok(Completion { ids, text, finish, digest, timing }));
+    }
+
+    /// Says that it failed.
+    pub fn fail(self, error: Error) {
+        self.listener.done(Err(error));
+    }
+}

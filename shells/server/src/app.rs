@@ -1,0 +1,103 @@
+//! What every route needs: the service, who may ask, what may be held.
+//!
+//! What it is: one value for the whole server. What it is not: state of a request. The one design choice: bodies are paid
+//! for in bytes before they are read, so that small requests do not wait behind large ones.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use pintpot::{Ledger, Service};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::connection::Connections;
+use crate::guard::Guard;
+use crate::limits::Limits;
+use crate::refusal::Refusal;
+use crate::{Facts, Served};
+
+/// Bytes of a permit.
+const UNIT: u64 = 1 << 10;
+
+/// What every route needs.
+pub(crate) struct App {
+    pub service: Service,
+    pub served: Served,
+    pub facts: Facts,
+    pub ledger: Ledger,
+    pub limits: Limits,
+    pub guard: Guard,
+    pub connections: Connections,
+    pub started: SystemTime,
+    /// Refusals so far, by code.
+    pub refusals: Cell<Rc<BTreeMap<&'static str, u64>>>,
+    bodies: Arc<Semaphore>,
+    asked: Cell<u64>,
+    secret: RandomState,
+}
+
+impl App {
+    pub fn new(service: Service, served: Served, facts: Facts, ledger: Ledger, guard: Guard) -> App {
+        let limits = served.limits;
+        App {
+            service,
+            served,
+            facts,
+            ledger,
+            limits,
+            guard,
+            connections: Connections::default(),
+            started: SystemTime::now(),
+            refusals: Cell::default(),
+            bodies: Arc::new(Semaphore::new((limits.bodies() / UNIT) as usize)),
+            asked: Cell::new(0),
+            secret: RandomState::new(),
+        }
+    }
+
+    /// The right to hold a body of so many bytes.
+    pub async fn room_for(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Refusal> {
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        let permit = Arc::clone(&self.bodies).acquire_many_owned(units).await;
+        permit.map_err(|_| Refusal::unavailable("the server is closing"))
+    }
+
+    /// A number that was not given out before and that nobody can guess.
+    pub fn number(&self) -> u64 {
+        self.asked.set(self.asked.get() + 1);
+        self.secret.hash_one((self.asked.get(), SystemTime::now().duration_since(UNIX_EPOCH).ok()))
+    }
+
+    /// Counts a refusal.
+    pub fn refused(&self, code: &'static str) {
+        let mut refusals = self.refusals.take();
+        *Rc::make_mut(&mut refusals).entry(code).or_default() += 1;
+        self.refusals.set(refusals);
+    }
+
+    /// Refusals so far, by code.
+    pub fn refusals(&self) -> Rc<BTreeMap<&'static str, u64>> {
+        let refusals = self.refusals.take();
+        self.refusals.set(Rc::clone(&refusals));
+        refusals
+    }
+
+    /// Whether the model of that name is served.
+    pub fn check_model(&self, name: &str) -> Result<(), Refusal> {
+        let ours = &self.served.name;
+        if name == ours || name.strip_suffix(":latest") == Some(ours) {
+            return Ok(());
+        }
+        let message = format!("the model {name:?} is not served here; {ours} is");
+        let status = hyper::StatusCode::NOT_FOUND;
+        Err(Refusal { status, ..Refusal::field("model", "model_not_found", message) })
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+}

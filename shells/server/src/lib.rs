@@ -1,0 +1,59 @@
+//! A server over HTTP for one budget: OpenAI's routes in front of a [`pintpot::Service`].
+//!
+//! What it is: sockets, routes and the words of protocols; a library that the program hosts. What it is not: a place for
+//! decisions; what a route needs and the engine lacks goes into the engine. The one design choice: one thread waits for all
+//! sockets, the engine has its own, and between them are channels of a few events, so that every byte that a stranger can
+//! make us hold is counted before ([`Limits::bytes`]).
+
+#![forbid(unsafe_code)]
+
+mod app;
+mod connection;
+mod error;
+mod guard;
+mod limits;
+mod listen;
+mod refusal;
+mod reply;
+mod request;
+mod routes;
+mod sampling;
+mod talk;
+
+pub use error::Error;
+pub use limits::Limits;
+pub use listen::Server;
+
+/// What is served, and how.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// The name of the model, as requests name it.
+    pub name: String,
+    /// The address to listen on.
+    pub host: String,
+    /// The port to listen on; 0 for any that is free.
+    pub port: u16,
+    /// Who may ask; everybody if there are none.
+    pub api_keys: Vec<String>,
+    /// Requests that may wait for their turn.
+    pub queue: u32,
+    /// Tokens of an answer at most, and if a request does not say; up to the end of the context if not said here either.
+    pub max_tokens: Option<u32>,
+    /// What may be held.
+    pub limits: Limits,
+}
+
+/// What routes tell of the model.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Its architecture.
+    pub architecture: String,
+    /// Elements of all tensors.
+    pub parameters: u64,
+    /// What most bytes of its weights are.
+    pub quantization: String,
+    /// Bytes of its files.
+    pub file_bytes: u64,
+    /// Tokens that a request and its answer may have.
+    pub context: u32,
+}

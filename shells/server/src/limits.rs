@@ -1,0 +1,74 @@
+//! What a server may hold, and what that takes of the budget.
+//!
+//! What it is: every bound, and the sum of them in bytes. What it is not: a measurement. The one design choice: nothing that
+//! somebody on the other side can make larger is without a bound here, so that the sum is a line of the account.
+
+use std::time::Duration;
+
+/// Kernel buffers of a connection, each way, as asked for; the kernel takes twice that.
+pub(crate) const SOCKET: u32 = 16 << 10;
+/// What is read at once, headers as a whole, and what is written at once.
+pub(crate) const BUFFER: usize = 16 << 10;
+/// What else a connection takes: the task, headers, the socket and its file.
+const CONNECTION: u64 = 24 << 10;
+/// Threads and what both sides pass each other.
+const BASE: u64 = 512 << 10;
+/// What a chat template may take, whatever the conversation, and for each byte of it.
+const TEMPLATE: u64 = 1 << 20;
+const TEMPLATE_OF_TEXT: u64 = 12;
+/// Bodies that may be in memory at once, as what is read and as what it says.
+const BODIES: u64 = 2;
+const COPIES: u64 = 3;
+/// The least that a body may have, whatever the context.
+const LEAST_BODY: u64 = 128 << 10;
+/// Bytes of a body for each token of the context.
+const BODY_OF_TOKEN: u64 = 16;
+
+/// What a server may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: u32,
+    /// Bytes of a request's body.
+    pub body: u64,
+    /// Turns of a conversation.
+    pub messages: usize,
+    /// Answers to one request.
+    pub choices: usize,
+    /// How long a body may take to arrive.
+    pub arrival: Duration,
+    /// How long a connection may be open without a request.
+    pub idle: Duration,
+    /// How long an answer may take, its time in the queue included.
+    pub answer: Duration,
+    /// How long answers go on after the server was told to end.
+    pub drain: Duration,
+}
+
+impl Limits {
+    /// For a context of so many tokens, if that is known.
+    pub fn new(context: Option<u32>) -> Limits {
+        Limits {
+            connections: 32,
+            body: LEAST_BODY.max(BODY_OF_TOKEN * u64::from(context.unwrap_or(0))),
+            messages: 1024,
+            choices: 16,
+            arrival: Duration::from_secs(10),
+            idle: Duration::from_secs(30),
+            answer: Duration::from_secs(600),
+            drain: Duration::from_secs(30),
+        }
+    }
+
+    /// Bytes of bodies that may be in memory at once.
+    pub(crate) fn bodies(&self) -> u64 {
+        BODIES * self.body
+    }
+
+    /// What all of it takes at most.
+    pub fn bytes(&self) -> u64 {
+        let connection = 2 * 2 * u64::from(SOCKET) + 2 * BUFFER as u64 + CONNECTION;
+        let template = TEMPLATE + TEMPLATE_OF_TEXT * self.body;
+        BASE + u64::from(self.connections) * connection + COPIES * self.bodies() + template
+    }
+}

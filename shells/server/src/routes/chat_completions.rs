@@ -1,0 +1,130 @@
+//! `POST /v1/chat/completions`: the next turn of a conversation, whole or as a stream.
+
+use hyper::{Method, StatusCode};
+use pintpot::Prompt;
+use serde::de::MapAccess;
+use serde_json::{Value, json};
+
+use super::Route;
+use super::completion::{Chunks, Head, Shape};
+use super::messages::{self, Turns};
+use crate::reply;
+use crate::request::{self, Fields, Taken, refused, value};
+use crate::sampling::Shared;
+use crate::talk::Talk;
+
+pub(super) const ROUTE: Route = Route {
+    method: Method::POST,
+    path: "/v1/chat/completions",
+    open: false,
+    run: |app, request| {
+        Box::pin(async move {
+            let request::Bytes { bytes, permit } = request::read(&app, request).await?;
+            let Chat { shared, messages } = request::parse(&bytes, Chat::default())?;
+            drop(bytes);
+            shared.check_model(&app)?;
+            let messages = messages::checked(messages, app.limits.messages)?;
+            let (options, choices) = (shared.options(&app)?, shared.choices(&app)?);
+            let head = Head::new(&app, &SHAPE, &shared);
+            let mut talk = Talk::begin(&app.service, Prompt::Chat(messages), options, choices, Some(permit))?;
+            if !shared.stream {
+                return Ok(reply::json(StatusCode::OK, &head.whole(&talk.all().await?)));
+            }
+            let first = talk.first().await?;
+            let chunks = Chunks::new(head, shared.include_usage, choices);
+            Ok(reply::stream("text/event-stream", first, talk, Box::new(chunks)))
+        })
+    },
+};
+
+static SHAPE: Shape = Shape {
+    id: "chatcmpl",
+    objects: ["chat.completion", "chat.completion.chunk"],
+    whole: |text| json!({ "message": { "role": "assistant", "content": text, "refusal": null } }),
+    piece: |text| match text {
+        Some(text) => json!({ "delta": { "content": text } }),
+        None => json!({ "delta": {} }),
+    },
+    opening: Some(|| json!({ "delta": { "role": "assistant", "content": "" } })),
+};
+
+/// What may be asked.
+#[derive(Default)]
+struct Chat {
+    shared: Shared,
+    messages: Option<Turns>,
+}
+
+impl Fields for Chat {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<Taken, A::Error> {
+        let later = "this server does not do that yet";
+        match key {
+            "messages" => {
+                self.messages = value(map)?;
+                Ok(Taken::Yes)
+            }
+            "logprobs" => match value::<A, bool>(map)? {
+                Some(true) => Ok(Taken::Refused(later.into())),
+                _ => Ok(Taken::Yes),
+            },
+            "response_format" => match value::<A, Value>(map)? {
+                Some(format) if format["type"] != "text" => Ok(Taken::Refused(later.into())),
+                _ => Ok(Taken::Yes),
+            },
+            "tool_choice" | "tools" | "functions" | "function_call" | "top_logprobs" | "audio"
+            | "modalities" | "prediction" | "reasoning_effort" | "verbosity" | "web_search_options" => {
+                refused(map, later)
+            }
+            "parallel_tool_calls" => request::harmless(map),
+            _ => self.shared.take(key, map),
+        }
+    }
+
+    fn warn(&mut self, warning: String) {
+        self.shared.warnings.push(warning);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refusal::Refusal;
+
+    fn refusal(body: &str) -> Refusal {
+        request::parse(body.as_bytes(), Chat::default()).err().unwrap()
+    }
+
+    #[test]
+    fn fields_are_taken_refused_or_warned_about_by_name() {
+        let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"user":"me","n":null,"stop":"x",
+            "stream_options":{"include_usage":true},"response_format":{"type":"text"},"logprobs":false}"#;
+        let chat = request::parse(body.as_bytes(), Chat::default()).ok().unwrap();
+        assert_eq!(chat.shared.warnings, ["user is not honoured"]);
+        assert_eq!(chat.shared.stop.0, ["x"]);
+        assert!(chat.shared.include_usage && chat.shared.choices.is_none());
+        for (body, param, code) in [
+            (r#"{"tools":[]}"#, "tools", "unsupported_parameter"),
+            (r#"{"logprobs":true}"#, "logprobs", "unsupported_parameter"),
+            (r#"{"response_format":{"type":"json_object"}}"#, "response_format", "unsupported_parameter"),
+            (r#"{"temprature":1}"#, "temprature", "unknown_parameter"),
+            (r#"{"temperature":"hot"}"#, "temperature", "invalid_type"),
+            (r#"{"stop":{"a":1}}"#, "stop", "invalid_type"),
+        ] {
+            let refusal = refusal(body);
+            assert_eq!((refusal.param.as_deref(), refusal.code), (Some(param), code), "{body}");
+        }
+        for body in ["", "[]", "{", "{}x", "nonsense"] {
+            assert_eq!(refusal(body).status, StatusCode::BAD_REQUEST, "{body}");
+        }
+        let deep = format!(r#"{{"metadata":{}"#, "[".repeat(100_000));
+        assert_eq!(refusal(&deep).param.as_deref(), Some("metadata"));
+    }
+
+    #[test]
+    fn damaged_bodies_are_refused_or_read() {
+        let body = r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"h\u00e9"}]}],
+            "stop":["a","b"],"logit_bias":{"5":-1.5},"n":2,"stream_options":{"include_usage":true},"seed":-9}"#;
+        assert!(request::parse(body.as_bytes(), Chat::default()).is_ok());
+        request::testing::damage(body, |bytes| drop(request::parse(bytes, Chat::default())));
+    }
+}

@@ -1,0 +1,202 @@
+//! What the two ways to complete have in common: identity, usage, and a stream of chunks.
+//!
+//! What it is: OpenAI's shapes but for what is in a choice. What it is not: a route. The one design choice: the whole answer and
+//! the stream are written from the same values by the same function, so they cannot differ.
+
+use pintpot::{Completion, Finish, Timing};
+use serde_json::{Map, Value, json};
+
+use crate::app::{App, unix};
+use crate::refusal::Refusal;
+use crate::reply::Writer;
+use crate::sampling::Shared;
+use crate::talk::Event;
+
+/// How a choice of a route looks.
+pub(super) struct Shape {
+    /// The first part of an id.
+    pub id: &'static str,
+    /// The object, whole and in pieces.
+    pub objects: [&'static str; 2],
+    /// A choice of a whole answer, without index and reason.
+    pub whole: fn(&str) -> Value,
+    /// What a piece adds; `None` is the end.
+    pub piece: fn(Option<&str>) -> Value,
+    /// What opens a choice of a stream.
+    pub opening: Option<fn() -> Value>,
+}
+
+/// What is the same in all that is said to one request.
+#[derive(Clone)]
+pub(super) struct Head {
+    shape: &'static Shape,
+    id: String,
+    created: u64,
+    model: String,
+    warnings: Vec<String>,
+}
+
+impl Head {
+    pub fn new(app: &App, shape: &'static Shape, shared: &Shared) -> Head {
+        Head {
+            shape,
+            id: format!("{}-{:016x}", shape.id, app.number()),
+            created: unix(std::time::SystemTime::now()),
+            model: app.served.name.clone(),
+            warnings: shared.warnings.clone(),
+        }
+    }
+
+    fn object(&self, kind: &str, choices: Vec<Value>) -> Map<String, Value> {
+        let mut object = Map::new();
+        object.insert("id".into(), self.id.as_str().into());
+        object.insert("object".into(), kind.into());
+        object.insert("created".into(), self.created.into());
+        object.insert("model".into(), self.model.as_str().into());
+        object.insert("system_fingerprint".into(), concat!("pintpot-", env!("CARGO_PKG_VERSION")).into());
+        object.insert("choices".into(), choices.into());
+        object
+    }
+
+    /// The whole answer.
+    pub fn whole(&self, answers: &[Completion]) -> Value {
+        let choices = answers.iter().enumerate().map(|(index, answer)| {
+            let choice = (self.shape.whole)(&answer.text);
+            choice_of(index, choice, Some(answer))
+        });
+        let mut object = self.object(self.shape.objects[0], choices.collect());
+        object.insert("usage".into(), usage(answers.iter().map(|answer| &answer.timing)));
+        if let [answer] = answers {
+            object.insert("timings".into(), timings(&answer.timing));
+        }
+        self.warn(&mut object);
+        Value::Object(object)
+    }
+
+    fn warn(&self, object: &mut Map<String, Value>) {
+        if !self.warnings.is_empty() {
+            object.insert("warnings".into(), json!(self.warnings));
+        }
+    }
+}
+
+/// A choice with its index, and its end if it has come to it.
+fn choice_of(index: usize, fields: Value, end: Option<&Completion>) -> Value {
+    let mut choice = json!({ "index": index });
+    if let (Value::Object(choice), Value::Object(fields)) = (&mut choice, fields) {
+        choice.extend(fields);
+        choice.insert("logprobs".into(), Value::Null);
+        choice.insert("finish_reason".into(), end.map(|answer| reason(answer.finish)).into());
+        if let Some(answer) = end {
+            choice.insert("logits_digest".into(), answer.digest.to_string().into());
+        }
+    }
+    choice
+}
+
+/// Why an answer ended, in OpenAI's words: time is a length, too.
+pub(super) fn reason(finish: Finish) -> &'static str {
+    match finish {
+        Finish::Stop => "stop",
+        Finish::Length | Finish::Cancelled | Finish::Time => "length",
+    }
+}
+
+/// Tokens of all choices; the prompt counts once.
+fn usage<'a>(timings: impl Iterator<Item = &'a Timing>) -> Value {
+    let (mut prompt, mut cached, mut answer) = (0, None, 0);
+    for timing in timings {
+        prompt = timing.prompt_tokens;
+        cached = Some(cached.unwrap_or(timing.cached_tokens).min(timing.cached_tokens));
+        answer += timing.answer_tokens;
+    }
+    json!({
+        "prompt_tokens": prompt,
+        "completion_tokens": answer,
+        "total_tokens": prompt + answer,
+        "prompt_tokens_details": { "cached_tokens": cached.unwrap_or(0) },
+    })
+}
+
+/// As llama.cpp's server has them.
+fn timings(timing: &Timing) -> Value {
+    let read = timing.prompt_tokens - timing.cached_tokens;
+    json!({
+        "cache_n": timing.cached_tokens,
+        "prompt_n": read,
+        "prompt_ms": timing.prompt_seconds * 1e3,
+        "prompt_per_second": timing.prompt_rate(),
+        "predicted_n": timing.answer_tokens,
+        "predicted_ms": timing.answer_seconds * 1e3,
+        "predicted_per_second": timing.answer_rate(),
+        "queue_ms": timing.queue_seconds * 1e3,
+    })
+}
+
+/// Writes a stream of chunks.
+pub(super) struct Chunks {
+    head: Head,
+    include_usage: bool,
+    /// Choices that have not ended.
+    open: usize,
+    ended: Vec<Timing>,
+    warned: bool,
+}
+
+impl Chunks {
+    pub fn new(head: Head, include_usage: bool, choices: usize) -> Chunks {
+        Chunks { head, include_usage, open: choices, ended: Vec::new(), warned: false }
+    }
+
+    fn chunk(&mut self, choices: Vec<Value>, usage: Value) -> String {
+        let mut object = self.head.object(self.head.shape.objects[1], choices);
+        if self.include_usage {
+            object.insert("usage".into(), usage);
+        }
+        if !self.warned {
+            self.head.warn(&mut object);
+            self.warned = true;
+        }
+        data(&Value::Object(object))
+    }
+}
+
+impl Writer for Chunks {
+    fn write(&mut self, event: Event) -> String {
+        let shape = self.head.shape;
+        match event {
+            Event::Begun { index, .. } => match shape.opening {
+                None => String::new(),
+                Some(opening) => self.chunk(vec![choice_of(index, opening(), None)], Value::Null),
+            },
+            Event::Text { index, text } => {
+                let piece = (shape.piece)(Some(&text));
+                self.chunk(vec![choice_of(index, piece, None)], Value::Null)
+            }
+            Event::Done { index, result: Ok(answer) } => {
+                let end = choice_of(index, (shape.piece)(None), Some(&answer));
+                let mut text = self.chunk(vec![end], Value::Null);
+                self.ended.push(answer.timing);
+                self.open = self.open.saturating_sub(1);
+                if self.open == 0 {
+                    if self.include_usage {
+                        let usage = usage(self.ended.iter());
+                        text += &self.chunk(Vec::new(), usage);
+                    }
+                    text += "data: [DONE]\n\n";
+                }
+                text
+            }
+            Event::Done { result: Err(error), .. } => data(&Refusal::of(&error).json()),
+        }
+    }
+
+    fn alive(&self) -> &'static str {
+        ": alive\n\n"
+    }
+}
+
+/// A line of a stream of events.
+fn data(value: &Value) -> String {
+    format!("data: {value}\n\n")
+}

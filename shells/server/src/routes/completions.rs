@@ -1,0 +1,156 @@
+//! `POST /v1/completions`: a text that goes on, whole or as a stream.
+
+use std::fmt;
+
+use hyper::{Method, StatusCode};
+use pintpot::Prompt;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::json;
+
+use super::Route;
+use super::completion::{Chunks, Head, Shape};
+use crate::refusal::Refusal;
+use crate::reply;
+use crate::request::{self, Fields, Taken, refused, value};
+use crate::sampling::Shared;
+use crate::talk::Talk;
+
+/// Tokens of an answer if a request does not say, as OpenAI's documentation has it.
+const TOKENS: i64 = 16;
+
+pub(super) const ROUTE: Route = Route {
+    method: Method::POST,
+    path: "/v1/completions",
+    open: false,
+    run: |app, request| {
+        Box::pin(async move {
+            let request::Bytes { bytes, permit } = request::read(&app, request).await?;
+            let Text { mut shared, prompt } = request::parse(&bytes, Text::default())?;
+            drop(bytes);
+            shared.check_model(&app)?;
+            shared.max_tokens = shared.max_tokens.or(Some(TOKENS));
+            let missing = || Refusal::field("prompt", "missing_field", "the field prompt is missing");
+            let prompt = prompt.ok_or_else(missing)?.0;
+            let (options, choices) = (shared.options(&app)?, shared.choices(&app)?);
+            let head = Head::new(&app, &SHAPE, &shared);
+            let mut talk = Talk::begin(&app.service, prompt, options, choices, Some(permit))?;
+            if !shared.stream {
+                return Ok(reply::json(StatusCode::OK, &head.whole(&talk.all().await?)));
+            }
+            let first = talk.first().await?;
+            let chunks = Chunks::new(head, shared.include_usage, choices);
+            Ok(reply::stream("text/event-stream", first, talk, Box::new(chunks)))
+        })
+    },
+};
+
+static SHAPE: Shape = Shape {
+    id: "cmpl",
+    objects: ["text_completion", "text_completion"],
+    whole: |text| json!({ "text": text }),
+    piece: |text| json!({ "text": text.unwrap_or_default() }),
+    opening: None,
+};
+
+/// What may be asked.
+#[derive(Default)]
+struct Text {
+    shared: Shared,
+    prompt: Option<One>,
+}
+
+impl Fields for Text {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<Taken, A::Error> {
+        let later = "this server does not do that yet";
+        match key {
+            "prompt" => {
+                self.prompt = value(map)?;
+                Ok(Taken::Yes)
+            }
+            "best_of" | "logprobs" | "suffix" => refused(map, later),
+            "echo" => match value::<A, bool>(map)? {
+                Some(true) => Ok(Taken::Refused(later.into())),
+                _ => Ok(Taken::Yes),
+            },
+            _ => self.shared.take(key, map),
+        }
+    }
+
+    fn warn(&mut self, warning: String) {
+        self.shared.warnings.push(warning);
+    }
+}
+
+/// One prompt: a text, a list of one text, or ids.
+struct One(Prompt);
+
+impl<'de> Deserialize<'de> for One {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<One, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Item {
+            Id(u32),
+            Text(String),
+        }
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = One;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("one text, or ids of tokens")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<One, E> {
+                Ok(One(Prompt::Text(text.to_string())))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<One, A::Error> {
+                let mut ids = Vec::new();
+                match items.next_element()? {
+                    Some(Item::Text(text)) => {
+                        let more = items.next_element::<String>()?.is_some();
+                        let several =
+                            || A::Error::custom("several prompts in one request are not known here");
+                        return if more { Err(several()) } else { Ok(One(Prompt::Text(text))) };
+                    }
+                    Some(Item::Id(id)) => ids.push(id),
+                    None => {}
+                }
+                while let Some(id) = items.next_element()? {
+                    ids.push(id);
+                }
+                Ok(One(Prompt::Ids(ids)))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Option<Prompt> {
+        request::parse(body.as_bytes(), Text::default()).ok()?.prompt.map(|one| one.0)
+    }
+
+    #[test]
+    fn a_prompt_is_a_text_a_list_of_one_or_ids() {
+        let text = |text: &str| Some(Prompt::Text(text.to_string()));
+        for (body, want) in [
+            (r#"{"prompt":"a"}"#, text("a")),
+            (r#"{"prompt":["a"]}"#, text("a")),
+            (r#"{"prompt":[1,2]}"#, Some(Prompt::Ids(vec![1, 2]))),
+            (r#"{"prompt":["a","b"]}"#, None),
+            (r#"{"prompt":[1,"b"]}"#, None),
+            (r#"{"prompt":[-1]}"#, None),
+            (r#"{"prompt":{}}"#, None),
+        ] {
+            assert_eq!(read(body), want, "{body}");
+        }
+        request::testing::damage(r#"{"prompt":["a\n"],"echo":false,"max_tokens":3}"#, |bytes| {
+            drop(request::parse(bytes, Text::default()));
+        });
+    }
+}

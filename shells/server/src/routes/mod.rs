@@ -1,0 +1,94 @@
+//! The routes: one file each, one line here.
+//!
+//! What it is: the list, and the way from a request to its route. What it is not: their work. The one design choice: a route
+//! is data and one function, so that who may ask, and what methods there are, is decided in one place.
+
+mod chat_completions;
+mod completion;
+mod completions;
+mod health;
+mod messages;
+mod metrics;
+mod models;
+mod version;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, HeaderValue};
+use hyper::{Method, Request, StatusCode};
+
+use crate::app::App;
+use crate::refusal::Refusal;
+use crate::reply::Reply;
+
+type Answer = Pin<Box<dyn Future<Output = Result<Reply, Refusal>>>>;
+
+/// Something that can be asked for.
+pub(crate) struct Route {
+    method: Method,
+    /// The path; one that ends in a slash stands for all below it.
+    path: &'static str,
+    /// Whether it needs no key.
+    open: bool,
+    run: fn(Rc<App>, Request<Incoming>) -> Answer,
+}
+
+/// All routes, in alphabetical order.
+static ROUTES: &[Route] = &[
+    chat_completions::ROUTE,
+    completions::ROUTE,
+    health::HEALTH,
+    health::LIVEZ,
+    health::READYZ,
+    metrics::ROUTE,
+    models::LIST,
+    models::ONE,
+    version::ROUTE,
+];
+
+/// What a request gets.
+pub(crate) async fn answer(app: &Rc<App>, request: Request<Incoming>) -> Reply {
+    let path = request.uri().path();
+    let here = |route: &&Route| match route.path.strip_suffix('/') {
+        Some(folder) if !folder.is_empty() => {
+            path.strip_prefix(route.path).is_some_and(|rest| !rest.is_empty())
+        }
+        _ => route.path == path,
+    };
+    // What HEAD asks for, GET gives; the body stays here.
+    let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+    let route = ROUTES.iter().filter(here).find(|route| route.method == method);
+    let allowed: Vec<&str> = ROUTES.iter().filter(here).map(|route| route.method.as_str()).collect();
+    let refusal = match route {
+        Some(route) => match checked(app, route, request).await {
+            Ok(reply) => return reply,
+            Err(refusal) => refusal,
+        },
+        None if allowed.is_empty() => {
+            Refusal::new(StatusCode::NOT_FOUND, "unknown_url", format!("there is nothing at {path}"))
+        }
+        None => {
+            let message = format!("{path} takes {}, not {}", allowed.join(", "), request.method());
+            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+        }
+    };
+    app.refused(refusal.code);
+    let mut reply = refusal.reply();
+    if let (StatusCode::METHOD_NOT_ALLOWED, Ok(allowed)) =
+        (refusal.status, HeaderValue::from_str(&allowed.join(", ")))
+    {
+        reply.headers_mut().insert(ALLOW, allowed);
+    }
+    reply
+}
+
+async fn checked(app: &Rc<App>, route: &Route, request: Request<Incoming>) -> Result<Reply, Refusal> {
+    app.guard.origin(request.headers())?;
+    if !route.open {
+        app.guard.key(request.headers())?;
+    }
+    (route.run)(Rc::clone(app), request).await
+}

@@ -1,0 +1,76 @@
+"""OpenAI's own Python package, unmodified, against a server of ours: chat, streams, usage, errors.
+
+usage: openai_client.py PROGRAM MODEL.gguf     with the packages of requirements.txt
+"""
+
+import concurrent.futures
+import subprocess
+import sys
+
+import openai
+
+program, model = sys.argv[1:]
+command = [program, "serve", model, "-c", "1024", "--memory", "128MiB", "--port", "0", "--api-key", "secret"]
+server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+try:
+    address = next(line.split("answers at ")[1].strip() for line in server.stderr if "answers at " in line)
+    client = openai.OpenAI(base_url=f"{address}/v1", api_key="secret", max_retries=0)
+    name = client.models.list().data[0].id
+    assert client.models.retrieve(name).id == name
+
+    asked = dict(model=name, temperature=0, seed=1, max_tokens=24)
+    turns = [{"role": "system", "content": "You are a helpful AI assistant."},
+             {"role": "user", "content": "What is the capital of France?"}]
+    whole = client.chat.completions.create(messages=turns, **asked)
+    answer = whole.choices[0].message.content
+    assert "Paris" in answer, answer
+    assert whole.choices[0].finish_reason in ("stop", "length")
+    assert whole.usage.total_tokens == whole.usage.prompt_tokens + whole.usage.completion_tokens
+
+    chunks = list(client.chat.completions.create(
+        messages=turns, stream=True, stream_options={"include_usage": True}, **asked))
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == answer
+    assert chunks[-2].choices[0].finish_reason == whole.choices[0].finish_reason
+    assert chunks[-1].choices == [] and chunks[-1].usage.prompt_tokens_details.cached_tokens > 0
+
+    parts = [{"role": "system", "content": "Be brief."},
+             {"role": "user", "content": [{"type": "text", "text": "Say"}, {"type": "text", "text": " hello."}]}]
+    several = client.chat.completions.create(messages=parts, n=3, **{**asked, "temperature": 1.0})
+    assert [choice.index for choice in several.choices] == [0, 1, 2]
+
+    text = client.completions.create(prompt="The capital of France is", stop=["."], **asked)
+    assert "." not in text.choices[0].text
+    assert "".join(c.choices[0].text for c in client.completions.create(
+        prompt="The capital of France is", stop=["."], stream=True, **asked)) == text.choices[0].text
+
+    def refused(kind, call):
+        try:
+            call()
+        except kind as error:
+            return error
+        raise AssertionError(f"{kind} was expected")
+
+    ask = lambda **more: client.chat.completions.create(**{**asked, "messages": turns, **more})
+    assert refused(openai.NotFoundError, lambda: ask(model="other")).code == "model_not_found"
+    assert refused(openai.BadRequestError, lambda: ask(logprobs=True)).param == "logprobs"
+    assert refused(openai.BadRequestError, lambda: ask(tools=[])).param == "tools"
+    long = [{"role": "user", "content": "word " * 2000}]
+    assert refused(openai.BadRequestError, lambda: ask(messages=long)).code == "context_length_exceeded"
+    stranger = openai.OpenAI(base_url=f"{address}/v1", api_key="wrong", max_retries=0)
+    refused(openai.AuthenticationError, stranger.models.list)
+
+    alone = [ask(seed=n, temperature=1).choices[0].logits_digest for n in range(6)]
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        crowd = list(pool.map(lambda n: ask(seed=n, temperature=1).choices[0].logits_digest, range(6)))
+    assert alone == crowd, (alone, crowd)
+
+    # Who breaks off is forgotten, and the server ends when it is told to.
+    stream = ask(stream=True, max_tokens=900)
+    next(iter(stream))
+    stream.close()
+    server.terminate()
+    assert server.wait(20) == 0
+finally:
+    server.kill()
+print("openai", openai.__version__, "is content")

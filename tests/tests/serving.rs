@@ -1,0 +1,145 @@
+//! The promise under load: a server stays in its budget, connections and all, and gives everybody the answer he gets alone.
+//!
+//! What it is: the program in a memory group, cold, while many talk to it and some are rude. What it is not: the library's own
+//! account. The one design choice: as in `budget`, two proofs: the peak of a group without a limit, then a limit that must never
+//! be met.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use host::cgroup::{Cap, Limits};
+use pintpot_tests::{Program, can_cap, skip, trained};
+use serde_json::{Value, json};
+
+const CLIENTS: usize = 8;
+const REQUESTS: usize = 2;
+const CONTEXT: &str = "512";
+
+/// Ends a server whatever happens.
+struct Served {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The smallest budget that the program names when it refuses, as it has to be typed.
+fn smallest(program: &Program, model: &str) -> String {
+    let refused = program.run(&["serve", model, "-c", CONTEXT, "--memory", "1M"]);
+    assert_eq!(refused.code, Some(3), "{}", refused.err);
+    let named = refused.err.lines().find_map(|line| line.trim().strip_prefix("smallest budget: --memory "));
+    named.unwrap_or_else(|| panic!("{}", refused.err)).to_string()
+}
+
+fn serve(program: &Program, model: &str, budget: &str, cap: &Cap) -> Served {
+    let args = ["serve", model, "-c", CONTEXT, "--memory", budget, "--port", "0", "--contexts", "1"];
+    let child = program.start_heard(&args, model.as_ref(), cap).unwrap();
+    let mut served = Served { child, address: String::new() };
+    let mut said = Vec::new();
+    for line in BufReader::new(served.child.stderr.take().unwrap()).lines().map_while(Result::ok) {
+        if let Some((_, address)) = line.split_once("answers at http://") {
+            served.address = address.to_string();
+            return served;
+        }
+        said.push(line);
+    }
+    panic!("{}", said.join("\n"));
+}
+
+fn post(address: &str, body: &Value) -> (u16, Value) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(300))).unwrap();
+    let body = body.to_string();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut reply = String::new();
+    stream.write_all(head.as_bytes()).and_then(|()| stream.read_to_string(&mut reply)).unwrap();
+    let status = reply.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+    let json = reply.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str(body).ok());
+    (status, json.unwrap_or_default())
+}
+
+fn ask(client: usize, request: usize) -> Value {
+    let (tokens, top_k) = ([4, 16, 48][(client + request) % 3], [0, 40][client % 2]);
+    let text = format!("Tell me about {}. ", ["a fox", "the sea", "iron", "bread"][client % 4]);
+    json!({
+        "model": "smollm2", "seed": client * 100 + request, "temperature": request % 2, "top_k": top_k,
+        "max_tokens": tokens,
+        "messages": [{ "role": "user", "content": text.repeat(1 + client % 3 * 8) }],
+    })
+}
+
+/// What every client hears, in order.
+fn crowd(address: &str) -> Vec<Vec<(u16, Value)>> {
+    // Connections that say nothing, and bodies that never come.
+    let rude: Vec<TcpStream> = (0..64).filter_map(|_| TcpStream::connect(address).ok()).collect();
+    for mut stream in &rude {
+        let _ = stream.write_all(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nX: ");
+        let _ = stream.write_all(&[b'x'; 8 << 10]);
+    }
+    std::thread::scope(|scope| {
+        let client = |client: usize| (0..REQUESTS).map(|n| post(address, &ask(client, n))).collect();
+        let clients: Vec<_> = (0..CLIENTS).map(|n| scope.spawn(move || client(n))).collect();
+        clients.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+fn digest(reply: &(u16, Value)) -> &Value {
+    &reply.1["choices"][0]["logits_digest"]
+}
+
+#[test]
+fn a_server_stays_in_its_budget_and_answers_everybody_as_one() {
+    let Some(run) = trained("smollm2") else {
+        return skip("smollm2", "PINTPOT_TEST_MODELS names no folder that holds it");
+    };
+    if !can_cap() {
+        return skip("serving", "no memory cgroup can be made here; run as root, or in a delegated cgroup");
+    }
+    // The file itself, not a link to it; a model is named as its file is.
+    let path = run.model.canonicalize().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("smollm2.gguf");
+    std::fs::copy(&path, &model).unwrap();
+    let (program, model) = (Program::built(), model.to_str().unwrap());
+    let mut alone: Option<Vec<Vec<(u16, Value)>>> = None;
+    for budget in [smallest(&program, model), "64MiB".to_string()] {
+        let bytes = budget.parse::<host::Memory>().unwrap().resolve().unwrap().bytes;
+        for limit in [None, Some(bytes)] {
+            let cap = Cap::new(&Limits { memory: limit, ..Limits::default() }).unwrap();
+            let mut served = serve(&program, model, &budget, &cap);
+            let alone = alone.get_or_insert_with(|| {
+                let each = |client| (0..REQUESTS).map(|n| post(&served.address, &ask(client, n))).collect();
+                (0..CLIENTS).map(each).collect()
+            });
+            let heard = crowd(&served.address);
+            for (client, (heard, alone)) in heard.iter().zip(alone.iter()).enumerate() {
+                for (heard, alone) in heard.iter().zip(alone) {
+                    assert_eq!((heard.0, alone.0), (200, 200), "client {client} in {budget}: {}", heard.1);
+                    assert!(digest(heard).is_string());
+                    assert_eq!(digest(heard), digest(alone), "client {client} in {budget}");
+                }
+            }
+            let pid = served.child.id().to_string();
+            assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+            assert_eq!(served.child.wait().unwrap().code(), Some(0), "in {budget}");
+            let report = cap.report();
+            println!(
+                "{budget}, limit {limit:?}: peak {:?} of {bytes}, met {:?}",
+                report.peak, report.limit_hits
+            );
+            assert!(report.peak.is_some_and(|peak| peak <= bytes), "{budget}: {report:?}");
+            assert_eq!(report.limit_hits, Some(0), "{budget}: {report:?}");
+        }
+    }
+}
