@@ -136,8 +136,6 @@ pub(crate) trait Panels: Isa {
     /// Four bytes of each of sixteen rows.
     type V: Copy;
 
-    /// Vectors that hold the signed codes of four elements of every row.
-    const SIGNED_STEPS: usize;
     /// What [`Panels::signed`] adds to every code; the product takes it out again, exactly.
     const SIGNED_OFFSET: i32;
     /// Whether codes of fewer bits make [`Panels::dot`] faster.
@@ -214,15 +212,10 @@ pub(crate) trait Panels: Isa {
     /// The f16 in the high half of every lane to f32.
     fn half_high(self, x: Self::V) -> Self::F;
 
-    /// Four signed codes a lane as [`Panels::dot`] wants them for `BITS == 8`; the first `SIGNED_STEPS` count.
+    /// Four signed codes a lane as [`Panels::dot`] wants them for `BITS == 8`.
     #[inline(always)]
-    fn signed(self, codes: Self::V) -> [Self::V; 2] {
-        [codes; 2]
-    }
-    /// Four activations as they meet the vectors of [`Panels::signed`].
-    #[inline(always)]
-    fn widen(activations: u32) -> [u32; 2] {
-        [activations; 2]
+    fn signed(self, codes: Self::V) -> Self::V {
+        codes
     }
     /// `start` and exact sums over a group of `4 * STEPS` elements for `R` panels and `C` columns.
     ///
@@ -230,8 +223,7 @@ pub(crate) trait Panels: Isa {
     /// not `BY_BITS`, 7 says no more than that they come from one of the two.
     ///
     /// # Safety
-    /// `codes` hold `STEPS` vectors each (`STEPS * SIGNED_STEPS` if signed), and `activations` as many times `C` packed
-    /// activations, `width` apart, that went the way of the codes.
+    /// `codes` hold `STEPS` vectors each, and `activations` as many times `C` packed activations, `width` apart.
     unsafe fn dot<const BITS: u32, const STEPS: usize, const R: usize, const C: usize>(
         self,
         start: [Self::V; C],

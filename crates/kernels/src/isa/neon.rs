@@ -229,7 +229,6 @@ fn sdot(_: Neon<true>, mut sum: int32x4_t, codes: int8x16_t, activations: int8x1
 
 impl<const DOT: bool> Panels for Neon<DOT> {
     type V = [uint32x4_t; 4];
-    const SIGNED_STEPS: usize = 1;
     const SIGNED_OFFSET: i32 = 0;
     const BY_BITS: bool = !DOT;
     const TILE: usize = 1;
