@@ -35,9 +35,11 @@ const ISAS: &[fn() -> Option<&'static KernelSet>] = &[
     #[cfg(target_arch = "x86_64")]
     KernelSet::detect::<avx512::Avx512>,
     #[cfg(target_arch = "aarch64")]
-    KernelSet::detect::<neon::Neon<false>>,
+    KernelSet::detect::<neon::Neon<{ neon::PLAIN }>>,
     #[cfg(target_arch = "aarch64")]
-    KernelSet::detect::<neon::Neon<true>>,
+    KernelSet::detect::<neon::Neon<{ neon::DOTPROD }>>,
+    #[cfg(target_arch = "aarch64")]
+    KernelSet::detect::<neon::Neon<{ neon::I8MM }>>,
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     KernelSet::detect::<wasm::Wasm>,
 ];
