@@ -504,8 +504,15 @@ unsafe fn add_dots<const BITS: u32, const STEPS: usize, const C: usize>(
     }
     // Products of codes below 2^BITS with +-127, two to a lane, stay within i16 for this many steps.
     let run = STEPS.min(8 >> (BITS - 4));
+    // What the offset takes from a whole group of 4-bit codes, and any half of its products with that, stay within i16 too.
+    let begins = BITS == 4 && run == STEPS;
     for _ in 0..STEPS / run {
-        let mut short = avx2!([[_mm256_setzero_si256(); 2]; C]);
+        let zero = avx2!(_mm256_setzero_si256());
+        let mut short = [[zero; 2]; C];
+        for c in 0..if begins { C } else { 0 } {
+            short[c] = both!(H => _mm256_blend_epi16::<0b1010_1010>(total[c][H], zero));
+            total[c] = [zero; 2];
+        }
         repeat!(C, run => {
             let (code, step) = avx2!((*codes, activations));
             for c in 0..C {

@@ -221,6 +221,7 @@ pub(crate) trait Panels: Isa {
     }
     /// `start` and exact sums over a group of `4 * STEPS` elements for `R` panels and `C` columns.
     ///
+    /// `start` is what an offset takes: no more than -8 times the sum of the activations where `BITS` is 4.
     /// `BITS` 4 to 7 says that the codes are unsigned and below `2^BITS`; 8 that they come from [`Panels::signed`]. Where
     /// not `BY_BITS`, 7 says no more than that they come from one of the two.
     ///

@@ -26,6 +26,7 @@ impl<P: Panels, S: Shape> Format<P, S> {
         const {
             assert!(D::GROUP == S::GROUP && D::MIN == S::MIN && (D::BITS <= S::BITS || !P::BY_BITS));
             assert!(D::BITS == 8 || D::MIN == (D::OFFSET == 0));
+            assert!(D::BITS != 4 || D::OFFSET <= 8);
         }
         Format {
             offset: if D::BITS == 8 { P::SIGNED_OFFSET } else { D::OFFSET },
