@@ -221,8 +221,9 @@ fn two_to(_: Avx2, n: __m256i) -> __m256 {
 
 /// The same address and stride, of which the compiler knows nothing. Otherwise it would keep the addresses of sixteen rows
 /// at hand through a loop, most of them in memory, rather than add them up from two registers.
+#[allow(clippy::pointers_in_nomem_asm_block)]
 #[inline(always)]
-pub(super) fn unknown(mut rows: *const u8, mut stride: usize) -> (*const u8, usize) {
+fn unknown(mut rows: *const u8, mut stride: usize) -> (*const u8, usize) {
     // SAFETY: no instruction at all.
     unsafe {
         asm!("/* {0} {1} */", inout(reg) rows, inout(reg) stride, options(pure, nomem, nostack, preserves_flags));
