@@ -313,6 +313,46 @@ fn rows_and_elements() {
     }
 }
 
+#[test]
+fn a_cache_of_q8_0_holds_blocks() {
+    let (rows, heads, head_dim) = (64, 2, 64);
+    let shape = KvShape { format: KvFormat::Q8_0, slots: 64, heads, head_dim };
+    let mut x = random(rows * heads * head_dim, 3);
+    let edge = [0.0, -0.0, 1e-38, 1.2e-5, -9e-8, 3e38, f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
+    for (i, block) in x.chunks_mut(32).enumerate() {
+        block.iter_mut().for_each(|x| *x *= [1.0, 1e-6, 1e-7, 1e30, 0.0][i % 5]);
+        block[i % 32] = if i % 3 == 0 { edge[i % 9] } else { block[i % 32] };
+    }
+    // Subnormal scales take values beyond 127.
+    x[..32].fill(1.45 * 127.0 * 2f32.powi(-24));
+    let mut want = Vec::new();
+    for block in x.chunks(32) {
+        let most = block.iter().fold(0.0f32, |most, x| if x.abs() > most { x.abs() } else { most });
+        let scale = half::f16::from_f32(most / 127.0);
+        let inverse = if scale.to_f32() > 0.0 { 1.0 / scale.to_f32() } else { 0.0 };
+        let code = |x: &f32| (x * inverse).round_ties_even().clamp(-127.0, 127.0) as i8 as u8;
+        want.extend(scale.to_le_bytes().into_iter().chain(block.iter().map(code)));
+    }
+    for cpu in cpus() {
+        let mut cache = vec![0; shape.bytes()];
+        cpu.store_values(shape, &x, &mut cache, 0);
+        let head = |i: usize| &want[i * shape.bytes() / (rows * heads)..][..shape.bytes() / (rows * heads)];
+        let rows_of = |h: usize| (0..rows).flat_map(move |r| head(r * heads + h).iter().copied());
+        assert!((0..heads).flat_map(rows_of).eq(cache.iter().copied()), "values, {}", cpu.isa_name());
+        // Of sixteen keys the scales lie side by side, then their first bytes, and so on.
+        cpu.store_keys(shape, &x, &mut cache, 0);
+        let byte = |h: usize, r: usize, b: usize, at: usize| head(r * heads + h)[b * 34 + at];
+        let mut keys = cache.iter();
+        for (h, group, b) in (0..heads * rows / 16 * 2).map(|i| (i / 8, i / 2 % 4, i % 2)) {
+            for at in 0..33 {
+                let (first, bytes) = if at == 0 { (0, 2) } else { (at + 1, 1) };
+                let at = (0..16 * bytes).map(|i| byte(h, 16 * group + i / bytes, b, first + i % bytes));
+                assert!(at.eq(keys.by_ref().take(16 * bytes).copied()), "keys, {}", cpu.isa_name());
+            }
+        }
+    }
+}
+
 /// One case of attention: sizes, and how its rows are cut into chunks.
 struct Case {
     format: KvFormat,

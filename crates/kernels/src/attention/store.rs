@@ -4,8 +4,8 @@
 
 use super::layout::BLOCK;
 use super::{KvFormat, KvShape};
+use crate::float::ROUND;
 use crate::isa::{Isa, Kernel, LANES};
-use half::f16;
 
 /// Writes rows of keys or values into a cache.
 pub(crate) struct StoreKv<'a> {
@@ -38,10 +38,10 @@ impl<I: Isa> Kernel<I> for StoreKv<'_> {
                     }
                     KvFormat::Q8_0 => {
                         for (x, out) in x.as_chunks().0.iter().zip(group.chunks_exact_mut(LANES * 34)) {
-                            let (scale, codes) = quantize(x);
+                            let (scale, codes) = quantize(isa, x);
                             let (scales, out) = out.split_at_mut(2 * LANES);
                             spread(&[scale], lane, scales);
-                            spread(codes.as_chunks::<1>().0, lane, out);
+                            spread(codes.map(|code| [code as u8]).as_slice(), lane, out);
                         }
                     }
                 }
@@ -55,9 +55,9 @@ impl<I: Isa> Kernel<I> for StoreKv<'_> {
                     }
                     KvFormat::Q8_0 => {
                         for (x, out) in x.as_chunks().0.iter().zip(row.as_chunks_mut::<34>().0) {
-                            let (scale, codes) = quantize(x);
+                            let (scale, codes) = quantize(isa, x);
                             out[..2].copy_from_slice(&scale);
-                            out[2..].copy_from_slice(&codes);
+                            out[2..].copy_from_slice(codes.map(|code| code as u8).as_slice());
                         }
                     }
                 }
@@ -76,13 +76,26 @@ fn spread<const N: usize>(x: &[[u8; N]], lane: usize, out: &mut [u8]) {
 
 /// One block: the f16 nearest to `amax / 127` as scale, and what is nearest to `x / scale`, ties to even.
 #[inline(always)]
-fn quantize(x: &[f32; BLOCK]) -> ([u8; 2], [u8; BLOCK]) {
-    let amax = x.iter().fold(0.0f32, |most, x| if x.abs() > most { x.abs() } else { most });
-    let scale = f16::from_f32(amax / 127.0);
-    let inverse = if scale.to_f32() > 0.0 { 1.0 / scale.to_f32() } else { 0.0 };
-    let mut codes = [0; BLOCK];
-    for i in 0..BLOCK {
-        codes[i] = (x[i] * inverse).round_ties_even().clamp(-127.0, 127.0) as i8 as u8;
+fn quantize<I: Isa>(isa: I, x: &[f32; BLOCK]) -> ([u8; 2], [i8; BLOCK]) {
+    let (halves, zero, minus) = (x.as_chunks().0, isa.splat(0.0), isa.splat(-1.0));
+    let mut most = zero;
+    for half in halves {
+        let x = isa.load(half);
+        // What is not a number is not greater.
+        most = isa.max(isa.mul(x, minus), isa.max(x, most));
     }
-    (scale.to_le_bytes(), codes)
+    let (limit, over) = (isa.splat(127.0), isa.splat(256.0));
+    let mut stored = [0; 2 * LANES];
+    isa.store_f16(isa.div(isa.splat(isa.largest(most)), limit), &mut stored);
+    let scale = isa.load_f16(&stored);
+    let inverse = isa.less(zero, scale, isa.div(isa.splat(1.0), scale), zero);
+    let mut codes = [0; BLOCK];
+    for (half, codes) in halves.iter().zip(codes.as_chunks_mut().0) {
+        let x = isa.mul(isa.load(half), inverse);
+        // Half as much again as 127, where the scale was rounded down to a subnormal, or no number, which becomes 0.
+        let x = isa.less(x, limit, x, isa.less(x, over, limit, zero));
+        let x = isa.max(x, isa.mul(limit, minus));
+        isa.store_low_bytes(isa.add(x, isa.splat(ROUND)), codes);
+    }
+    ([stored[0], stored[1]], codes)
 }

@@ -12,12 +12,12 @@ use crate::isa::Panels;
 #[inline(always)]
 pub(super) unsafe fn put<P: Panels>(isa: P, fifth: P::V, nibbles: [P::V; 4], out: Block<P>) {
     let (mask, fifth) = (isa.bytes(15), isa.spread::<4>(fifth));
-    for i in 0..4 {
-        let (low, high) = (isa.and(nibbles[i], mask), isa.and(isa.shr::<4>(nibbles[i]), mask));
+    four!(I => {
+        let (low, high) = (isa.and(nibbles[I], mask), isa.and(isa.shr::<4>(nibbles[I]), mask));
         // SAFETY: the caller's.
         unsafe {
-            out.put(i, isa.or(low, fifth[i]));
-            out.put(i + 4, isa.or(high, fifth[i + 4]));
+            out.put(I, isa.or(low, fifth[I]));
+            out.put(I + 4, isa.or(high, fifth[I + 4]));
         }
-    }
+    });
 }

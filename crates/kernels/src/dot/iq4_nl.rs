@@ -22,7 +22,7 @@ impl Dot for IQ4NL {
         // SAFETY: a block has 18 bytes, 32 elements and one group.
         unsafe {
             out.put_scale(0, isa.half_low(isa.rows4(rows, stride)));
-            out.put_levels(isa, 0, isa.rows16(rows.add(2), stride), &LEVELS);
+            out.put_levels::<true>(isa, 0, isa.rows16(rows.add(2), stride), &LEVELS);
         }
     }
 }

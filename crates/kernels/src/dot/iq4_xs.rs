@@ -25,7 +25,7 @@ impl Dot for IQ4XS {
                 let scale = isa.or(isa.and(low, isa.lanes(15)), isa.and(isa.shl::<4>(high), isa.lanes(0x30)));
                 out.put_scale(g, isa.mul(d, isa.float(isa.sub32(scale, isa.lanes(32)))));
                 (low, high) = (isa.shr::<4>(low), isa.shr::<2>(high));
-                out.put_levels(isa, 8 * g, isa.rows16(rows.add(8 + 16 * g), stride), &LEVELS);
+                out.put_levels::<true>(isa, 8 * g, isa.rows16(rows.add(8 + 16 * g), stride), &LEVELS);
             }
         }
     }

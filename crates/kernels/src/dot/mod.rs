@@ -4,6 +4,28 @@
 //! choice: a format only says how one block of sixteen rows turns into integer codes and scales; vectors and matrices,
 //! one column and a thousand, go through that one function. A format without a file here works through its definition.
 
+/// Does something for 0, 1, 2 and 3, written out: a loop that stays one would keep its vectors in memory.
+macro_rules! four {
+    ($i:ident => $body:expr) => {{
+        {
+            const $i: usize = 0;
+            $body
+        }
+        {
+            const $i: usize = 1;
+            $body
+        }
+        {
+            const $i: usize = 2;
+            $body
+        }
+        {
+            const $i: usize = 3;
+            $body
+        }
+    }};
+}
+
 mod codebook;
 mod fifth_bits;
 mod iq1_m;
@@ -116,11 +138,8 @@ impl<P: Panels> Block<P> {
     /// As for [`Block::put`].
     #[inline(always)]
     pub(crate) unsafe fn put_signed(&self, isa: P, i: usize, codes: P::V) {
-        let codes = isa.signed(codes);
-        for step in 0..P::SIGNED_STEPS {
-            // SAFETY: the caller's; a signed panel has SIGNED_STEPS vectors for four elements.
-            unsafe { *self.codes.add(i * P::SIGNED_STEPS + step) = codes[step] }
-        }
+        // SAFETY: the caller's.
+        unsafe { self.put(i, isa.signed(codes)) }
     }
 
     /// Stores 32 codes from vector `at`, two planes of nibbles.
@@ -130,30 +149,37 @@ impl<P: Panels> Block<P> {
     #[inline(always)]
     pub(crate) unsafe fn put_nibbles(&self, isa: P, at: usize, nibbles: [P::V; 4]) {
         let mask = isa.bytes(15);
-        for i in 0..4 {
+        four!(I => {
             // SAFETY: the caller's.
             unsafe {
-                self.put(at + i, isa.and(nibbles[i], mask));
-                self.put(at + 4 + i, isa.and(isa.shr::<4>(nibbles[i]), mask));
+                self.put(at + I, isa.and(nibbles[I], mask));
+                self.put(at + 4 + I, isa.and(isa.shr::<4>(nibbles[I]), mask));
             }
-        }
+        });
     }
 
-    /// Stores 32 codes from vector `at`, two planes of nibbles that choose from `levels`.
+    /// Stores 32 codes from vector `at`, two planes of nibbles that choose from `levels`, which are signed or not.
     ///
     /// # Safety
     /// The block has that many elements.
     #[inline(always)]
-    pub(crate) unsafe fn put_levels(&self, isa: P, at: usize, nibbles: [P::V; 4], levels: &[i8; 16]) {
+    pub(crate) unsafe fn put_levels<const SIGNED: bool>(
+        &self,
+        isa: P,
+        at: usize,
+        nibbles: [P::V; 4],
+        levels: &[i8; 16],
+    ) {
         let mask = isa.bytes(15);
-        for i in 0..4 {
-            let (low, high) = (isa.and(nibbles[i], mask), isa.and(isa.shr::<4>(nibbles[i]), mask));
+        four!(I => {
+            let low = isa.lookup(levels, isa.and(nibbles[I], mask));
+            let high = isa.lookup(levels, isa.and(isa.shr::<4>(nibbles[I]), mask));
             // SAFETY: the caller's.
             unsafe {
-                self.put_signed(isa, at + i, isa.lookup(levels, low));
-                self.put_signed(isa, at + 4 + i, isa.lookup(levels, high));
+                self.put(at + I, if SIGNED { isa.signed(low) } else { low });
+                self.put(at + 4 + I, if SIGNED { isa.signed(high) } else { high });
             }
-        }
+        });
     }
 
     /// Stores codes of two bits, sixteen bytes of the 64 in which each half lies in four planes of 32 elements.
@@ -163,13 +189,11 @@ impl<P: Panels> Block<P> {
     #[inline(always)]
     pub(crate) unsafe fn put_pairs(&self, isa: P, piece: usize, mut pairs: [P::V; 4]) {
         let (half, part, mask) = (piece / 2, piece % 2, isa.bytes(3));
-        for plane in 0..4 {
-            for i in 0..4 {
-                // SAFETY: the caller's.
-                unsafe { self.put(32 * half + 8 * plane + 4 * part + i, isa.and(pairs[i], mask)) };
-                pairs[i] = isa.shr::<2>(pairs[i]);
-            }
-        }
+        four!(PLANE => four!(I => {
+            // SAFETY: the caller's.
+            unsafe { self.put(32 * half + 8 * PLANE + 4 * part + I, isa.and(pairs[I], mask)) };
+            pairs[I] = isa.shr::<2>(pairs[I]);
+        }));
     }
 
     /// Stores the scale of group `g`.

@@ -1,11 +1,12 @@
 //! Panels of MXFP4: an exponent, then two planes of nibbles that choose from sixteen levels.
 
+use super::codebook::signed_levels;
 use super::{Block, Dot};
 use crate::isa::Panels;
 use tensor::DType;
 
-/// Twice what the nibbles stand for; the scale is halved instead.
-const LEVELS: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
+/// Twice what the nibbles stand for, counted from -12; the scale is halved instead.
+const CODES: [i8; 16] = signed_levels([0, 1, 2, 3, 4, 6, 8, 12], 12);
 
 /// `2^(exponent - 128)`: the bits of the two smallest are those of subnormals.
 #[inline(always)]
@@ -22,8 +23,8 @@ pub(super) struct MXFP4;
 impl Dot for MXFP4 {
     const DTYPE: DType = DType::MXFP4;
     const GROUP: usize = 32;
-    const BITS: u32 = 8;
-    const OFFSET: i32 = 0;
+    const BITS: u32 = 5;
+    const OFFSET: i32 = 12;
     const MIN: bool = false;
 
     #[inline(always)]
@@ -31,7 +32,7 @@ impl Dot for MXFP4 {
         // SAFETY: a block has 17 bytes, 32 elements and one group.
         unsafe {
             out.put_scale(0, half_scale(isa, isa.and(isa.rows4(rows, stride), isa.lanes(255))));
-            out.put_levels(isa, 0, isa.rows16(rows.add(1), stride), &LEVELS);
+            out.put_levels::<false>(isa, 0, isa.rows16(rows.add(1), stride), &CODES);
         }
     }
 }

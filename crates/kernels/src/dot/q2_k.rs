@@ -20,14 +20,14 @@ impl Dot for Q2K {
             let head = isa.rows4(rows.add(80), stride);
             let (d, dmin, mask) = (isa.half_low(head), isa.half_high(head), isa.bytes(15));
             let pairs = isa.rows16(rows, stride);
-            for i in 0..4 {
-                let scales = k_scales::bytes(isa, isa.and(pairs[i], mask));
-                let mins = k_scales::bytes(isa, isa.and(isa.shr::<4>(pairs[i]), mask));
-                for j in 0..4 {
-                    out.put_scale(4 * i + j, isa.mul(d, scales[j]));
-                    out.put_min(4 * i + j, isa.mul(dmin, mins[j]));
-                }
-            }
+            four!(I => {
+                let scales = k_scales::bytes(isa, isa.and(pairs[I], mask));
+                let mins = k_scales::bytes(isa, isa.and(isa.shr::<4>(pairs[I]), mask));
+                four!(J => {
+                    out.put_scale(4 * I + J, isa.mul(d, scales[J]));
+                    out.put_min(4 * I + J, isa.mul(dmin, mins[J]));
+                });
+            });
             for piece in 0..4 {
                 out.put_pairs(isa, piece, isa.rows16(rows.add(16 + 16 * piece), stride));
             }

@@ -1,9 +1,24 @@
 //! Panels of Q3_K: high bits in eight planes, pairs of low bits in four, sixteen 6-bit scales that count from -32, `d`;
 //! codes count from -4.
 
-use super::{Block, Dot};
+use super::{Block, Dot, codebook};
 use crate::isa::Panels;
 use tensor::DType;
+
+/// Of four bits the first as bit 2 and the third as bit 6: above the low bits of planes 0 and 2.
+const EVEN: [i8; 16] = spread(0);
+/// The second and the fourth.
+const ODD: [i8; 16] = spread(1);
+
+const fn spread(first: u8) -> [i8; 16] {
+    let (mut out, mut i) = ([0; 16], 0);
+    while i < 16 {
+        let bits = i as u8 >> first;
+        out[i] = ((bits & 1) << 2 | (bits >> 2 & 1) << 6) as i8;
+        i += 1;
+    }
+    out
+}
 
 pub(super) struct Q3K;
 
@@ -30,25 +45,28 @@ impl Dot for Q3K {
                 isa.or(isa.and(isa.shr::<4>(low[1]), nibble), isa.and(isa.shr::<2>(high), pair)),
             ];
             for i in 0..4 {
-                let mut scales = scales[i];
-                for j in 0..4 {
-                    let scale = isa.sub32(isa.and(scales, isa.lanes(255)), isa.lanes(32));
-                    out.put_scale(4 * i + j, isa.mul(d, isa.float(scale)));
-                    scales = isa.shr::<8>(scales);
-                }
+                let scales = codebook::bytes(isa, scales[i]);
+                four!(J => {
+                    let scale = isa.sub32(scales[J], isa.lanes(32));
+                    out.put_scale(4 * i + J, isa.mul(d, isa.float(scale)));
+                });
             }
-            let (two, one) = (isa.bytes(3), isa.bytes(1));
+            let low = isa.bytes(0x33);
             for part in 0..2 {
                 let mut bits = isa.rows16(rows.add(16 * part), stride);
                 for half in 0..2 {
-                    let mut pairs = isa.rows16(rows.add(32 + 32 * half + 16 * part), stride);
-                    for plane in 0..4 {
-                        for i in 0..4 {
-                            let code = isa.or(isa.and(pairs[i], two), isa.shl::<2>(isa.and(bits[i], one)));
-                            out.put(32 * half + 8 * plane + 4 * part + i, code);
-                            (pairs[i], bits[i]) = (isa.shr::<2>(pairs[i]), isa.shr::<1>(bits[i]));
-                        }
-                    }
+                    let pairs = isa.rows16(rows.add(32 + 32 * half + 16 * part), stride);
+                    let at = 32 * half + 4 * part;
+                    four!(I => {
+                        let high = isa.and(bits[I], nibble);
+                        let even = isa.or(isa.and(pairs[I], low), isa.lookup(&EVEN, high));
+                        let odd = isa.or(isa.and(isa.shr::<2>(pairs[I]), low), isa.lookup(&ODD, high));
+                        out.put(at + I, isa.and(even, nibble));
+                        out.put(at + 8 + I, isa.and(odd, nibble));
+                        out.put(at + 16 + I, isa.and(isa.shr::<4>(even), nibble));
+                        out.put(at + 24 + I, isa.and(isa.shr::<4>(odd), nibble));
+                        bits[I] = isa.shr::<4>(bits[I]);
+                    });
                 }
             }
         }

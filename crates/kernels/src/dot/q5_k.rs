@@ -15,7 +15,7 @@ impl Dot for Q5K {
 
     #[inline(always)]
     unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
-        let (mask, one) = (isa.bytes(15), isa.bytes(1));
+        let (mask, bit) = (isa.bytes(15), isa.bytes(0x10));
         // SAFETY: a block has 176 bytes, 256 elements and eight groups.
         unsafe {
             k_scales::put(isa, rows, stride, &out);
@@ -25,14 +25,13 @@ impl Dot for Q5K {
                     let nibbles = rows.add(k_scales::HEAD + 32 + 32 * pair + 16 * half);
                     let nibbles = isa.rows16(nibbles, stride);
                     let at = pair * 16 + half * 4;
-                    for i in 0..4 {
-                        let (low, high) =
-                            (isa.and(nibbles[i], mask), isa.and(isa.shr::<4>(nibbles[i]), mask));
-                        let (first, second) = (isa.and(fifth[i], one), isa.and(isa.shr::<1>(fifth[i]), one));
-                        out.put(at + i, isa.or(low, isa.shl::<4>(first)));
-                        out.put(at + 8 + i, isa.or(high, isa.shl::<4>(second)));
-                        fifth[i] = isa.shr::<2>(fifth[i]);
-                    }
+                    four!(I => {
+                        let low = isa.and(nibbles[I], mask);
+                        let high = isa.and(isa.shr::<4>(nibbles[I]), mask);
+                        out.put(at + I, isa.or(low, isa.and(isa.shl::<4>(fifth[I]), bit)));
+                        out.put(at + 8 + I, isa.or(high, isa.and(isa.shl::<3>(fifth[I]), bit)));
+                        fifth[I] = isa.shr::<2>(fifth[I]);
+                    });
                 }
             }
         }

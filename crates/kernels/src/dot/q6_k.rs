@@ -20,26 +20,26 @@ impl Dot for Q6K {
         unsafe {
             let d = isa.half_high(isa.rows4(rows.add(206), stride));
             let scales = isa.rows16(rows.add(192), stride);
-            for i in 0..4 {
-                out.put_scale(4 * i, isa.mul(d, isa.float(isa.sar::<24>(isa.shl::<24>(scales[i])))));
-                out.put_scale(4 * i + 1, isa.mul(d, isa.float(isa.sar::<24>(isa.shl::<16>(scales[i])))));
-                out.put_scale(4 * i + 2, isa.mul(d, isa.float(isa.sar::<24>(isa.shl::<8>(scales[i])))));
-                out.put_scale(4 * i + 3, isa.mul(d, isa.float(isa.sar::<24>(scales[i]))));
-            }
+            four!(I => {
+                out.put_scale(4 * I, isa.mul(d, isa.float(isa.sar::<24>(isa.shl::<24>(scales[I])))));
+                out.put_scale(4 * I + 1, isa.mul(d, isa.float(isa.sar::<24>(isa.shl::<16>(scales[I])))));
+                out.put_scale(4 * I + 2, isa.mul(d, isa.float(isa.sar::<24>(isa.shl::<8>(scales[I])))));
+                out.put_scale(4 * I + 3, isa.mul(d, isa.float(isa.sar::<24>(scales[I]))));
+            });
             // Each 128 elements, and of the four planes of 32 in them each 16.
             for (half, part) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
                 let nibbles = rows.add(64 * half + 16 * part);
                 let (a, b) = (isa.rows16(nibbles, stride), isa.rows16(nibbles.add(32), stride));
                 let high = isa.rows16(rows.add(128 + 32 * half + 16 * part), stride);
                 let at = 32 * half + 4 * part;
-                for i in 0..4 {
-                    let (low_a, high_a) = (isa.and(a[i], mask), isa.and(isa.shr::<4>(a[i]), mask));
-                    let (low_b, high_b) = (isa.and(b[i], mask), isa.and(isa.shr::<4>(b[i]), mask));
-                    out.put(at + i, isa.or(low_a, isa.and(isa.shl::<4>(high[i]), pair)));
-                    out.put(at + 8 + i, isa.or(low_b, isa.and(isa.shl::<2>(high[i]), pair)));
-                    out.put(at + 16 + i, isa.or(high_a, isa.and(high[i], pair)));
-                    out.put(at + 24 + i, isa.or(high_b, isa.and(isa.shr::<2>(high[i]), pair)));
-                }
+                four!(I => {
+                    let (low_a, high_a) = (isa.and(a[I], mask), isa.and(isa.shr::<4>(a[I]), mask));
+                    let (low_b, high_b) = (isa.and(b[I], mask), isa.and(isa.shr::<4>(b[I]), mask));
+                    out.put(at + I, isa.or(low_a, isa.and(isa.shl::<4>(high[I]), pair)));
+                    out.put(at + 8 + I, isa.or(low_b, isa.and(isa.shl::<2>(high[I]), pair)));
+                    out.put(at + 16 + I, isa.or(high_a, isa.and(high[I], pair)));
+                    out.put(at + 24 + I, isa.or(high_b, isa.and(isa.shr::<2>(high[I]), pair)));
+                });
             }
         }
     }

@@ -20,9 +20,7 @@ impl Dot for Q8_0 {
             out.put_scale(0, isa.half_low(isa.rows4(rows, stride)));
             for half in 0..2 {
                 let codes = isa.rows16(rows.add(2 + 16 * half), stride);
-                for i in 0..4 {
-                    out.put_signed(isa, 4 * half + i, codes[i]);
-                }
+                four!(I => out.put_signed(isa, 4 * half + I, codes[I]));
             }
         }
     }

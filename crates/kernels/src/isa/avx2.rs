@@ -1,14 +1,14 @@
 //! AVX2 with FMA and F16C: sixteen lanes are two registers.
 //!
-//! Not a place for loops over a matrix. Small unsigned codes meet int8 activations in `vpmaddubsw`, whose 16-bit
-//! sums can be added up for a while before they overflow (eight times for 4-bit codes); 8-bit codes are widened to
-//! 16 bits when a panel is unpacked, because `vpmaddwd` then does with two operations what the way over absolute
-//! values needs three for.
+//! Not a place for loops over a matrix. Unsigned codes meet int8 activations in `vpmaddubsw`, whose 16-bit sums can be
+//! added up for a while before they overflow (eight times for 4-bit codes); signed codes give their signs to the
+//! activations and meet them as absolute values.
 
 use super::{Isa, Kernel, LANES, Panels};
 use crate::dot;
 use crate::float::ROUND;
 use crate::product::SliceFn;
+use std::arch::asm;
 use std::arch::x86_64::*;
 use std::hint::black_box;
 use tensor::DType;
@@ -219,6 +219,18 @@ fn two_to(_: Avx2, n: __m256i) -> __m256 {
     })
 }
 
+/// The same address and stride, of which the compiler knows nothing. Otherwise it would keep the addresses of sixteen rows
+/// at hand through a loop, most of them in memory, rather than add them up from two registers.
+#[allow(clippy::pointers_in_nomem_asm_block)]
+#[inline(always)]
+fn unknown(mut rows: *const u8, mut stride: usize) -> (*const u8, usize) {
+    // SAFETY: no instruction at all.
+    unsafe {
+        asm!("/* {0} {1} */", inout(reg) rows, inout(reg) stride, options(pure, nomem, nostack, preserves_flags));
+    }
+    (rows, stride)
+}
+
 /// Sixteen bytes at `at`, and sixteen four strides further on.
 ///
 /// # Safety
@@ -268,13 +280,13 @@ fn transpose(_: Avx2, x: [__m256i; 4]) -> [__m256i; 4] {
 
 impl Panels for Avx2 {
     type V = [__m256i; 2];
-    const SIGNED_STEPS: usize = 2;
     const SIGNED_OFFSET: i32 = 0;
     const BY_BITS: bool = true;
     const TILE: usize = 1;
 
     #[inline(always)]
     unsafe fn rows16(self, rows: *const u8, stride: usize) -> [Self::V; 4] {
+        let (rows, stride) = unknown(rows, stride);
         let mut x = both!(H => {
             let rows = rows.add(8 * H * stride);
             [
@@ -290,6 +302,7 @@ impl Panels for Avx2 {
 
     #[inline(always)]
     unsafe fn rows4(self, rows: *const u8, stride: usize) -> Self::V {
+        let (rows, stride) = unknown(rows, stride);
         both!(H => {
             let rows = rows.add(8 * H * stride).cast::<u8>();
             let low = _mm_setr_epi32(
@@ -311,6 +324,7 @@ impl Panels for Avx2 {
 
     #[inline(always)]
     unsafe fn rows8(self, rows: *const u8, stride: usize) -> [Self::V; 2] {
+        let (rows, stride) = unknown(rows, stride);
         let x: [[__m256i; 2]; 2] = both!(H => {
             let rows = rows.add(8 * H * stride);
             // Rows 0, 1 | 4, 5 and 2, 3 | 6, 7.
@@ -444,20 +458,6 @@ impl Panels for Avx2 {
     }
 
     #[inline(always)]
-    fn signed(self, codes: Self::V) -> [Self::V; 2] {
-        [
-            both!(H => _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(codes[H]))),
-            both!(H => _mm256_srai_epi16::<8>(codes[H])),
-        ]
-    }
-
-    #[inline(always)]
-    fn widen(a: u32) -> [u32; 2] {
-        let extend = |byte: u32| byte as i8 as i16 as u16 as u32;
-        [extend(a) | extend(a >> 16) << 16, extend(a >> 8) | extend(a >> 24) << 16]
-    }
-
-    #[inline(always)]
     unsafe fn dot<const BITS: u32, const STEPS: usize, const R: usize, const C: usize>(
         self,
         start: [Self::V; C],
@@ -486,18 +486,16 @@ unsafe fn add_dots<const BITS: u32, const STEPS: usize, const C: usize>(
 ) {
     let (mut codes, mut activations) = (codes, activations);
     if BITS >= 7 {
-        // Two products fit in 16 bits and no more, or the codes are 16 bits wide already.
-        let steps = if BITS == 8 { 2 * STEPS } else { STEPS };
-        repeat!(C, steps => {
+        // Two products fit in 16 bits and no more.
+        repeat!(C, STEPS => {
             let (code, step) = avx2!((*codes, activations));
+            // Signed codes give their signs to the activations, which are never -128.
+            let size = if BITS == 8 { both!(H => _mm256_abs_epi8(code[H])) } else { code };
             for c in 0..C {
                 let a = avx2!(_mm256_set1_epi32(*step.add(c) as i32));
                 total[c] = both!(H => {
-                    let sums = if BITS == 8 {
-                        _mm256_madd_epi16(code[H], a)
-                    } else {
-                        _mm256_madd_epi16(_mm256_maddubs_epi16(code[H], a), _mm256_set1_epi16(1))
-                    };
+                    let a = if BITS == 8 { _mm256_sign_epi8(a, code[H]) } else { a };
+                    let sums = _mm256_madd_epi16(_mm256_maddubs_epi16(size[H], a), _mm256_set1_epi16(1));
                     _mm256_add_epi32(total[c][H], sums)
                 });
             }
@@ -507,8 +505,15 @@ unsafe fn add_dots<const BITS: u32, const STEPS: usize, const C: usize>(
     }
     // Products of codes below 2^BITS with +-127, two to a lane, stay within i16 for this many steps.
     let run = STEPS.min(8 >> (BITS - 4));
+    // What the offset takes from a whole group of 4-bit codes, and any half of its products with that, stay within i16 too.
+    let begins = BITS == 4 && run == STEPS;
     for _ in 0..STEPS / run {
-        let mut short = avx2!([[_mm256_setzero_si256(); 2]; C]);
+        let zero = avx2!(_mm256_setzero_si256());
+        let mut short = [[zero; 2]; C];
+        for c in 0..if begins { C } else { 0 } {
+            short[c] = both!(H => _mm256_blend_epi16::<0b1010_1010>(total[c][H], zero));
+            total[c] = [zero; 2];
+        }
         repeat!(C, run => {
             let (code, step) = avx2!((*codes, activations));
             for c in 0..C {

@@ -206,7 +206,6 @@ unsafe fn four(_: Avx512, at: *const u8, stride: usize) -> __m128i {
 
 impl Panels for Avx512 {
     type V = __m512i;
-    const SIGNED_STEPS: usize = 1;
     const SIGNED_OFFSET: i32 = 128;
     const BY_BITS: bool = false;
     const TILE: usize = 3;
@@ -322,8 +321,8 @@ impl Panels for Avx512 {
     }
 
     #[inline(always)]
-    fn signed(self, codes: Self::V) -> [Self::V; 2] {
-        avx512!([_mm512_xor_si512(codes, _mm512_set1_epi8(-128)); 2])
+    fn signed(self, codes: Self::V) -> Self::V {
+        avx512!(_mm512_xor_si512(codes, _mm512_set1_epi8(-128)))
     }
 
     #[inline(always)]

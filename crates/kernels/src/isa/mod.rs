@@ -35,9 +35,11 @@ const ISAS: &[fn() -> Option<&'static KernelSet>] = &[
     #[cfg(target_arch = "x86_64")]
     KernelSet::detect::<avx512::Avx512>,
     #[cfg(target_arch = "aarch64")]
-    KernelSet::detect::<neon::Neon<false>>,
+    KernelSet::detect::<neon::Neon<{ neon::PLAIN }>>,
     #[cfg(target_arch = "aarch64")]
-    KernelSet::detect::<neon::Neon<true>>,
+    KernelSet::detect::<neon::Neon<{ neon::DOTPROD }>>,
+    #[cfg(target_arch = "aarch64")]
+    KernelSet::detect::<neon::Neon<{ neon::I8MM }>>,
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     KernelSet::detect::<wasm::Wasm>,
 ];
@@ -136,8 +138,6 @@ pub(crate) trait Panels: Isa {
     /// Four bytes of each of sixteen rows.
     type V: Copy;
 
-    /// Vectors that hold the signed codes of four elements of every row.
-    const SIGNED_STEPS: usize;
     /// What [`Panels::signed`] adds to every code; the product takes it out again, exactly.
     const SIGNED_OFFSET: i32;
     /// Whether codes of fewer bits make [`Panels::dot`] faster.
@@ -214,24 +214,19 @@ pub(crate) trait Panels: Isa {
     /// The f16 in the high half of every lane to f32.
     fn half_high(self, x: Self::V) -> Self::F;
 
-    /// Four signed codes a lane as [`Panels::dot`] wants them for `BITS == 8`; the first `SIGNED_STEPS` count.
+    /// Four signed codes a lane as [`Panels::dot`] wants them for `BITS == 8`.
     #[inline(always)]
-    fn signed(self, codes: Self::V) -> [Self::V; 2] {
-        [codes; 2]
-    }
-    /// Four activations as they meet the vectors of [`Panels::signed`].
-    #[inline(always)]
-    fn widen(activations: u32) -> [u32; 2] {
-        [activations; 2]
+    fn signed(self, codes: Self::V) -> Self::V {
+        codes
     }
     /// `start` and exact sums over a group of `4 * STEPS` elements for `R` panels and `C` columns.
     ///
+    /// `start` is what an offset takes: no more than -8 times the sum of the activations where `BITS` is 4.
     /// `BITS` 4 to 7 says that the codes are unsigned and below `2^BITS`; 8 that they come from [`Panels::signed`]. Where
     /// not `BY_BITS`, 7 says no more than that they come from one of the two.
     ///
     /// # Safety
-    /// `codes` hold `STEPS` vectors each (`STEPS * SIGNED_STEPS` if signed), and `activations` as many times `C` packed
-    /// activations, `width` apart, that went the way of the codes.
+    /// `codes` hold `STEPS` vectors each, and `activations` as many times `C` packed activations, `width` apart.
     unsafe fn dot<const BITS: u32, const STEPS: usize, const R: usize, const C: usize>(
         self,
         start: [Self::V; C],

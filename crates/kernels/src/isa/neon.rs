@@ -1,9 +1,9 @@
 //! NEON: sixteen lanes are four registers.
 //!
-//! Two sets in one file, which differ in how bytes are multiplied: with the dot-product extension, one instruction for
-//! four elements of four rows; without it, widening multiplications whose 16-bit sums are added up for as long as they
-//! fit. Not the matrix extension (i8mm). All codes fit in signed bytes. Instructions whose intrinsics are not stable
-//! everywhere are written as assembly.
+//! Three sets in one file, which differ in how bytes are multiplied: with the matrix extension (i8mm), one instruction for
+//! eight elements of two rows and two columns; with that of dot products, and for one column, one for four elements of four
+//! rows; without both, widening multiplications whose 16-bit sums are added up for as long as they fit. All codes fit in
+//! signed bytes. Instructions whose intrinsics are not stable everywhere are written as assembly.
 
 use super::{Isa, Kernel, LANES, Panels};
 use crate::dot;
@@ -13,9 +13,16 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 use tensor::DType;
 
-/// Proof that this CPU has NEON, which every 64-bit Arm has, and if `DOT` the dot-product extension.
+/// Proof that this CPU has NEON, which every 64-bit Arm has, and the extensions up to `LEVEL`.
 #[derive(Clone, Copy)]
-pub(crate) struct Neon<const DOT: bool>(());
+pub(crate) struct Neon<const LEVEL: u8>(());
+
+/// No extension.
+pub(super) const PLAIN: u8 = 0;
+/// Dot products.
+pub(super) const DOTPROD: u8 = 1;
+/// Products of small matrices too.
+pub(super) const I8MM: u8 = 2;
 
 /// Calls intrinsics on behalf of a `Neon`.
 macro_rules! neon {
@@ -37,25 +44,35 @@ macro_rules! all {
     }};
 }
 
-impl<const DOT: bool> Isa for Neon<DOT> {
-    const NAME: &'static str = if DOT { "neon-dotprod" } else { "neon" };
-    const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Neon<DOT>>();
+impl<const LEVEL: u8> Isa for Neon<LEVEL> {
+    const NAME: &'static str = ["neon", "neon-dotprod", "neon-i8mm"][LEVEL as usize];
+    const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Neon<LEVEL>>();
     const CHAINS: usize = 6;
     type F = [float32x4_t; 4];
 
-    fn detect() -> Option<Neon<DOT>> {
+    fn detect() -> Option<Neon<LEVEL>> {
         let has = std::arch::is_aarch64_feature_detected!("neon")
-            && (!DOT || std::arch::is_aarch64_feature_detected!("dotprod"));
+            && (LEVEL < DOTPROD || std::arch::is_aarch64_feature_detected!("dotprod"))
+            && (LEVEL < I8MM || std::arch::is_aarch64_feature_detected!("i8mm"));
         has.then_some(Neon(()))
     }
 
-    fn run<K: Kernel<Neon<DOT>>>(self, kernel: K) {
+    fn run<K: Kernel<Neon<LEVEL>>>(self, kernel: K) {
         #[target_feature(enable = "neon,dotprod")]
         #[inline(never)]
-        fn with_features<const DOT: bool, K: Kernel<Neon<DOT>>>(isa: Neon<DOT>, kernel: K) {
+        fn with_dotprod<const LEVEL: u8, K: Kernel<Neon<LEVEL>>>(isa: Neon<LEVEL>, kernel: K) {
             kernel.run(isa)
         }
-        if DOT { neon!(with_features(self, kernel)) } else { kernel.run(self) }
+        #[target_feature(enable = "neon,dotprod,i8mm")]
+        #[inline(never)]
+        fn with_i8mm<const LEVEL: u8, K: Kernel<Neon<LEVEL>>>(isa: Neon<LEVEL>, kernel: K) {
+            kernel.run(isa)
+        }
+        match LEVEL {
+            PLAIN => kernel.run(self),
+            DOTPROD => neon!(with_dotprod(self, kernel)),
+            _ => neon!(with_i8mm(self, kernel)),
+        }
     }
 
     #[inline(always)]
@@ -200,13 +217,13 @@ impl<const DOT: bool> Isa for Neon<DOT> {
 
 /// Two to the powers `n`, normal numbers.
 #[inline(always)]
-fn two_to<const DOT: bool>(_: Neon<DOT>, n: int32x4_t) -> float32x4_t {
+fn two_to<const LEVEL: u8>(_: Neon<LEVEL>, n: int32x4_t) -> float32x4_t {
     neon!(vreinterpretq_f32_s32(vshlq_n_s32::<23>(vaddq_s32(n, vdupq_n_s32(127)))))
 }
 
 /// Four f16 to f32; an instruction of every 64-bit Arm whose intrinsic wants types that are not stable everywhere.
 #[inline(always)]
-fn halves<const DOT: bool>(_: Neon<DOT>, x: uint16x4_t) -> float32x4_t {
+fn halves<const LEVEL: u8>(_: Neon<LEVEL>, x: uint16x4_t) -> float32x4_t {
     let out: float32x4_t;
     // SAFETY: computes on registers only.
     unsafe { asm!("fcvtl {0:v}.4s, {1:v}.4h", out(vreg) out, in(vreg) x, options(pure, nomem, nostack)) };
@@ -215,7 +232,7 @@ fn halves<const DOT: bool>(_: Neon<DOT>, x: uint16x4_t) -> float32x4_t {
 
 /// Adds to every lane the products of its four bytes.
 #[inline(always)]
-fn sdot(_: Neon<true>, mut sum: int32x4_t, codes: int8x16_t, activations: int8x16_t) -> int32x4_t {
+fn sdot(_: Neon<DOTPROD>, mut sum: int32x4_t, codes: int8x16_t, activations: int8x16_t) -> int32x4_t {
     // SAFETY: computes on registers only; the proof says that the CPU has the instruction.
     unsafe {
         asm!(
@@ -227,11 +244,10 @@ fn sdot(_: Neon<true>, mut sum: int32x4_t, codes: int8x16_t, activations: int8x1
     sum
 }
 
-impl<const DOT: bool> Panels for Neon<DOT> {
+impl<const LEVEL: u8> Panels for Neon<LEVEL> {
     type V = [uint32x4_t; 4];
-    const SIGNED_STEPS: usize = 1;
     const SIGNED_OFFSET: i32 = 0;
-    const BY_BITS: bool = !DOT;
+    const BY_BITS: bool = LEVEL == PLAIN;
     const TILE: usize = 1;
 
     #[inline(always)]
@@ -371,7 +387,12 @@ impl<const DOT: bool> Panels for Neon<DOT> {
     ) -> [[Self::V; C]; R] {
         let mut out = [start; R];
         for r in 0..R {
-            if !DOT {
+            if LEVEL == I8MM && C.is_multiple_of(2) {
+                // SAFETY: the caller's.
+                unsafe { add_squares::<STEPS, C>(Neon(()), &mut out[r], codes[r], activations, width) };
+                continue;
+            }
+            if LEVEL == PLAIN {
                 let codes = codes[r].cast::<uint32x4_t>();
                 let sums: [[int32x4_t; C]; 4] =
                     all!(Q => quarter::<BITS, STEPS, C>(codes.add(Q), activations, width));
@@ -395,7 +416,64 @@ impl<const DOT: bool> Panels for Neon<DOT> {
     }
 }
 
-/// [`Panels::dot`] without the extension for four of the rows, whose codes are every fourth vector from `codes`.
+/// Adds to a matrix of two rows and two columns the products of two rows of eight codes with two columns of activations.
+#[inline(always)]
+fn smmla(_: Neon<I8MM>, mut sum: int32x4_t, codes: uint32x4_t, activations: uint32x4_t) -> int32x4_t {
+    // SAFETY: computes on registers only; the proof says that the CPU has the instruction.
+    unsafe {
+        asm!(
+            "smmla {0:v}.4s, {1:v}.16b, {2:v}.16b",
+            inout(vreg) sum, in(vreg) codes, in(vreg) activations,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    sum
+}
+
+/// [`Panels::dot`] by the matrix extension for one panel and columns in pairs.
+///
+/// # Safety
+/// As for that.
+#[inline(always)]
+unsafe fn add_squares<const STEPS: usize, const C: usize>(
+    isa: Neon<I8MM>,
+    total: &mut [[uint32x4_t; 4]; C],
+    codes: *const [uint32x4_t; 4],
+    activations: *const u32,
+    width: usize,
+) {
+    // SAFETY: the proof, and the caller's.
+    unsafe {
+        // (four rows, two of them, two columns)
+        let mut sums = [[[vdupq_n_s32(0); 2]; 2]; 4];
+        for step in (0..STEPS).step_by(2) {
+            let mut columns = [vdupq_n_u32(0); 2];
+            for pair in 0..C / 2 {
+                let first = vld1_u32(activations.add(step * width + 2 * pair));
+                let second = vld1_u32(activations.add((step + 1) * width + 2 * pair));
+                columns[pair] = vcombine_u32(vzip1_u32(first, second), vzip2_u32(first, second));
+            }
+            for q in 0..4 {
+                let (first, second) = ((*codes.add(step))[q], (*codes.add(step + 1))[q]);
+                let rows = [vzip1q_u32(first, second), vzip2q_u32(first, second)];
+                for (half, pair) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                    if pair < C / 2 {
+                        sums[q][half][pair] = smmla(isa, sums[q][half][pair], rows[half], columns[pair]);
+                    }
+                }
+            }
+        }
+        for q in 0..4 {
+            for c in 0..C {
+                let (low, high) = (sums[q][0][c / 2], sums[q][1][c / 2]);
+                let column = if c % 2 == 0 { vuzp1q_s32(low, high) } else { vuzp2q_s32(low, high) };
+                total[c][q] = vaddq_u32(total[c][q], vreinterpretq_u32_s32(column));
+            }
+        }
+    }
+}
+
+/// [`Panels::dot`] without an extension for four of the rows, whose codes are every fourth vector from `codes`.
 ///
 /// # Safety
 /// As for [`Panels::dot`].

@@ -193,7 +193,6 @@ fn halves(x: v128) -> v128 {
 
 impl Panels for Wasm {
     type V = [v128; 4];
-    const SIGNED_STEPS: usize = 1;
     const SIGNED_OFFSET: i32 = 0;
     const BY_BITS: bool = false;
     const TILE: usize = 1;

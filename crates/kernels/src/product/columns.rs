@@ -4,7 +4,7 @@
 //! of its columns in one cache line.
 
 use super::ACTIVATION_GROUP;
-use super::panels::{CHUNK, GROUPS, Shape, Side, Work};
+use super::panels::{CODES, GROUPS, Shape, Side, Work};
 use crate::isa::{LANES, Panels};
 use std::ops::Range;
 
@@ -26,9 +26,7 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
     #[inline(always)]
     pub(super) unsafe fn activations(&self, side: &Side) -> *mut u32 {
         // SAFETY: a slab has room for that many sides.
-        unsafe {
-            (&raw mut (*self.slice.scratch).activations).cast::<u32>().add(side.index * CHUNK / 2 * LANES)
-        }
+        unsafe { (&raw mut (*self.slice.scratch).activations).cast::<u32>().add(side.index * CODES * LANES) }
     }
 
     /// Where scale, correction and sum of column `c` of `side` lie, `width` from one group to the next.
@@ -73,10 +71,7 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
                 let out = self.activations(side).add(c);
                 for step in 0..steps {
                     let four = q.add(step).read_unaligned();
-                    let wide = if S::BITS == 8 { P::widen(four) } else { [four; 2] };
-                    for i in 0..Self::STEPS {
-                        *out.add((step * Self::STEPS + i) * width) = wide[i];
-                    }
+                    *out.add(step * width) = four;
                 }
                 let (scale, correction, sum) = self.groups(side, c);
                 for g in 0..groups {
@@ -101,18 +96,12 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
         let offset = isa.lanes(-self.format.offset);
         // SAFETY: as for `prepare`.
         unsafe {
-            let out = self.activations(side).cast::<[u32; LANES]>();
+            let out = self.activations(side).cast::<P::V>();
             let q = x.q.as_ptr().add(start).cast::<u8>();
             for sixteen in (0..elements.len()).step_by(16) {
                 let four = isa.rows16(q.add(sixteen), stride);
                 for i in 0..4 {
-                    let at = out.add((sixteen / 4 + i) * Self::STEPS);
-                    at.cast::<P::V>().write(four[i]);
-                    if S::BITS == 8 && Self::STEPS == 2 {
-                        let wide = (*at).map(P::widen);
-                        at.write(wide.map(|w| w[0]));
-                        at.add(1).write(wide.map(|w| w[1]));
-                    }
+                    out.add(sixteen / 4 + i).write(four[i]);
                 }
             }
             let (scale, correction, sum) = self.groups(side, 0);

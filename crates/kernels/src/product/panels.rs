@@ -23,8 +23,8 @@ const PANELS: usize = 6;
 const TILE: usize = 3;
 /// Groups of a chunk, at most.
 pub(super) const GROUPS: usize = CHUNK / 16;
-/// Vectors of the signed codes of a chunk, at most.
-pub(super) const CODES: usize = CHUNK / 2;
+/// Vectors of the codes of a chunk.
+pub(super) const CODES: usize = CHUNK / 4;
 /// Bytes of a cache line.
 pub(super) const LINE: usize = 64;
 
@@ -34,14 +34,14 @@ pub(crate) const SLICE_ROWS: usize = PANELS * LANES;
 /// What a thread works in: vectors of sixteen 32-bit lanes.
 #[repr(C, align(64))]
 pub(crate) struct Scratch {
-    /// Codes, (panel, chunk / 4, row); for one panel twice as many vectors, where signed codes are widened.
-    codes: [[u32; LANES]; TILE * CHUNK / 4],
+    /// Codes, (panel, chunk / 4, row).
+    codes: [[u32; LANES]; TILE * CODES],
     /// Scales, (panel, group, row).
     scale: [[f32; LANES]; TILE * GROUPS],
     /// Minimums, (panel, group, row).
     min: [[f32; LANES]; TILE * GROUPS],
     /// Activations, four to an element, (column / 16, step, column % 16), fewer than 16 if there are.
-    pub(super) activations: [[u32; LANES]; CHUNK / 2 * SLAB / LANES],
+    pub(super) activations: [[u32; LANES]; CODES * SLAB / LANES],
     /// What each group of activations brings to every row.
     pub(super) columns: ColumnGroups,
     /// Sums so far, (panel, column, row).
@@ -145,17 +145,12 @@ pub(super) struct Work<'a, P: Panels, S> {
 }
 
 impl<P: Panels, S: Shape> Work<'_, P, S> {
-    /// Vectors of codes, and steps of activations, for four elements.
-    pub const STEPS: usize = if S::BITS == 8 { P::SIGNED_STEPS } else { 1 };
     /// Whether codes are too large by something.
     const OFFSET: bool = if S::BITS == 8 { P::SIGNED_OFFSET != 0 } else { !S::MIN };
 
     #[inline(always)]
     unsafe fn run(&self) {
-        const {
-            assert!(size_of::<P::V>() == LINE && size_of::<P::F>() == LINE);
-            assert!(P::TILE * Self::STEPS <= TILE);
-        }
+        const { assert!(size_of::<P::V>() == LINE && size_of::<P::F>() == LINE && P::TILE <= TILE) }
         let panels = self.rows.len().div_ceil(LANES);
         // SAFETY: the scratch belongs to this thread; the ranges are those of the slice.
         unsafe {
@@ -219,7 +214,7 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
         // SAFETY: scratch has room for as many panels as a tile has.
         unsafe {
             (
-                (&raw mut (*scratch).codes).cast::<P::V>().add(place * CHUNK / 4),
+                (&raw mut (*scratch).codes).cast::<P::V>().add(place * CODES),
                 (&raw mut (*scratch).scale).cast::<P::F>().add(place * GROUPS),
                 (&raw mut (*scratch).min).cast::<P::F>().add(place * GROUPS),
             )
@@ -239,15 +234,17 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
         }
     }
 
-    /// Sums of a group for `R` panels and `C` columns, and what the offset takes from them.
+    /// Sums of a group for `R` panels and `C` columns, whose activations lie `width` apart, and what the offset takes from
+    /// them.
     #[inline(always)]
     pub unsafe fn dot<const R: usize, const C: usize>(
         &self,
         codes: [*const P::V; R],
         activations: *const u32,
         correction: *const i32,
+        width: usize,
     ) -> [[P::V; C]; R] {
-        let (isa, width) = (self.isa, self.width);
+        let isa = self.isa;
         let mut start = [isa.lanes(0); C];
         // SAFETY: the caller's: a group of codes, of activations and of corrections.
         unsafe {
@@ -303,12 +300,13 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
             let activations = self.activations(side).add(first);
             let (scale, correction, sum) = self.groups(side, first);
             for g in 0..elements / S::GROUP {
-                let (step, group) = (g * S::GROUP / 4 * Self::STEPS, g * width);
+                let (step, group) = (g * S::GROUP / 4, g * width);
                 let mut panels = [codes.cast_const(); R];
                 for r in 0..R {
-                    panels[r] = codes.add(r * CHUNK / 4 + step);
+                    panels[r] = codes.add(r * CODES + step);
                 }
-                let isum = self.dot::<R, C>(panels, activations.add(step * width), correction.add(group));
+                let isum =
+                    self.dot::<R, C>(panels, activations.add(step * width), correction.add(group), width);
                 for r in 0..R {
                     let at = r * GROUPS + g;
                     for c in 0..C {

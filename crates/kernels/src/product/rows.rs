@@ -26,6 +26,7 @@ impl<P: Panels, S: Shape> Format<P, S> {
         const {
             assert!(D::GROUP == S::GROUP && D::MIN == S::MIN && (D::BITS <= S::BITS || !P::BY_BITS));
             assert!(D::BITS == 8 || D::MIN == (D::OFFSET == 0));
+            assert!(D::BITS != 4 || D::OFFSET <= 8);
         }
         Format {
             offset: if D::BITS == 8 { P::SIGNED_OFFSET } else { D::OFFSET },
@@ -79,10 +80,12 @@ impl<P: Panels, S: Shape, D: Dot> Rows<'_, '_, P, S, D> {
     #[inline(always)]
     fn ahead(&self, next: *const u8, at: usize, (part, parts): (usize, usize)) {
         let bytes = LANES * D::DTYPE.block_bytes();
-        let first = next.wrapping_add(at / Self::ELEMENTS * bytes);
-        let lines = bytes.div_ceil(LINE);
-        for line in lines * part / parts..lines * (part + 1) / parts {
-            self.work.isa.prefetch(first.wrapping_add(line * LINE));
+        let (lines, first) = (bytes.div_ceil(LINE), next.wrapping_add(at / Self::ELEMENTS * bytes));
+        let each = lines.div_ceil(parts);
+        if part * each < lines {
+            for line in 0..each {
+                self.work.isa.prefetch(first.wrapping_add((part * each + line) * LINE));
+            }
         }
     }
 }
@@ -107,7 +110,7 @@ impl<P: Panels, S: Shape, D: Dot> Kernel<P> for Unpack<'_, '_, P, S, D> {
             unsafe {
                 let (codes, scale, min) = work.unpacked(place);
                 let out = Block::<P> {
-                    codes: codes.add(done / 4 * Work::<P, S>::STEPS),
+                    codes: codes.add(done / 4),
                     scale: scale.add(done / D::GROUP),
                     min: min.add(done / D::GROUP),
                 };
@@ -137,7 +140,8 @@ impl<P: Panels, S: Shape, D: Dot> Kernel<P> for Column<'_, '_, P, S, D> {
         unsafe {
             let (acc_at, accm_at) = work.sums(rows.panel, 0);
             let (mut acc, mut accm) = (acc_at.read(), accm_at.read());
-            let (scale, correction, sum) = work.groups(&side, 0);
+            let (mut scale, mut correction, mut sum) = work.groups(&side, 0);
+            let mut activations = work.activations(&side).cast_const();
             for at in rows.blocks() {
                 let mut codes = [const { MaybeUninit::<P::V>::uninit() }; CODES];
                 let mut row_scale = [const { MaybeUninit::<P::F>::uninit() }; GROUPS];
@@ -150,16 +154,15 @@ impl<P: Panels, S: Shape, D: Dot> Kernel<P> for Column<'_, '_, P, S, D> {
                 D::unpack(isa, rows.block(work.first_row(rows.panel), at), rows.row_bytes(), out);
                 for g in 0..groups {
                     rows.ahead(next, at, (g, groups));
-                    let done = at - rows.elements.start + g * D::GROUP;
-                    let activations = work.activations(&side).add(done / 4 * Work::<P, S>::STEPS);
-                    let codes = codes.as_ptr().add(g * D::GROUP / 4 * Work::<P, S>::STEPS).cast();
-                    let at = done / D::GROUP;
-                    let [[isum]] = work.dot::<1, 1>([codes], activations, correction.add(at));
-                    let both = isa.mul(row_scale[g].assume_init(), isa.splat(*scale.add(at)));
+                    let codes = codes.as_ptr().add(g * D::GROUP / 4).cast();
+                    let [[isum]] = work.dot::<1, 1>([codes], activations, correction, 1);
+                    let both = isa.mul(row_scale[g].assume_init(), isa.splat(*scale));
                     acc = isa.fma(both, isa.float(isum), acc);
                     if D::MIN {
-                        accm = isa.fma(row_min[g].assume_init(), isa.splat(*sum.add(at)), accm);
+                        accm = isa.fma(row_min[g].assume_init(), isa.splat(*sum), accm);
                     }
+                    activations = activations.add(D::GROUP / 4);
+                    (scale, correction, sum) = (scale.add(1), correction.add(1), sum.add(1));
                 }
             }
             acc_at.write(acc);
