@@ -249,8 +249,9 @@ impl<'a> Answer<'a> {
             experts_skipped: end.skipped - first.skipped,
         };
         counts.finished(finish, &timing);
+        let stop = self.stops.met().map(str::to_string);
         let Answer { ids, text, digest, listener, .. } = self;
-        listener.done(Ok(Completion { ids, text, finish, digest, timing }));
+        listener.done(Ok(Completion { ids, text, finish, stop, digest, timing }));
     }
 
     /// Says that it failed.

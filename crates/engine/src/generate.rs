@@ -122,6 +122,8 @@ pub struct Completion {
     pub text: String,
     /// Why it ended.
     pub finish: Finish,
+    /// The text of [`GenerateOptions::stop`] that ended it, if one did.
+    pub stop: Option<String>,
     /// Fingerprint of the logits of every choice.
     pub digest: Digest,
     /// Seconds and counts.

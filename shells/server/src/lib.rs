@@ -1,4 +1,4 @@
-//! A server over HTTP for one budget: OpenAI's routes in front of a [`pintpot::Service`].
+//! A server over HTTP for one budget: routes of OpenAI, Anthropic and Ollama in front of a [`pintpot::Service`].
 //!
 //! What it is: sockets, routes and the words of protocols; a library that the program hosts. What it is not: a place for
 //! decisions; what a route needs and the engine lacks goes into the engine. The one design choice: one thread waits for all
@@ -8,7 +8,9 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod clock;
 mod connection;
+mod dialect;
 mod error;
 mod guard;
 mod limits;

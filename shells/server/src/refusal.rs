@@ -8,6 +8,7 @@ use hyper::header::{HeaderValue, RETRY_AFTER};
 use pintpot::{Error, Trouble};
 use serde_json::{Value, json};
 
+use crate::dialect::Dialect;
 use crate::reply::{self, Reply};
 
 /// Why a request is not answered.
@@ -98,8 +99,9 @@ impl Refusal {
         json!({ "error": error })
     }
 
-    pub fn reply(&self) -> Reply {
-        let mut reply = reply::json(self.status, &self.json());
+    /// The reply that says it.
+    pub fn reply(&self, dialect: Dialect) -> Reply {
+        let mut reply = reply::json(self.status, &dialect.refusal(self));
         if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }

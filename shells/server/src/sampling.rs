@@ -120,6 +120,26 @@ impl Shared {
         Ok(Taken::Yes)
     }
 
+    /// These choices of tokens, and `others` where these say nothing.
+    pub fn over(self, others: &Shared) -> Shared {
+        let mut warnings = others.warnings.clone();
+        warnings.extend(self.warnings);
+        Shared {
+            stop: if self.stop.0.is_empty() { others.stop.clone() } else { self.stop },
+            max_tokens: self.max_tokens.or(others.max_tokens),
+            seed: self.seed.or(others.seed),
+            temperature: self.temperature.or(others.temperature),
+            top_p: self.top_p.or(others.top_p),
+            top_k: self.top_k.or(others.top_k),
+            min_p: self.min_p.or(others.min_p),
+            presence_penalty: self.presence_penalty.or(others.presence_penalty),
+            frequency_penalty: self.frequency_penalty.or(others.frequency_penalty),
+            repetition_penalty: self.repetition_penalty.or(others.repetition_penalty),
+            warnings,
+            ..others.clone()
+        }
+    }
+
     /// How many answers are wanted.
     pub fn choices(&self, app: &App) -> Result<usize, Refusal> {
         let most = app.limits.choices.min(app.served.queue as usize);

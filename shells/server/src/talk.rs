@@ -20,7 +20,7 @@ const OF_STEP: usize = 4;
 /// Something that happened to an answer.
 pub(crate) enum Event {
     /// Its turn came.
-    Begun { index: usize },
+    Begun { index: usize, prompt_tokens: usize, cached_tokens: usize },
     /// A piece of text.
     Text { index: usize, text: String },
     /// The end.
@@ -50,8 +50,8 @@ impl Listener for Ear {
         self.body = None;
     }
 
-    fn begun(&mut self, _prompt_tokens: usize, _cached_tokens: usize) {
-        let _ = self.tell.try_send(Event::Begun { index: self.index });
+    fn begun(&mut self, prompt_tokens: usize, cached_tokens: usize) {
+        let _ = self.tell.try_send(Event::Begun { index: self.index, prompt_tokens, cached_tokens });
     }
 
     fn hear(&mut self, text: &str) {

@@ -360,3 +360,118 @@ fn who_is_being_answered_hears_the_end_when_the_server_ends() {
     server.end();
     assert!(std::net::TcpStream::connect(server.address).is_err());
 }
+
+/// Names and values of a stream of named events.
+fn named(body: &str) -> Vec<(String, Value)> {
+    let split = |event: &str| {
+        let (name, data) = event.split_once('\n')?;
+        let data = serde_json::from_str(data.strip_prefix("data: ")?).ok()?;
+        Some((name.strip_prefix("event: ")?.to_string(), data))
+    };
+    body.split_terminator("\n\n").map(|event| split(event).unwrap_or_else(|| panic!("{event}"))).collect()
+}
+
+#[test]
+fn messages_are_answered_in_anthropic_s_words() {
+    let server = tiny_server();
+    let body = json!({
+        "model": "m", "max_tokens": 12, "system": "be brief", "temperature": 0, "ignore_eos": true,
+        "messages": [{ "role": "user", "content": [{ "type": "text", "text": "hello world" }] }],
+    });
+    let whole = server.post("/v1/messages", &body);
+    assert_eq!(whole.status, 200, "{whole:?}");
+    let whole = whole.json();
+    assert_eq!((&whole["type"], &whole["role"]), (&json!("message"), &json!("assistant")));
+    assert_eq!((&whole["stop_reason"], &whole["stop_sequence"]), (&json!("max_tokens"), &Value::Null));
+    assert_eq!(whole["usage"]["output_tokens"], 12);
+    let text = whole["content"][0]["text"].as_str().unwrap();
+    let of_prompt = |usage: &Value| {
+        usage["input_tokens"].as_u64().unwrap() + usage["cache_read_input_tokens"].as_u64().unwrap()
+    };
+    let counted = server.post("/v1/messages/count_tokens", &body).json();
+    assert_eq!(counted["input_tokens"].as_u64(), Some(of_prompt(&whole["usage"])), "{counted}");
+
+    let reply = server.post("/v1/messages", &with(body.clone(), json!({ "stream": true })));
+    let events = named(&reply.body);
+    let names: Vec<&str> = events.iter().map(|(name, _)| &**name).filter(|name| *name != "ping").collect();
+    assert_eq!(names[..2], ["message_start", "content_block_start"]);
+    assert_eq!(names[names.len() - 3..], ["content_block_stop", "message_delta", "message_stop"]);
+    assert!(events.iter().all(|(name, data)| data["type"] == name.as_str()));
+    assert_eq!(of_prompt(&events[0].1["message"]["usage"]), of_prompt(&whole["usage"]));
+    assert!(events[0].1["message"]["usage"]["cache_read_input_tokens"].as_u64() > Some(0));
+    let pieces = events.iter().filter(|(name, _)| name == "content_block_delta");
+    let said: String = pieces.map(|(_, data)| data["delta"]["text"].as_str().unwrap()).collect();
+    assert_eq!(said, text);
+    let (_, end) = events.iter().find(|(name, _)| name == "message_delta").unwrap();
+    assert_eq!(
+        (&end["delta"]["stop_reason"], &end["usage"]["output_tokens"]),
+        (&json!("max_tokens"), &json!(12))
+    );
+    assert_eq!(end["logits_digest"], whole["logits_digest"]);
+
+    let stop: String = text.chars().skip(text.chars().count() / 2).take(2).collect();
+    let ended = server.post("/v1/messages", &with(body.clone(), json!({ "stop_sequences": [stop] }))).json();
+    assert_eq!((&ended["stop_reason"], &ended["stop_sequence"]), (&json!("stop_sequence"), &json!(stop)));
+
+    for (fields, status, kind) in [
+        (json!({ "model": "other" }), 404, "not_found_error"),
+        (json!({ "max_tokens": null }), 400, "invalid_request_error"),
+        (json!({ "tools": [{ "name": "t" }] }), 400, "invalid_request_error"),
+        (json!({ "thinking": { "type": "enabled", "budget_tokens": 9 } }), 400, "invalid_request_error"),
+        (
+            json!({ "messages": [{ "role": "user", "content": "word ".repeat(400) }] }),
+            400,
+            "invalid_request_error",
+        ),
+    ] {
+        let reply = server.post("/v1/messages", &with(body.clone(), fields.clone()));
+        let error = reply.json();
+        assert_eq!((reply.status, &error["type"]), (status, &json!("error")), "{fields}: {reply:?}");
+        assert_eq!(error["error"]["type"], kind);
+    }
+}
+
+#[test]
+fn ollama_s_clients_find_what_they_ask_for() {
+    let server = tiny_server();
+    assert_eq!(server.get("/").status, 200);
+    assert!(server.get("/api/version").json()["version"].is_string());
+    assert_eq!(server.get("/api/tags").json()["models"][0]["model"], "m");
+    assert_eq!(server.get("/api/ps").json()["models"][0]["context_length"], 192);
+    let show = server.post("/api/show", &json!({ "model": "m:latest" })).json();
+    assert_eq!(show["capabilities"], json!(["completion"]), "{show}");
+    let options = json!({ "num_predict": 8, "seed": 3, "temperature": 0 });
+    let chat =
+        json!({ "model": "m", "messages": [{ "role": "user", "content": "hello" }], "options": options });
+    let lines = |reply: kit::Reply| -> Vec<Value> {
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let whole = lines(server.post("/api/chat", &with(chat.clone(), json!({ "stream": false })))).remove(0);
+    assert_eq!((&whole["done"], whole["eval_count"].as_u64() <= Some(8)), (&json!(true), true), "{whole}");
+    let pieces = lines(server.post("/api/chat", &chat));
+    let said: String = pieces.iter().map(|line| line["message"]["content"].as_str().unwrap()).collect();
+    assert_eq!(said, whole["message"]["content"].as_str().unwrap());
+    let (end, pieces) = pieces.split_last().unwrap();
+    assert!(pieces.iter().all(|line| line["done"] == false) && end["done"] == true);
+    assert_eq!(
+        (&end["done_reason"], &end["logits_digest"]),
+        (&whole["done_reason"], &whole["logits_digest"])
+    );
+
+    let text = json!({ "model": "m", "prompt": "hello", "raw": true, "stream": false, "options": options });
+    let raw = lines(server.post("/api/generate", &text)).remove(0);
+    assert!(raw["response"].is_string() && raw["done"] == true, "{raw}");
+    let load = lines(server.post("/api/generate", &json!({ "model": "m" }))).remove(0);
+    assert_eq!(load["done_reason"], "load");
+    for (path, fields, status) in [
+        ("/api/chat", json!({ "model": "other" }), 404),
+        ("/api/chat", json!({ "format": "json" }), 400),
+        ("/api/chat", json!({ "options": { "mirostat": 2 } }), 400),
+        ("/api/nothing", json!({}), 404),
+    ] {
+        let reply = server.post(path, &with(chat.clone(), fields.clone()));
+        assert_eq!(reply.status, status, "{path} {fields}: {reply:?}");
+        assert!(reply.json()["error"].is_string(), "{reply:?}");
+    }
+}

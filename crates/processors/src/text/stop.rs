@@ -55,6 +55,11 @@ impl StopMatcher {
         self.stopped
     }
 
+    /// The string that was met.
+    pub fn met(&self) -> Option<&str> {
+        self.stopped.map(|which| &*self.stops[which])
+    }
+
     /// Length of the longest end of `held` with which a stop string starts.
     fn undecided(&self) -> usize {
         let longest = self.stops.iter().map(String::len).max().unwrap_or(0);

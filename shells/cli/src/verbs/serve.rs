@@ -21,7 +21,7 @@ use crate::{find, load, report, setup};
 pub(super) const VERB: Verb = Verb {
     name: "serve",
     operands: &["MODEL"],
-    summary: "answer requests over HTTP, as OpenAI's server does",
+    summary: "answer requests over HTTP, in the words of OpenAI, Anthropic and Ollama",
     flags: &[
         setup::LOAD,
         setup::ENGINE,

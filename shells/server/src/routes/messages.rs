@@ -25,6 +25,13 @@ pub(super) struct Content {
     wrong: Option<String>,
 }
 
+impl Content {
+    /// The text, or what is not done here.
+    pub fn checked(self) -> Result<String, String> {
+        self.wrong.map_or(Ok(self.text), Err)
+    }
+}
+
 /// The turns, if there are some, they are not too many, and nothing is wrong with them.
 pub(super) fn checked(turns: Option<Turns>, most: usize) -> Result<Vec<Message>, Refusal> {
     let Turns { turns, wrong } = turns.unwrap_or_default();

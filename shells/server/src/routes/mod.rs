@@ -3,6 +3,7 @@
 //! What it is: the list, and the way from a request to its route. What it is not: their work. The one design choice: a route
 //! is data and one function, so that who may ask, and what methods there are, is decided in one place.
 
+mod anthropic;
 mod chat_completions;
 mod completion;
 mod completions;
@@ -10,6 +11,8 @@ mod health;
 mod messages;
 mod metrics;
 mod models;
+mod ollama;
+mod ollama_models;
 mod version;
 
 use std::future::Future;
@@ -21,6 +24,7 @@ use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 
 use crate::app::App;
+use crate::dialect::Dialect;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 
@@ -38,6 +42,8 @@ pub(crate) struct Route {
 
 /// All routes, in alphabetical order.
 static ROUTES: &[Route] = &[
+    anthropic::COUNT_TOKENS,
+    anthropic::MESSAGES,
     chat_completions::ROUTE,
     completions::ROUTE,
     health::HEALTH,
@@ -46,12 +52,20 @@ static ROUTES: &[Route] = &[
     metrics::ROUTE,
     models::LIST,
     models::ONE,
+    ollama::CHAT,
+    ollama::GENERATE,
+    ollama_models::PS,
+    ollama_models::ROOT,
+    ollama_models::SHOW,
+    ollama_models::TAGS,
+    ollama_models::VERSION,
     version::ROUTE,
 ];
 
 /// What a request gets.
 pub(crate) async fn answer(app: &Rc<App>, request: Request<Incoming>) -> Reply {
     let path = request.uri().path();
+    let dialect = Dialect::of(path);
     let here = |route: &&Route| match route.path.strip_suffix('/') {
         Some(folder) if !folder.is_empty() => {
             path.strip_prefix(route.path).is_some_and(|rest| !rest.is_empty())
@@ -76,7 +90,7 @@ pub(crate) async fn answer(app: &Rc<App>, request: Request<Incoming>) -> Reply {
         }
     };
     app.refused(refusal.code);
-    let mut reply = refusal.reply();
+    let mut reply = refusal.reply(dialect);
     if let (StatusCode::METHOD_NOT_ALLOWED, Ok(allowed)) =
         (refusal.status, HeaderValue::from_str(&allowed.join(", ")))
     {

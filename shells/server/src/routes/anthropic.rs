@@ -1,0 +1,261 @@
+//! `POST /v1/messages` and `/v1/messages/count_tokens`: the next turn of a conversation in Anthropic's words.
+//!
+//! What it is: texts in and out, whole or as a stream of named events. What it is not: tools, images or thinking, which are
+//! refused by name. The one design choice: the system's words are a turn like others, put first.
+
+use hyper::{Method, StatusCode};
+use pintpot::{Completion, Finish, Message, Prompt};
+use serde::Deserialize;
+use serde::de::MapAccess;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use super::Route;
+use super::messages::{self, Content, Turns};
+use crate::app::App;
+use crate::dialect::Dialect;
+use crate::refusal::Refusal;
+use crate::reply::{self, Writer};
+use crate::request::{self, Fields, Taken, harmless, refused, value};
+use crate::sampling::Shared;
+use crate::talk::{Event, Talk};
+
+pub(super) const MESSAGES: Route = Route {
+    method: Method::POST,
+    path: "/v1/messages",
+    open: false,
+    run: |app, request| {
+        Box::pin(async move {
+            let request::Bytes { bytes, permit } = request::read(&app, request).await?;
+            let asked = request::parse(&bytes, Asked::default())?;
+            drop(bytes);
+            asked.shared.check_model(&app)?;
+            if asked.shared.max_tokens.is_none() {
+                return Err(Refusal::field("max_tokens", "missing_field", "the field max_tokens is missing"));
+            }
+            let (shared, prompt) = asked.prompt(&app)?;
+            let mut talk = Talk::begin(&app.service, prompt, shared.options(&app)?, 1, Some(permit))?;
+            let head = Head { id: format!("msg_{:016x}", app.number()), model: app.served.name.clone() };
+            if !shared.stream {
+                let answers = talk.all().await?;
+                return Ok(reply::json(StatusCode::OK, &head.whole(&answers[0], &shared.warnings)));
+            }
+            let first = talk.first().await?;
+            Ok(reply::stream("text/event-stream", first, talk, Box::new(Events { head, open: false })))
+        })
+    },
+};
+
+pub(super) const COUNT_TOKENS: Route = Route {
+    path: "/v1/messages/count_tokens",
+    run: |app, request| {
+        Box::pin(async move {
+            let request::Bytes { bytes, permit } = request::read(&app, request).await?;
+            let asked = request::parse(&bytes, Asked::default())?;
+            drop(bytes);
+            asked.shared.check_model(&app)?;
+            let (_, prompt) = asked.prompt(&app)?;
+            let (tell, told) = oneshot::channel();
+            let count = move |count| {
+                drop(permit);
+                let _ = tell.send(count); // whoever asked may have gone
+            };
+            app.service.count(prompt, count).map_err(|error| Refusal::of(&error))?;
+            let count = told.await.map_err(|_| Refusal::unavailable("the server is closing"))?;
+            let count = count.map_err(|error| Refusal::of(&error))?;
+            Ok(reply::json(StatusCode::OK, &json!({ "input_tokens": count })))
+        })
+    },
+    ..MESSAGES
+};
+
+/// What may be asked.
+#[derive(Default)]
+struct Asked {
+    shared: Shared,
+    system: Option<Content>,
+    messages: Option<Turns>,
+}
+
+#[derive(Deserialize)]
+struct Thinking {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+impl Asked {
+    /// The conversation, and all else.
+    fn prompt(self, app: &App) -> Result<(Shared, Prompt), Refusal> {
+        let Asked { shared, system, messages } = self;
+        let mut turns = messages::checked(messages, app.limits.messages)?;
+        if let Some(system) = system {
+            let text =
+                system.checked().map_err(|wrong| Refusal::field("system", "unsupported_parameter", wrong))?;
+            turns.insert(0, Message::new("system", text));
+        }
+        Ok((shared, Prompt::Chat(turns)))
+    }
+}
+
+impl Fields for Asked {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<Taken, A::Error> {
+        let later = "this server does not do that yet";
+        match key {
+            "messages" => self.messages = value(map)?,
+            "system" => self.system = value(map)?,
+            "stop_sequences" => self.shared.stop = value(map)?.unwrap_or_default(),
+            "thinking" => match value::<A, Thinking>(map)? {
+                Some(thinking) if thinking.kind != "disabled" => return Ok(Taken::Refused(later.into())),
+                _ => {}
+            },
+            "tools" => match value::<A, Vec<Value>>(map)? {
+                Some(tools) if !tools.is_empty() => return Ok(Taken::Refused(later.into())),
+                _ => {}
+            },
+            "tool_choice" | "container" | "context_management" | "mcp_servers" | "output_config"
+            | "output_format" => {
+                return refused(map, later);
+            }
+            "cache_control" | "diagnostics" | "inference_geo" | "speed" | "user_profile_id"
+            | "workspace_id" => {
+                return harmless(map);
+            }
+            "model" | "max_tokens" | "metadata" | "service_tier" | "stream" | "temperature" | "top_k"
+            | "top_p" | "seed" | "ignore_eos" => return self.shared.take(key, map),
+            _ => return Ok(Taken::Unknown),
+        }
+        Ok(Taken::Yes)
+    }
+
+    fn warn(&mut self, warning: String) {
+        self.shared.warnings.push(warning);
+    }
+}
+
+/// What is the same in all that is said to one request.
+struct Head {
+    id: String,
+    model: String,
+}
+
+/// Why an answer ended, and the text that ended it.
+fn reason(answer: &Completion) -> (&'static str, Option<&str>) {
+    let reason = match (answer.finish, &answer.stop) {
+        (Finish::Stop, Some(_)) => "stop_sequence",
+        (Finish::Stop, None) => "end_turn",
+        _ => "max_tokens",
+    };
+    (reason, answer.stop.as_deref())
+}
+
+/// What was read, with what was remembered counted apart, and what was said.
+fn usage(prompt: usize, cached: usize, answer: usize) -> Value {
+    json!({
+        "input_tokens": prompt - cached,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": cached,
+        "output_tokens": answer,
+    })
+}
+
+impl Head {
+    fn message(&self, content: Value, (reason, stop): (Option<&str>, Option<&str>), usage: Value) -> Value {
+        json!({
+            "id": self.id,
+            "type": "message",
+            "role": "assistant",
+            "model": self.model,
+            "content": content,
+            "stop_reason": reason,
+            "stop_sequence": stop,
+            "usage": usage,
+        })
+    }
+
+    /// The whole answer.
+    fn whole(&self, answer: &Completion, warnings: &[String]) -> Value {
+        let (reason, stop) = reason(answer);
+        let timing = &answer.timing;
+        let usage = usage(timing.prompt_tokens, timing.cached_tokens, timing.answer_tokens);
+        let content = json!([{ "type": "text", "text": answer.text }]);
+        let mut message = self.message(content, (Some(reason), stop), usage);
+        message["logits_digest"] = answer.digest.to_string().into();
+        if !warnings.is_empty() {
+            message["warnings"] = json!(warnings);
+        }
+        message
+    }
+}
+
+/// Writes a stream of named events.
+struct Events {
+    head: Head,
+    /// Whether the message has been begun.
+    open: bool,
+}
+
+impl Events {
+    /// What opens a message.
+    fn start(&mut self, prompt: usize, cached: usize) -> String {
+        self.open = true;
+        let message = self.head.message(json!([]), (None, None), usage(prompt, cached, 1));
+        let block = json!({ "type": "text", "text": "" });
+        event(json!({ "type": "message_start", "message": message }))
+            + &event(json!({ "type": "content_block_start", "index": 0, "content_block": block }))
+            + self.alive()
+    }
+}
+
+impl Writer for Events {
+    fn write(&mut self, said: Event) -> String {
+        match said {
+            Event::Begun { prompt_tokens, cached_tokens, .. } => self.start(prompt_tokens, cached_tokens),
+            Event::Text { text, .. } => {
+                let delta = json!({ "type": "text_delta", "text": text });
+                event(json!({ "type": "content_block_delta", "index": 0, "delta": delta }))
+            }
+            Event::Done { result: Ok(answer), .. } => {
+                let timing = &answer.timing;
+                let opening = match self.open {
+                    true => String::new(),
+                    false => self.start(timing.prompt_tokens, timing.cached_tokens),
+                };
+                let (reason, stop) = reason(&answer);
+                let delta = json!({ "stop_reason": reason, "stop_sequence": stop });
+                let end = json!({
+                    "type": "message_delta",
+                    "delta": delta,
+                    "usage": { "output_tokens": timing.answer_tokens },
+                    "logits_digest": answer.digest.to_string(),
+                });
+                opening
+                    + &event(json!({ "type": "content_block_stop", "index": 0 }))
+                    + &event(end)
+                    + &event(json!({ "type": "message_stop" }))
+            }
+            Event::Done { result: Err(error), .. } => event(Dialect::Anthropic.refusal(&Refusal::of(&error))),
+        }
+    }
+
+    fn alive(&self) -> &'static str {
+        "event: ping\ndata: {\"type\":\"ping\"}\n\n"
+    }
+}
+
+/// An event under the name of its type.
+fn event(data: Value) -> String {
+    format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap_or("error"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_bodies_are_refused_or_read() {
+        let body = r#"{"model":"m","max_tokens":5,"system":[{"type":"text","text":"s"}],"stop_sequences":["a"],
+            "messages":[{"role":"user","content":"hi"}],"thinking":{"type":"disabled"},"tools":[]}"#;
+        assert!(request::parse(body.as_bytes(), Asked::default()).is_ok());
+        request::testing::damage(body, |bytes| drop(request::parse(bytes, Asked::default())));
+    }
+}

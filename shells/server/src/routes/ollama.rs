@@ -1,0 +1,297 @@
+//! `POST /api/chat` and `/api/generate`: the next turn, or a text that goes on, in Ollama's words.
+//!
+//! What it is: objects, a line each while an answer is being made, or one at its end. What it is not: the loading of models,
+//! which are here already. The one design choice: what is not said is what Ollama's documentation says it is.
+
+use hyper::{Method, StatusCode};
+use pintpot::{Completion, Finish, Message, Prompt};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::{Value, json};
+use std::fmt;
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use super::Route;
+use super::messages::{self, Turns};
+use crate::app::App;
+use crate::clock;
+use crate::dialect::Dialect;
+use crate::refusal::Refusal;
+use crate::reply::{self, Reply, Writer};
+use crate::request::{self, Fields, Taken, harmless, refused, value};
+use crate::sampling::Shared;
+use crate::talk::{Event, Talk};
+
+pub(super) const CHAT: Route = Route {
+    method: Method::POST,
+    path: "/api/chat",
+    open: false,
+    run: |app, request| {
+        Box::pin(async move {
+            let request::Bytes { bytes, permit } = request::read(&app, request).await?;
+            let asked = request::parse(&bytes, Asked::of(Kind::Chat))?;
+            drop(bytes);
+            asked.shared.check_model(&app)?;
+            let Asked { shared, messages, .. } = asked;
+            let prompt = Prompt::Chat(messages::checked(messages, app.limits.messages)?);
+            let talk = Talk::begin(&app.service, prompt, shared.options(&app)?, 1, Some(permit))?;
+            say(&app, Kind::Chat, shared, talk).await
+        })
+    },
+};
+
+pub(super) const GENERATE: Route = Route {
+    path: "/api/generate",
+    run: |app, request| {
+        Box::pin(async move {
+            let request::Bytes { bytes, permit } = request::read(&app, request).await?;
+            let asked = request::parse(&bytes, Asked::of(Kind::Generate))?;
+            drop(bytes);
+            asked.shared.check_model(&app)?;
+            let Asked { shared, system, prompt, raw, .. } = asked;
+            let prompt = match (prompt.filter(|prompt| !prompt.is_empty()), raw) {
+                (None, _) => {
+                    // Who asks for nothing wants the model to be here.
+                    let line = Line { kind: Kind::Generate, model: app.served.name.clone() };
+                    let mut done = line.line("");
+                    (done["done"], done["done_reason"]) = (true.into(), "load".into());
+                    return Ok(reply::json(StatusCode::OK, &done));
+                }
+                (Some(prompt), true) => Prompt::Text(prompt),
+                (Some(prompt), false) => {
+                    let system = system.filter(|system| !system.is_empty());
+                    let system = system.map(|system| Message::new("system", system));
+                    Prompt::Chat(system.into_iter().chain([Message::new("user", prompt)]).collect())
+                }
+            };
+            let talk = Talk::begin(&app.service, prompt, shared.options(&app)?, 1, Some(permit))?;
+            say(&app, Kind::Generate, shared, talk).await
+        })
+    },
+    ..CHAT
+};
+
+/// Says an answer, whole or line by line.
+async fn say(app: &Rc<App>, kind: Kind, shared: Shared, mut talk: Talk) -> Result<Reply, Refusal> {
+    let line = Line { kind, model: app.served.name.clone() };
+    if !shared.stream {
+        let answers = talk.all().await?;
+        let mut object = line.end(&answers[0].text, &answers[0]);
+        if !shared.warnings.is_empty() {
+            object["warnings"] = json!(shared.warnings);
+        }
+        return Ok(reply::json(StatusCode::OK, &object));
+    }
+    let first = talk.first().await?;
+    Ok(reply::stream("application/x-ndjson", first, talk, Box::new(line)))
+}
+
+/// Which of the two routes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Chat,
+    Generate,
+}
+
+/// What may be asked.
+struct Asked {
+    kind: Kind,
+    shared: Shared,
+    messages: Option<Turns>,
+    prompt: Option<String>,
+    system: Option<String>,
+    raw: bool,
+}
+
+impl Asked {
+    /// Nothing yet: what Ollama does if nothing is said.
+    fn of(kind: Kind) -> Asked {
+        let shared = Shared {
+            stream: true,
+            temperature: Some(0.8),
+            top_k: Some(40),
+            top_p: Some(0.9),
+            repetition_penalty: Some(1.1),
+            ..Shared::default()
+        };
+        Asked { kind, shared, messages: None, prompt: None, system: None, raw: false }
+    }
+}
+
+impl Fields for Asked {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<Taken, A::Error> {
+        let later = "this server does not do that yet";
+        match (self.kind, key) {
+            (_, "model") => self.shared.model = value(map)?,
+            (_, "stream") => self.shared.stream = value(map)?.unwrap_or(true),
+            (Kind::Chat, "messages") => self.messages = value(map)?,
+            (Kind::Generate, "prompt") => self.prompt = value(map)?,
+            (Kind::Generate, "system") => self.system = value(map)?,
+            (Kind::Generate, "raw") => self.raw = value(map)?.unwrap_or(false),
+            (_, "options") => match value::<A, Options>(map)? {
+                Some(Options { refused: Some(why), .. }) => return Ok(Taken::Refused(why)),
+                Some(Options { shared, .. }) => self.shared = shared.over(&self.shared),
+                None => {}
+            },
+            (_, "format") => match value::<A, Value>(map)? {
+                Some(format) if format != "" => return Ok(Taken::Refused(later.into())),
+                _ => {}
+            },
+            (_, "think" | "logprobs") => match value::<A, Value>(map)? {
+                Some(on) if on != false => return Ok(Taken::Refused(later.into())),
+                _ => {}
+            },
+            (_, "tools" | "images") => match value::<A, Vec<Value>>(map)? {
+                Some(some) if !some.is_empty() => return Ok(Taken::Refused(later.into())),
+                _ => {}
+            },
+            (Kind::Generate, "suffix" | "template") => match value::<A, String>(map)? {
+                Some(text) if !text.is_empty() => return Ok(Taken::Refused(later.into())),
+                _ => {}
+            },
+            (Kind::Generate, "context") | (_, "top_logprobs") => return refused(map, later),
+            (_, "keep_alive") => return harmless(map),
+            _ => return Ok(Taken::Unknown),
+        }
+        Ok(Taken::Yes)
+    }
+
+    fn warn(&mut self, warning: String) {
+        self.shared.warnings.push(warning);
+    }
+}
+
+/// What stands in `options`.
+#[derive(Default)]
+struct Options {
+    shared: Shared,
+    refused: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Options {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Options;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of options")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let (mut shared, mut refused) = (Shared::default(), None);
+                while let Some(key) = map.next_key::<String>()? {
+                    let taken = match key.as_str() {
+                        // All that there is room for, in its words.
+                        "num_predict" => {
+                            shared.max_tokens = value::<A, i64>(&mut map)?.filter(|n| *n != -1 && *n != -2);
+                            Taken::Yes
+                        }
+                        "num_ctx" | "num_batch" | "num_thread" | "num_gpu" | "main_gpu" | "use_mmap"
+                        | "numa" | "num_keep" | "repeat_last_n" | "low_vram" | "f16_kv" => {
+                            harmless(&mut map)?
+                        }
+                        "temperature" | "top_k" | "top_p" | "min_p" | "seed" | "stop" | "repeat_penalty"
+                        | "presence_penalty" | "frequency_penalty" => shared.take(&key, &mut map)?,
+                        _ => {
+                            map.next_value::<serde::de::IgnoredAny>()?;
+                            Taken::Refused(format!("there is no option {key:?} here"))
+                        }
+                    };
+                    match taken {
+                        Taken::Yes => {}
+                        Taken::Harmless => shared.warnings.push(format!("{key} is not honoured")),
+                        Taken::Refused(why) => refused = Some(why),
+                        Taken::Unknown => return Err(A::Error::custom(format!("{key}: not known"))),
+                    }
+                }
+                Ok(Options { shared, refused })
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// Writes lines.
+struct Line {
+    kind: Kind,
+    model: String,
+}
+
+impl Line {
+    fn line(&self, text: &str) -> Value {
+        let mut line = json!({ "model": self.model, "created_at": clock::rfc3339(SystemTime::now()) });
+        match self.kind {
+            Kind::Chat => line["message"] = json!({ "role": "assistant", "content": text }),
+            Kind::Generate => line["response"] = text.into(),
+        }
+        line["done"] = false.into();
+        line
+    }
+
+    /// The last line.
+    fn end(&self, text: &str, answer: &Completion) -> Value {
+        let (mut line, timing) = (self.line(text), &answer.timing);
+        let nanos = |seconds: f64| (seconds * 1e9) as u64;
+        let seconds = timing.queue_seconds + timing.prompt_seconds + timing.answer_seconds;
+        let fields = json!({
+            "done": true,
+            "done_reason": if answer.finish == Finish::Stop { "stop" } else { "length" },
+            "total_duration": nanos(seconds),
+            "load_duration": nanos(timing.queue_seconds),
+            "prompt_eval_count": timing.prompt_tokens,
+            "prompt_eval_duration": nanos(timing.prompt_seconds),
+            "eval_count": timing.answer_tokens,
+            "eval_duration": nanos(timing.answer_seconds),
+            "logits_digest": answer.digest.to_string(),
+        });
+        if let (Value::Object(line), Value::Object(fields)) = (&mut line, fields) {
+            line.extend(fields);
+        }
+        line
+    }
+}
+
+impl Writer for Line {
+    fn write(&mut self, event: Event) -> String {
+        let line = match event {
+            Event::Begun { .. } => return String::new(),
+            Event::Text { text, .. } => self.line(&text),
+            Event::Done { result: Ok(answer), .. } => self.end("", &answer),
+            Event::Done { result: Err(error), .. } => Dialect::Ollama.refusal(&Refusal::of(&error)),
+        };
+        format!("{line}\n")
+    }
+
+    fn alive(&self) -> &'static str {
+        "" // a line that is no object would be an error there
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_is_what_ollama_says() {
+        let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"keep_alive":"5m",
+            "options":{"temperature":0.1,"num_predict":-1,"num_ctx":512,"stop":["x"]}}"#;
+        let Asked { shared, .. } = request::parse(body.as_bytes(), Asked::of(Kind::Chat)).ok().unwrap();
+        assert_eq!((shared.temperature, shared.top_k, shared.max_tokens), (Some(0.1), Some(40), None));
+        assert!(shared.stream && shared.stop.0 == ["x"]);
+        assert_eq!(shared.warnings, ["keep_alive is not honoured", "num_ctx is not honoured"]);
+        let refused =
+            |body: &str| request::parse(body.as_bytes(), Asked::of(Kind::Chat)).err().unwrap().param;
+        assert_eq!(refused(r#"{"options":{"mirostat":1}}"#).as_deref(), Some("options"));
+        assert_eq!(refused(r#"{"format":"json"}"#).as_deref(), Some("format"));
+        assert_eq!(refused(r#"{"prompt":"x"}"#).as_deref(), Some("prompt"));
+    }
+
+    #[test]
+    fn damaged_bodies_are_refused_or_read() {
+        let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":false,"think":false,
+            "options":{"temperature":0.1,"num_predict":5,"seed":3,"stop":"x"},"tools":[],"format":""}"#;
+        assert!(request::parse(body.as_bytes(), Asked::of(Kind::Chat)).is_ok());
+        request::testing::damage(body, |bytes| drop(request::parse(bytes, Asked::of(Kind::Chat))));
+    }
+}
