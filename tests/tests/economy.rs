@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use pintpot::{DType, Economy, Engine, Error, EvalOptions, Flow, GenerateOptions, LoadOptions, PackOptions};
+use pintpot::{
+    DType, Economy, Engine, Error, EvalOptions, Flow, Foresee, GenerateOptions, LoadOptions, PackOptions,
+};
 use pintpot_tests::{root, tall};
 
 #[test]
@@ -41,7 +43,7 @@ fn what_is_left_out_goes_by_what_each_layer_minds() {
 fn coarser_copies_stand_in_for_what_is_not_in_memory() {
     let folder = tempfile::tempdir().unwrap();
     let (path, packed) = (folder.path().join("moe.gguf"), folder.path().join("packed.gguf"));
-    tall(&root().join("tests/golden/tiny/qwen2moe-q8_0.gguf"), 48, &path);
+    tall(&root().join("tests/trained/moe-small.gguf"), 48, &path);
     let engine = Engine::builder().memory("512MiB".parse().unwrap()).build().unwrap();
     let opened = engine.open(&path).unwrap();
     let pack = |dtype| {
@@ -51,9 +53,9 @@ fn coarser_copies_stand_in_for_what_is_not_in_memory() {
         assert!(matches!(pack(finer), Err(Error::Pack { .. })), "{finer} is not coarser");
     }
     pack(DType::Q4_0).unwrap();
-    let answer = |path: &Path, budget: u64, coarse: f32| {
+    let answer = |path: &Path, budget: u64, coarse: f32, foresee: Foresee| {
         let engine = Engine::builder().memory(budget.to_string().parse().unwrap()).build().unwrap();
-        let load = LoadOptions { context: Some(128), ..LoadOptions::default() };
+        let load = LoadOptions { context: Some(128), foresee, ..LoadOptions::default() };
         let mut model = engine.load(path, &load).unwrap();
         model.set_economy(Economy { coarse, ..Economy::default() }).unwrap();
         let options =
@@ -62,19 +64,30 @@ fn coarser_copies_stand_in_for_what_is_not_in_memory() {
         model.generate(&ids, &options, &mut |_| Flow::Continue).unwrap()
     };
     let whole = 512 << 20;
-    let plain = answer(&path, whole, 0.0);
+    let plain = answer(&path, whole, 0.0, Foresee::Off);
     let load = LoadOptions { context: Some(128), ..LoadOptions::default() };
     let least = engine.plan_in(&engine.open(&packed).unwrap(), &load, 0).unwrap().unwrap_err().needed;
     assert_eq!(
-        answer(&packed, whole, 0.0).digest,
+        answer(&packed, whole, 0.0, Foresee::Off).digest,
         plain.digest,
         "a copy that is not asked for changes nothing"
     );
-    assert_eq!(answer(&packed, whole, 1.0).digest, plain.digest, "nor does one of what is in memory");
-    let (tight, coarse) = (answer(&packed, least, 0.0), answer(&packed, least, 1.0));
+    assert_eq!(
+        answer(&packed, whole, 1.0, Foresee::Off).digest,
+        plain.digest,
+        "nor does one of what is in memory"
+    );
+    let (tight, coarse) =
+        (answer(&packed, least, 0.0, Foresee::Off), answer(&packed, least, 1.0, Foresee::Off));
     assert_eq!(tight.digest, plain.digest);
     assert!(tight.timing.experts_stood_in == 0 && coarse.timing.experts_stood_in > 0);
     assert!(coarse.digest != plain.digest);
+    // What is foreseen and then stood in for is dropped, whatever was foreseen after it.
+    for share in [0.5, 0.9, 1.0] {
+        let [early, late] = [Foresee::On, Foresee::Off].map(|how| answer(&packed, least, share, how));
+        assert_eq!(early.digest, late.digest, "{share}");
+        assert!(early.timing.experts_stood_in > 0 && early.timing.experts_foreseen > 0, "{:?}", early.timing);
+    }
     let [all, less] = [tight, coarse].map(|answer| answer.timing.answer_flash_bytes);
     println!("{all} bytes read, {less} with stand-ins");
     assert!(less < all);

@@ -252,9 +252,14 @@ impl ExpertStore {
             cache.settle();
         }
         if any_order {
-            let ahead = &self.ahead;
-            step.order.sort_unstable_by_key(|&(expert, slot)| {
-                (slot.is_none(), slot.map_or_else(|| ahead.rank(set, expert), |_| 0), expert)
+            let Step { order, coarse, .. } = step;
+            // Those that are on their way come first, in the order in which they were asked for.
+            let rank = |expert: u32| match coarse[expert as usize] {
+                true => usize::MAX,
+                false => self.ahead.rank(set, expert),
+            };
+            order.sort_unstable_by_key(|&(expert, slot)| {
+                (slot.is_none(), if slot.is_none() { rank(expert) } else { 0 }, expert)
             });
         }
         self.take_over(any_order);
