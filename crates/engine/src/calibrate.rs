@@ -48,7 +48,8 @@ impl Engine {
         text: &[u8],
         share: f32,
     ) -> Result<Vec<(String, Vec<f32>)>, Error> {
-        let mut model = self.load_small(path, self.ledger.free())?;
+        // As little as there will be for it beside what is made of it, so that a budget too small for both is refused now.
+        let mut model = self.load_small(path, self.room_of_two())?;
         let mut ids = model.ids_of(text)?;
         ids.truncate((ids.len() / 2).min(TOKENS));
         let units = units(&model.live.graph);
@@ -73,13 +74,18 @@ impl Engine {
 
     /// What the model at `packed` costs and gains beside the one at `plain`, on the second half of `text`.
     pub(crate) fn price_of_pack(&self, plain: &Path, packed: &Path, text: &[u8]) -> Result<Price, Error> {
-        let half = |engine: &Engine| engine.ledger.free() / 5 * 2;
-        let mut plain = self.load_small(plain, half(self))?;
-        let mut packed = self.load_small(packed, half(self))?;
+        let room = self.room_of_two();
+        let mut plain = self.load_small(plain, room)?;
+        let mut packed = self.load_small(packed, room)?;
         let ids = plain.ids_of(text)?;
         let ids = &ids[ids.len() / 2..];
         let options = EvalOptions { window: WINDOW.min(plain.context() as usize), windows: Some(WINDOWS) };
         plain.price_of(&mut packed, ids, &options)
+    }
+
+    /// What each of two models may have; what is left is for logits.
+    fn room_of_two(&self) -> u64 {
+        self.ledger.free() / 5 * 2
     }
 
     /// Loads a model with a short context in so much of the budget.

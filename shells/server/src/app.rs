@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pintpot::{Ledger, Service};
+use processors::text::strftime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::connection::Connections;
@@ -95,6 +96,11 @@ impl App {
         let status = hyper::StatusCode::NOT_FOUND;
         Err(Refusal { status, ..Refusal::field("model", "model_not_found", message) })
     }
+}
+
+/// A moment in UTC, as RFC 3339 has it.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    strftime(unix(time), "%FT%TZ").unwrap_or_default() // all of which are known
 }
 
 /// Seconds since 1970.

@@ -8,7 +8,6 @@
 #![forbid(unsafe_code)]
 
 mod app;
-mod clock;
 mod connection;
 mod dialect;
 mod error;

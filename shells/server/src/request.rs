@@ -19,9 +19,9 @@ use crate::app::App;
 use crate::refusal::Refusal;
 
 /// The bytes of a body, and the right to hold them.
-pub(crate) struct Bytes {
-    pub bytes: Vec<u8>,
-    pub permit: OwnedSemaphorePermit,
+struct Bytes {
+    bytes: Vec<u8>,
+    permit: OwnedSemaphorePermit,
 }
 
 /// What a route does with a field.
@@ -44,8 +44,18 @@ pub(crate) trait Fields {
     fn warn(&mut self, warning: String);
 }
 
+/// Reads a body into the fields of a route; gives them and the right to hold what they are.
+pub(crate) async fn take<F: Fields>(
+    app: &App,
+    request: Request<Incoming>,
+    fields: F,
+) -> Result<(F, OwnedSemaphorePermit), Refusal> {
+    let Bytes { bytes, permit } = read(app, request).await?;
+    Ok((parse(&bytes, fields)?, permit))
+}
+
 /// Reads a body.
-pub(crate) async fn read(app: &App, request: Request<Incoming>) -> Result<Bytes, Refusal> {
+async fn read(app: &App, request: Request<Incoming>) -> Result<Bytes, Refusal> {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !kind.trim_start().to_ascii_lowercase().starts_with("application/json") {
         let message = "the body must be JSON, with Content-Type: application/json";

@@ -391,7 +391,8 @@ fn messages_are_answered_in_anthropic_s_words() {
     let counted = server.post("/v1/messages/count_tokens", &body).json();
     assert_eq!(counted["input_tokens"].as_u64(), Some(of_prompt(&whole["usage"])), "{counted}");
 
-    let reply = server.post("/v1/messages", &with(body.clone(), json!({ "stream": true })));
+    let stream = json!({ "stream": true, "metadata": { "user_id": "me" } });
+    let reply = server.post("/v1/messages", &with(body.clone(), stream));
     let events = named(&reply.body);
     let names: Vec<&str> = events.iter().map(|(name, _)| &**name).filter(|name| *name != "ping").collect();
     assert_eq!(names[..2], ["message_start", "content_block_start"]);
@@ -408,6 +409,7 @@ fn messages_are_answered_in_anthropic_s_words() {
         (&json!("max_tokens"), &json!(12))
     );
     assert_eq!(end["logits_digest"], whole["logits_digest"]);
+    assert_eq!(end["warnings"], json!(["metadata is not honoured"]));
 
     let stop: String = text.chars().skip(text.chars().count() / 2).take(2).collect();
     let ended = server.post("/v1/messages", &with(body.clone(), json!({ "stop_sequences": [stop] }))).json();
@@ -449,7 +451,8 @@ fn ollama_s_clients_find_what_they_ask_for() {
     };
     let whole = lines(server.post("/api/chat", &with(chat.clone(), json!({ "stream": false })))).remove(0);
     assert_eq!((&whole["done"], whole["eval_count"].as_u64() <= Some(8)), (&json!(true), true), "{whole}");
-    let pieces = lines(server.post("/api/chat", &chat));
+    let pieces = lines(server.post("/api/chat", &with(chat.clone(), json!({ "keep_alive": "5m" }))));
+    assert_eq!(pieces.last().unwrap()["warnings"], json!(["keep_alive is not honoured"]));
     let said: String = pieces.iter().map(|line| line["message"]["content"].as_str().unwrap()).collect();
     assert_eq!(said, whole["message"]["content"].as_str().unwrap());
     let (end, pieces) = pieces.split_last().unwrap();

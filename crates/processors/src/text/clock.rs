@@ -20,7 +20,7 @@ const MONTHS: [&str; 12] = [
 const DAYS: [&str; 7] = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
 
 /// `unix_seconds` written as `format` asks, or the directive that is not known.
-pub(crate) fn strftime(unix_seconds: u64, format: &str) -> Result<String, String> {
+pub fn strftime(unix_seconds: u64, format: &str) -> Result<String, String> {
     let (days, second) = (unix_seconds / 86_400, unix_seconds % 86_400);
     let (year, month, day) = date(days);
     let (month_name, day_name) = (MONTHS[month as usize - 1], DAYS[(days % 7) as usize]);

@@ -28,6 +28,7 @@ mod vocab;
 
 pub use builder::Builder;
 pub use chat::{ChatTemplate, Message, RenderOptions};
+pub use clock::strftime;
 pub use detokenizer::{DecodeOptions, Detokenizer};
 pub use gguf::GgufKeys;
 pub use json::JsonTokenizer;

@@ -26,19 +26,18 @@ pub(super) const MESSAGES: Route = Route {
     open: false,
     run: |app, request| {
         Box::pin(async move {
-            let request::Bytes { bytes, permit } = request::read(&app, request).await?;
-            let asked = request::parse(&bytes, Asked::default())?;
-            drop(bytes);
+            let (asked, permit) = request::take(&app, request, Asked::default()).await?;
             asked.shared.check_model(&app)?;
             if asked.shared.max_tokens.is_none() {
                 return Err(Refusal::field("max_tokens", "missing_field", "the field max_tokens is missing"));
             }
             let (shared, prompt) = asked.prompt(&app)?;
             let mut talk = Talk::begin(&app.service, prompt, shared.options(&app)?, 1, Some(permit))?;
-            let head = Head { id: format!("msg_{:016x}", app.number()), model: app.served.name.clone() };
+            let id = format!("msg_{:016x}", app.number());
+            let head = Head { id, model: app.served.name.clone(), warnings: shared.warnings };
             if !shared.stream {
                 let answers = talk.all().await?;
-                return Ok(reply::json(StatusCode::OK, &head.whole(&answers[0], &shared.warnings)));
+                return Ok(reply::json(StatusCode::OK, &head.whole(&answers[0])));
             }
             let first = talk.first().await?;
             Ok(reply::stream("text/event-stream", first, talk, Box::new(Events { head, open: false })))
@@ -50,9 +49,7 @@ pub(super) const COUNT_TOKENS: Route = Route {
     path: "/v1/messages/count_tokens",
     run: |app, request| {
         Box::pin(async move {
-            let request::Bytes { bytes, permit } = request::read(&app, request).await?;
-            let asked = request::parse(&bytes, Asked::default())?;
-            drop(bytes);
+            let (asked, permit) = request::take(&app, request, Asked::default()).await?;
             asked.shared.check_model(&app)?;
             let (_, prompt) = asked.prompt(&app)?;
             let (tell, told) = oneshot::channel();
@@ -136,6 +133,7 @@ impl Fields for Asked {
 struct Head {
     id: String,
     model: String,
+    warnings: Vec<String>,
 }
 
 /// Why an answer ended, and the text that ended it.
@@ -173,17 +171,22 @@ impl Head {
     }
 
     /// The whole answer.
-    fn whole(&self, answer: &Completion, warnings: &[String]) -> Value {
+    fn whole(&self, answer: &Completion) -> Value {
         let (reason, stop) = reason(answer);
         let timing = &answer.timing;
         let usage = usage(timing.prompt_tokens, timing.cached_tokens, timing.answer_tokens);
         let content = json!([{ "type": "text", "text": answer.text }]);
         let mut message = self.message(content, (Some(reason), stop), usage);
-        message["logits_digest"] = answer.digest.to_string().into();
-        if !warnings.is_empty() {
-            message["warnings"] = json!(warnings);
-        }
+        self.sign(&mut message, answer);
         message
+    }
+
+    /// What Anthropic's objects do not have.
+    fn sign(&self, object: &mut Value, answer: &Completion) {
+        object["logits_digest"] = answer.digest.to_string().into();
+        if !self.warnings.is_empty() {
+            object["warnings"] = json!(self.warnings);
+        }
     }
 }
 
@@ -222,12 +225,12 @@ impl Writer for Events {
                 };
                 let (reason, stop) = reason(&answer);
                 let delta = json!({ "stop_reason": reason, "stop_sequence": stop });
-                let end = json!({
+                let mut end = json!({
                     "type": "message_delta",
                     "delta": delta,
                     "usage": { "output_tokens": timing.answer_tokens },
-                    "logits_digest": answer.digest.to_string(),
                 });
+                self.head.sign(&mut end, &answer);
                 opening
                     + &event(json!({ "type": "content_block_stop", "index": 0 }))
                     + &event(end)

@@ -1,17 +1,15 @@
 //! `POST /v1/chat/completions`: the next turn of a conversation, whole or as a stream.
 
-use hyper::{Method, StatusCode};
+use hyper::Method;
 use pintpot::Prompt;
 use serde::de::MapAccess;
 use serde_json::{Value, json};
 
 use super::Route;
-use super::completion::{Chunks, Head, Shape};
+use super::completion::{Shape, say};
 use super::messages::{self, Turns};
-use crate::reply;
 use crate::request::{self, Fields, Taken, refused, value};
 use crate::sampling::Shared;
-use crate::talk::Talk;
 
 pub(super) const ROUTE: Route = Route {
     method: Method::POST,
@@ -19,20 +17,10 @@ pub(super) const ROUTE: Route = Route {
     open: false,
     run: |app, request| {
         Box::pin(async move {
-            let request::Bytes { bytes, permit } = request::read(&app, request).await?;
-            let Chat { shared, messages } = request::parse(&bytes, Chat::default())?;
-            drop(bytes);
+            let (Chat { shared, messages }, permit) = request::take(&app, request, Chat::default()).await?;
             shared.check_model(&app)?;
             let messages = messages::checked(messages, app.limits.messages)?;
-            let (options, choices) = (shared.options(&app)?, shared.choices(&app)?);
-            let head = Head::new(&app, &SHAPE, &shared);
-            let mut talk = Talk::begin(&app.service, Prompt::Chat(messages), options, choices, Some(permit))?;
-            if !shared.stream {
-                return Ok(reply::json(StatusCode::OK, &head.whole(&talk.all().await?)));
-            }
-            let first = talk.first().await?;
-            let chunks = Chunks::new(head, shared.include_usage, choices);
-            Ok(reply::stream("text/event-stream", first, talk, Box::new(chunks)))
+            say(&app, &SHAPE, &shared, Prompt::Chat(messages), permit).await
         })
     },
 };
@@ -89,6 +77,7 @@ impl Fields for Chat {
 mod tests {
     use super::*;
     use crate::refusal::Refusal;
+    use hyper::StatusCode;
 
     fn refusal(body: &str) -> Refusal {
         request::parse(body.as_bytes(), Chat::default()).err().unwrap()

@@ -3,14 +3,16 @@
 //! What it is: OpenAI's shapes but for what is in a choice. What it is not: a route. The one design choice: the whole answer and
 //! the stream are written from the same values by the same function, so they cannot differ.
 
-use pintpot::{Completion, Finish, Timing};
+use hyper::StatusCode;
+use pintpot::{Completion, Finish, Prompt, Timing};
 use serde_json::{Map, Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::{App, unix};
 use crate::refusal::Refusal;
-use crate::reply::Writer;
+use crate::reply::{self, Reply, Writer};
 use crate::sampling::Shared;
-use crate::talk::Event;
+use crate::talk::{Event, Talk};
 
 /// How a choice of a route looks.
 pub(super) struct Shape {
@@ -26,9 +28,28 @@ pub(super) struct Shape {
     pub opening: Option<fn() -> Value>,
 }
 
+/// Asks for answers to `prompt`, and says them whole or as a stream.
+pub(super) async fn say(
+    app: &App,
+    shape: &'static Shape,
+    shared: &Shared,
+    prompt: Prompt,
+    permit: OwnedSemaphorePermit,
+) -> Result<Reply, Refusal> {
+    let (options, choices) = (shared.options(app)?, shared.choices(app)?);
+    let head = Head::new(app, shape, shared);
+    let mut talk = Talk::begin(&app.service, prompt, options, choices, Some(permit))?;
+    if !shared.stream {
+        return Ok(reply::json(StatusCode::OK, &head.whole(&talk.all().await?)));
+    }
+    let first = talk.first().await?;
+    let chunks = Chunks::new(head, shared.include_usage, choices);
+    Ok(reply::stream("text/event-stream", first, talk, Box::new(chunks)))
+}
+
 /// What is the same in all that is said to one request.
 #[derive(Clone)]
-pub(super) struct Head {
+struct Head {
     shape: &'static Shape,
     id: String,
     created: u64,
@@ -37,7 +58,7 @@ pub(super) struct Head {
 }
 
 impl Head {
-    pub fn new(app: &App, shape: &'static Shape, shared: &Shared) -> Head {
+    fn new(app: &App, shape: &'static Shape, shared: &Shared) -> Head {
         Head {
             shape,
             id: format!("{}-{:016x}", shape.id, app.number()),
@@ -59,7 +80,7 @@ impl Head {
     }
 
     /// The whole answer.
-    pub fn whole(&self, answers: &[Completion]) -> Value {
+    fn whole(&self, answers: &[Completion]) -> Value {
         let choices = answers.iter().enumerate().map(|(index, answer)| {
             let choice = (self.shape.whole)(&answer.text);
             choice_of(index, choice, Some(answer))
@@ -134,7 +155,7 @@ fn timings(timing: &Timing) -> Value {
 }
 
 /// Writes a stream of chunks.
-pub(super) struct Chunks {
+struct Chunks {
     head: Head,
     include_usage: bool,
     /// Choices that have not ended.
@@ -144,7 +165,7 @@ pub(super) struct Chunks {
 }
 
 impl Chunks {
-    pub fn new(head: Head, include_usage: bool, choices: usize) -> Chunks {
+    fn new(head: Head, include_usage: bool, choices: usize) -> Chunks {
         Chunks { head, include_usage, open: choices, ended: Vec::new(), warned: false }
     }
 

@@ -2,19 +2,17 @@
 
 use std::fmt;
 
-use hyper::{Method, StatusCode};
+use hyper::Method;
 use pintpot::Prompt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::json;
 
 use super::Route;
-use super::completion::{Chunks, Head, Shape};
+use super::completion::{Shape, say};
 use crate::refusal::Refusal;
-use crate::reply;
 use crate::request::{self, Fields, Taken, refused, value};
 use crate::sampling::Shared;
-use crate::talk::Talk;
 
 /// Tokens of an answer if a request does not say, as OpenAI's documentation has it.
 const TOKENS: i64 = 16;
@@ -25,22 +23,12 @@ pub(super) const ROUTE: Route = Route {
     open: false,
     run: |app, request| {
         Box::pin(async move {
-            let request::Bytes { bytes, permit } = request::read(&app, request).await?;
-            let Text { mut shared, prompt } = request::parse(&bytes, Text::default())?;
-            drop(bytes);
+            let (Text { mut shared, prompt }, permit) = request::take(&app, request, Text::default()).await?;
             shared.check_model(&app)?;
             shared.max_tokens = shared.max_tokens.or(Some(TOKENS));
             let missing = || Refusal::field("prompt", "missing_field", "the field prompt is missing");
             let prompt = prompt.ok_or_else(missing)?.0;
-            let (options, choices) = (shared.options(&app)?, shared.choices(&app)?);
-            let head = Head::new(&app, &SHAPE, &shared);
-            let mut talk = Talk::begin(&app.service, prompt, options, choices, Some(permit))?;
-            if !shared.stream {
-                return Ok(reply::json(StatusCode::OK, &head.whole(&talk.all().await?)));
-            }
-            let first = talk.first().await?;
-            let chunks = Chunks::new(head, shared.include_usage, choices);
-            Ok(reply::stream("text/event-stream", first, talk, Box::new(chunks)))
+            say(&app, &SHAPE, &shared, prompt, permit).await
         })
     },
 };

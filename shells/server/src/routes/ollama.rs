@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use std::fmt;
 use std::rc::Rc;
 use std::time::SystemTime;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Route;
 use super::messages::{self, Turns};
-use crate::app::App;
-use crate::clock;
+use crate::app::{App, rfc3339};
 use crate::dialect::Dialect;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply, Writer};
@@ -28,14 +28,11 @@ pub(super) const CHAT: Route = Route {
     open: false,
     run: |app, request| {
         Box::pin(async move {
-            let request::Bytes { bytes, permit } = request::read(&app, request).await?;
-            let asked = request::parse(&bytes, Asked::of(Kind::Chat))?;
-            drop(bytes);
+            let (asked, permit) = request::take(&app, request, Asked::of(Kind::Chat)).await?;
             asked.shared.check_model(&app)?;
             let Asked { shared, messages, .. } = asked;
             let prompt = Prompt::Chat(messages::checked(messages, app.limits.messages)?);
-            let talk = Talk::begin(&app.service, prompt, shared.options(&app)?, 1, Some(permit))?;
-            say(&app, Kind::Chat, shared, talk).await
+            say(&app, Kind::Chat, shared, prompt, permit).await
         })
     },
 };
@@ -44,15 +41,13 @@ pub(super) const GENERATE: Route = Route {
     path: "/api/generate",
     run: |app, request| {
         Box::pin(async move {
-            let request::Bytes { bytes, permit } = request::read(&app, request).await?;
-            let asked = request::parse(&bytes, Asked::of(Kind::Generate))?;
-            drop(bytes);
+            let (asked, permit) = request::take(&app, request, Asked::of(Kind::Generate)).await?;
             asked.shared.check_model(&app)?;
             let Asked { shared, system, prompt, raw, .. } = asked;
             let prompt = match (prompt.filter(|prompt| !prompt.is_empty()), raw) {
                 (None, _) => {
                     // Who asks for nothing wants the model to be here.
-                    let line = Line { kind: Kind::Generate, model: app.served.name.clone() };
+                    let line = Line::new(&app, Kind::Generate, shared.warnings);
                     let mut done = line.line("");
                     (done["done"], done["done_reason"]) = (true.into(), "load".into());
                     return Ok(reply::json(StatusCode::OK, &done));
@@ -64,23 +59,25 @@ pub(super) const GENERATE: Route = Route {
                     Prompt::Chat(system.into_iter().chain([Message::new("user", prompt)]).collect())
                 }
             };
-            let talk = Talk::begin(&app.service, prompt, shared.options(&app)?, 1, Some(permit))?;
-            say(&app, Kind::Generate, shared, talk).await
+            say(&app, Kind::Generate, shared, prompt, permit).await
         })
     },
     ..CHAT
 };
 
 /// Says an answer, whole or line by line.
-async fn say(app: &Rc<App>, kind: Kind, shared: Shared, mut talk: Talk) -> Result<Reply, Refusal> {
-    let line = Line { kind, model: app.served.name.clone() };
+async fn say(
+    app: &Rc<App>,
+    kind: Kind,
+    shared: Shared,
+    prompt: Prompt,
+    permit: OwnedSemaphorePermit,
+) -> Result<Reply, Refusal> {
+    let mut talk = Talk::begin(&app.service, prompt, shared.options(app)?, 1, Some(permit))?;
+    let line = Line::new(app, kind, shared.warnings);
     if !shared.stream {
         let answers = talk.all().await?;
-        let mut object = line.end(&answers[0].text, &answers[0]);
-        if !shared.warnings.is_empty() {
-            object["warnings"] = json!(shared.warnings);
-        }
-        return Ok(reply::json(StatusCode::OK, &object));
+        return Ok(reply::json(StatusCode::OK, &line.end(&answers[0].text, &answers[0])));
     }
     let first = talk.first().await?;
     Ok(reply::stream("application/x-ndjson", first, talk, Box::new(line)))
@@ -216,11 +213,16 @@ impl<'de> Deserialize<'de> for Options {
 struct Line {
     kind: Kind,
     model: String,
+    warnings: Vec<String>,
 }
 
 impl Line {
+    fn new(app: &App, kind: Kind, warnings: Vec<String>) -> Line {
+        Line { kind, model: app.served.name.clone(), warnings }
+    }
+
     fn line(&self, text: &str) -> Value {
-        let mut line = json!({ "model": self.model, "created_at": clock::rfc3339(SystemTime::now()) });
+        let mut line = json!({ "model": self.model, "created_at": rfc3339(SystemTime::now()) });
         match self.kind {
             Kind::Chat => line["message"] = json!({ "role": "assistant", "content": text }),
             Kind::Generate => line["response"] = text.into(),
@@ -247,6 +249,9 @@ impl Line {
         });
         if let (Value::Object(line), Value::Object(fields)) = (&mut line, fields) {
             line.extend(fields);
+        }
+        if !self.warnings.is_empty() {
+            line["warnings"] = json!(self.warnings);
         }
         line
     }

@@ -5,8 +5,7 @@ use serde::de::MapAccess;
 use serde_json::{Value, json};
 
 use super::Route;
-use crate::app::App;
-use crate::clock;
+use crate::app::{App, rfc3339};
 use crate::refusal::Refusal;
 use crate::reply;
 use crate::request::{self, Fields, Taken, harmless, value};
@@ -56,8 +55,7 @@ pub(super) const SHOW: Route = Route {
     path: "/api/show",
     run: |app, request| {
         Box::pin(async move {
-            let request::Bytes { bytes, .. } = request::read(&app, request).await?;
-            let Named { model } = request::parse(&bytes, Named::default())?;
+            let (Named { model }, _permit) = request::take(&app, request, Named::default()).await?;
             let missing = || Refusal::field("model", "missing_field", "the field model is missing");
             app.check_model(&model.ok_or_else(missing)?)?;
             let architecture = &app.facts.architecture;
@@ -70,7 +68,7 @@ pub(super) const SHOW: Route = Route {
                 "details": details(&app),
                 "model_info": info,
                 "capabilities": ["completion"],
-                "modified_at": clock::rfc3339(app.started),
+                "modified_at": rfc3339(app.started),
             });
             Ok(reply::json(StatusCode::OK, &show))
         })
@@ -101,7 +99,7 @@ fn model(app: &App) -> Value {
     json!({
         "name": app.served.name,
         "model": app.served.name,
-        "modified_at": clock::rfc3339(app.started),
+        "modified_at": rfc3339(app.started),
         "size": app.facts.file_bytes,
         "digest": "",
         "details": details(app),
