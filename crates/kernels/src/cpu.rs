@@ -32,6 +32,10 @@ const STATES: usize = 256;
 const PIECE: usize = 8 << 10;
 /// Pieces of a worker's share, at most: as many as make the wait for the last one short.
 const PIECES: usize = 32;
+/// As [`PIECES`], where there are many columns.
+const PIECES_OF_MANY: usize = 8;
+/// Columns of activations that a worker takes at a time, at most.
+const COLUMNS: usize = 256;
 
 /// A kernel set, threads, and scratch for each of them.
 ///
@@ -141,7 +145,7 @@ impl Cpu {
         self.products.set(self.products.get() + 1);
         let number = self.products.get();
         let next = next.map(|next| (next.bytes, Shares::new(self.threads(), next.rows, next.bytes.len(), n)));
-        self.by_weights(weights, row_bytes, n, &|rows, worker, last| {
+        self.by_weights(weights, row_bytes, n, &|Piece { rows, columns }, worker, last| {
             let scratch = scratch.worker(worker);
             // SAFETY: only the address of a field.
             let prepared = unsafe { &raw mut (*scratch).prepared };
@@ -152,7 +156,7 @@ impl Cpu {
                 _ => weights.bytes.as_ptr().wrapping_add(rows.end * row_bytes),
             };
             let scratch = scratch.cast();
-            set.product(&Slice { weights, rows, x: *x, target, scratch, number, prepared, after });
+            set.product(&Slice { weights, rows, columns, x: *x, target, scratch, number, prepared, after });
         });
     }
 
@@ -164,8 +168,8 @@ impl Cpu {
         let n = rows("x", x.len(), weights.columns);
         let target = target(out, n, weights.rows, stride, first);
         let set = self.set;
-        self.by_weights(weights, row_bytes, n, &|rows, _, _| {
-            (set.product_float)(FloatSlice { weights, rows, x, target });
+        self.by_weights(weights, row_bytes, n, &|Piece { rows, columns }, _, _| {
+            (set.product_float)(FloatSlice { weights, rows, columns, x, target });
         });
     }
 
@@ -425,23 +429,24 @@ impl Cpu {
         self.pool.run(n.div_ceil(block), &|i| task(i * block..n.min((i + 1) * block)));
     }
 
-    /// Calls `task` with ranges of the rows of `weights`, the number of the worker, and whether these are the last of the
-    /// worker's own share.
+    /// Calls `task` with pieces of a product of `weights` with `n` columns, the number of the worker, and whether it is the
+    /// last of the worker's own share.
     ///
-    /// Every worker has a share of rows that follow each other, so that what it reads ahead is its own, and takes it
+    /// Every worker has a share of pieces that follow each other, so that what it reads ahead is its own, and takes it
     /// piece by piece, by a counter that nobody else touches; whoever has done its share takes pieces of others'.
     fn by_weights(
         &self,
         weights: Weights,
         row_bytes: usize,
         n: usize,
-        task: &(dyn Fn(Range<usize>, usize, bool) + Sync),
+        task: &(dyn Fn(Piece, usize, bool) + Sync),
     ) {
         let (threads, bytes) = (self.threads(), weights.rows * row_bytes);
+        let shares = Shares::new(threads, weights.rows, bytes, n);
         if bytes * n < SMALL_WEIGHTS || threads == 1 {
-            return task(0..weights.rows, 0, true);
+            return (0..shares.pieces).for_each(|i| task(shares.piece(i), 0, true));
         }
-        let Shares { block, pieces, share, .. } = Shares::new(threads, weights.rows, bytes, n);
+        let (divided, pieces, share) = (shares, shares.pieces, shares.share);
         let shares = &*self.shares;
         shares.iter().for_each(|next| next.0.store(0, Relaxed)); // the pool's hand-over orders this
         self.pool.run_with_worker(threads.min(pieces), &|_, worker| {
@@ -452,9 +457,7 @@ impl Cpu {
                 while shares[of].0.load(Relaxed) < len {
                     let next = shares[of].0.fetch_add(1, Relaxed);
                     if next < len {
-                        let row = (first + next) * block;
-                        let rows = row..weights.rows.min(row + block);
-                        task(rows, worker, of == worker && next + 1 == len);
+                        task(divided.piece(first + next), worker, of == worker && next + 1 == len);
                     }
                 }
             }
@@ -471,12 +474,20 @@ pub struct NextRows<'a> {
     pub rows: usize,
 }
 
-/// How the rows of a matrix are divided among workers.
+/// A part of a product.
+struct Piece {
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+/// How a product is divided among workers: blocks of columns, and in each of them blocks of rows.
 #[derive(Clone, Copy)]
 struct Shares {
     row_bytes: usize,
-    /// Rows of a piece.
-    block: usize,
+    /// Rows of the matrix, and of a piece.
+    rows: (usize, usize),
+    /// Columns of activations, and of a piece.
+    columns: (usize, usize),
     /// How many pieces there are.
     pieces: usize,
     /// Pieces of a worker's own.
@@ -487,15 +498,30 @@ impl Shares {
     /// Shares of `rows` rows of `bytes` bytes in all, for a product with `n` columns.
     fn new(threads: usize, rows: usize, bytes: usize, n: usize) -> Shares {
         let row_bytes = (bytes / rows.max(1)).max(1);
-        let fair = rows.div_ceil(PIECES * threads).max(PIECE / n.max(1) / row_bytes).next_multiple_of(16);
-        let block = if n == 1 { fair } else { fair.min(panels::SLICE_ROWS) };
-        let pieces = rows.div_ceil(block);
-        Shares { row_bytes, block, pieces, share: pieces.div_ceil(threads) }
+        let (block, columns) = match n {
+            0 | 1 => (rows.div_ceil(PIECES * threads).max(PIECE / row_bytes).next_multiple_of(16), n),
+            // Activations that stay in a cache of the core's own while the matrix passes, in pieces of whole tiles.
+            _ => {
+                let columns = n.div_ceil(n.div_ceil(COLUMNS)).next_multiple_of(16).min(n);
+                let fair = rows * n.div_ceil(columns) / (PIECES_OF_MANY * threads);
+                (fair.max(1).next_multiple_of(panels::TILE_ROWS).min(panels::SLICE_ROWS), columns)
+            }
+        };
+        let pieces = rows.div_ceil(block) * n.div_ceil(columns.max(1));
+        let share = pieces.div_ceil(threads);
+        Shares { row_bytes, rows: (rows, block), columns: (n, columns), pieces, share }
+    }
+
+    /// A piece by its number.
+    fn piece(&self, number: usize) -> Piece {
+        let part = |(all, block): (usize, usize), i: usize| i * block..all.min((i + 1) * block);
+        let down = self.rows.0.div_ceil(self.rows.1);
+        Piece { rows: part(self.rows, number % down), columns: part(self.columns, number / down) }
     }
 
     /// The first row of a worker's share.
     fn start(&self, worker: usize) -> usize {
-        worker * self.share * self.block
+        self.piece(worker * self.share).rows.start
     }
 }
 

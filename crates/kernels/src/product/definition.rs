@@ -21,10 +21,9 @@ impl<I: Isa> Kernel<I> for Definition<'_> {
     #[inline(always)]
     fn run(self, _: I) {
         let Definition { slice, format } = self;
-        let n = slice.x.count();
         for row in slice.rows.clone() {
-            for first in (0..n).step_by(TILE) {
-                let columns = TILE.min(n - first);
+            for first in slice.columns.clone().step_by(TILE) {
+                let columns = TILE.min(slice.columns.end - first);
                 for (c, &sum) in row_sums(slice, format, row, first, columns)[..columns].iter().enumerate() {
                     // SAFETY: the row belongs to this slice.
                     unsafe { slice.target.set(row, first + c, sum) }

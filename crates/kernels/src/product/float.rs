@@ -14,7 +14,7 @@ const ROWS: usize = 2;
 /// Columns of a tile.
 const COLUMNS: usize = 2;
 
-/// What one thread does: some of the rows, all columns.
+/// What one thread does: some of the rows times some of the columns.
 pub(crate) struct FloatSlice<'a> {
     /// The whole matrix: F32, F16 or BF16.
     pub weights: Weights<'a>,
@@ -22,7 +22,9 @@ pub(crate) struct FloatSlice<'a> {
     pub rows: Range<usize>,
     /// (n, weights.columns)
     pub x: &'a [f32],
-    /// Where the results go; nobody else writes to these rows meanwhile.
+    /// Its columns to compute.
+    pub columns: Range<usize>,
+    /// Where the results go; nobody else writes to these meanwhile.
     pub target: Target,
 }
 
@@ -41,12 +43,10 @@ impl<I: Isa> Kernel<I> for FloatSlice<'_> {
 impl FloatSlice<'_> {
     #[inline(always)]
     fn product<I: Isa, T: Float>(&self, isa: I) {
-        let k = self.weights.columns;
-        let n = self.x.len() / k;
         for row in self.rows.clone().step_by(ROWS) {
             let rows = ROWS.min(self.rows.end - row);
-            for column in (0..n).step_by(COLUMNS) {
-                match (rows, COLUMNS.min(n - column)) {
+            for column in self.columns.clone().step_by(COLUMNS) {
+                match (rows, COLUMNS.min(self.columns.end - column)) {
                     (1, 1) => self.tile::<I, T, 1, 1>(isa, row, column),
                     (1, _) => self.tile::<I, T, 1, COLUMNS>(isa, row, column),
                     (_, 1) => self.tile::<I, T, ROWS, 1>(isa, row, column),

@@ -132,6 +132,16 @@ impl Target {
         unsafe { std::slice::from_raw_parts_mut(self.out.add(at), len) }
     }
 
+    /// `len` outputs of a column from row `row`.
+    ///
+    /// # Safety
+    /// As for [`Target::slice`].
+    #[inline(always)]
+    pub(crate) unsafe fn rows<'a>(self, column: usize, row: usize, len: usize) -> &'a mut [f32] {
+        // SAFETY: the caller's.
+        unsafe { self.slice(column * self.stride + self.first + row, len) }
+    }
+
     /// Stores one output.
     ///
     /// # Safety
@@ -143,15 +153,17 @@ impl Target {
     }
 }
 
-/// What one thread does of a quantised product: some of the rows, all columns.
+/// What one thread does of a quantised product: some of the rows times some of the columns.
 pub(crate) struct Slice<'a> {
     /// The whole matrix.
     pub weights: Weights<'a>,
     /// Its rows to compute.
     pub rows: Range<usize>,
-    /// The activations.
+    /// All activations.
     pub x: Quantized<'a>,
-    /// Where the results go; nobody else writes to these rows meanwhile.
+    /// The columns of them to compute.
+    pub columns: Range<usize>,
+    /// Where the results go; nobody else writes to these meanwhile.
     pub target: Target,
     /// Memory of this thread alone.
     pub scratch: *mut panels::Scratch,

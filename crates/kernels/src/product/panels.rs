@@ -18,7 +18,7 @@ pub(super) const CHUNK: usize = 256;
 /// Columns that share one unpacking.
 pub(super) const SLAB: usize = 64;
 /// Panels that share the preparation of activations, where there is more than one column.
-const PANELS: usize = 6;
+const PANELS: usize = 12;
 /// The most panels of a tile.
 const TILE: usize = 3;
 /// Groups of a chunk, at most.
@@ -28,8 +28,9 @@ pub(super) const CODES: usize = CHUNK / 4;
 /// Bytes of a cache line.
 pub(super) const LINE: usize = 64;
 
-/// Rows that a thread is best given at a time when there are many columns.
+/// Rows that a thread is best given at a time when there are many columns, at most, and what they are best a multiple of.
 pub(crate) const SLICE_ROWS: usize = PANELS * LANES;
+pub(crate) const TILE_ROWS: usize = TILE * LANES;
 
 /// What a thread works in: vectors of sixteen 32-bit lanes.
 #[repr(C, align(64))]
@@ -123,8 +124,8 @@ impl<P: Panels, S: Shape> Kernel<P> for Product<'_, P, S> {
         let n = slice.x.count();
         for row in slice.rows.clone().step_by(SLICE_ROWS) {
             let rows = row..slice.rows.end.min(row + SLICE_ROWS);
-            for column in (0..n).step_by(SLAB) {
-                let columns = column..n.min(column + SLAB);
+            for column in slice.columns.clone().step_by(SLAB) {
+                let columns = column..slice.columns.end.min(column + SLAB);
                 let work = Work { isa, slice, format, rows: rows.clone(), columns, width: LANES.min(n) };
                 // SAFETY: `product_of` checked the sizes of the weights, `count` those of the activations.
                 unsafe { work.run() }
@@ -299,7 +300,9 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
             let (acc, accm) = self.sums(panel, side.acc + first - side.skip);
             let activations = self.activations(side).add(first);
             let (scale, correction, sum) = self.groups(side, first);
-            for g in 0..elements / S::GROUP {
+            let groups = elements / S::GROUP;
+            let mut sums = self.tile_of::<R, C>(acc);
+            for g in 0..groups {
                 let (step, group) = (g * S::GROUP / 4, g * width);
                 let mut panels = [codes.cast_const(); R];
                 for r in 0..R {
@@ -307,35 +310,75 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
                 }
                 let isum =
                     self.dot::<R, C>(panels, activations.add(step * width), correction.add(group), width);
-                for r in 0..R {
-                    let at = r * GROUPS + g;
+                for c in 0..C {
+                    let scale = isa.splat(*scale.add(group + c));
+                    for r in 0..R {
+                        let both = isa.mul(*row_scale.add(r * GROUPS + g), scale);
+                        sums[r][c] = isa.fma(both, isa.float(isum[r][c]), sums[r][c]);
+                    }
+                }
+            }
+            Self::put_tile(acc, sums);
+            if S::MIN {
+                // Registers have no room for both.
+                let mut sums = self.tile_of::<R, C>(accm);
+                for g in 0..groups {
                     for c in 0..C {
-                        let both = isa.mul(*row_scale.add(at), isa.splat(*scale.add(group + c)));
-                        let acc = acc.add(r * SLAB + c);
-                        *acc = isa.fma(both, isa.float(isum[r][c]), *acc);
-                        if S::MIN {
-                            let accm = accm.add(r * SLAB + c);
-                            *accm = isa.fma(*row_min.add(at), isa.splat(*sum.add(group + c)), *accm);
+                        let sum = isa.splat(*sum.add(g * width + c));
+                        for r in 0..R {
+                            sums[r][c] = isa.fma(*row_min.add(r * GROUPS + g), sum, sums[r][c]);
                         }
                     }
                 }
+                Self::put_tile(accm, sums);
             }
         }
         C
     }
 
+    /// The sums of `R` panels and `C` columns that begin at `at`.
+    #[inline(always)]
+    unsafe fn tile_of<const R: usize, const C: usize>(&self, at: *const P::F) -> [[P::F; C]; R] {
+        let mut sums = [[self.isa.splat(0.0); C]; R];
+        for r in 0..R {
+            for c in 0..C {
+                // SAFETY: the caller's: they are there.
+                sums[r][c] = unsafe { *at.add(r * SLAB + c) };
+            }
+        }
+        sums
+    }
+
+    /// Puts such sums back.
+    #[inline(always)]
+    unsafe fn put_tile<const R: usize, const C: usize>(at: *mut P::F, sums: [[P::F; C]; R]) {
+        for r in 0..R {
+            for c in 0..C {
+                // SAFETY: the caller's: they are there.
+                unsafe { *at.add(r * SLAB + c) = sums[r][c] };
+            }
+        }
+    }
+
     /// Stores what a panel has summed up.
     #[inline(always)]
     unsafe fn finish(&self, panel: usize) {
-        let (start, row) = (self.first_row(panel), self.rows.start + panel * LANES);
+        let (isa, start, row) = (self.isa, self.first_row(panel), self.rows.start + panel * LANES);
+        // The last panel of a matrix has rows that are another's.
+        let rows = row - start..LANES.min(self.rows.end - start);
+        let minus = isa.splat(-1.0);
         for (index, column) in self.columns.clone().enumerate() {
             // SAFETY: the sums are those of this panel; the rows belong to this slice.
             unsafe {
-                let scratch = &*self.slice.scratch;
-                let (acc, accm) = (&scratch.acc[panel * SLAB + index], &scratch.accm[panel * SLAB + index]);
-                for r in row..self.rows.end.min(start + LANES) {
-                    let sum = if S::MIN { acc[r - start] - accm[r - start] } else { acc[r - start] };
-                    self.slice.target.set(r, column, sum);
+                let (acc, accm) = self.sums(panel, index);
+                let sums = if S::MIN { isa.fma(*accm, minus, *acc) } else { *acc };
+                match self.slice.target.rows(column, row, rows.len()).as_mut_array::<LANES>() {
+                    Some(all) => isa.store(sums, all),
+                    None => {
+                        let mut all = [0.0; LANES];
+                        isa.store(sums, &mut all);
+                        self.slice.target.rows(column, row, rows.len()).copy_from_slice(&all[rows.clone()]);
+                    }
                 }
             }
         }
