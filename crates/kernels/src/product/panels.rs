@@ -189,9 +189,7 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
                     panel += together;
                 }
             }
-            for panel in 0..panels {
-                self.finish(panel);
-            }
+            self.finish(panels);
         }
     }
 
@@ -360,24 +358,28 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
         }
     }
 
-    /// Stores what a panel has summed up.
+    /// Stores what the panels have summed up, column by column: their rows follow each other there.
     #[inline(always)]
-    unsafe fn finish(&self, panel: usize) {
-        let (isa, start, row) = (self.isa, self.first_row(panel), self.rows.start + panel * LANES);
-        // The last panel of a matrix has rows that are another's.
-        let rows = row - start..LANES.min(self.rows.end - start);
+    unsafe fn finish(&self, panels: usize) {
+        let isa = self.isa;
         let minus = isa.splat(-1.0);
         for (index, column) in self.columns.clone().enumerate() {
-            // SAFETY: the sums are those of this panel; the rows belong to this slice.
-            unsafe {
-                let (acc, accm) = self.sums(panel, index);
-                let sums = if S::MIN { isa.fma(*accm, minus, *acc) } else { *acc };
-                match self.slice.target.rows(column, row, rows.len()).as_mut_array::<LANES>() {
-                    Some(all) => isa.store(sums, all),
-                    None => {
-                        let mut all = [0.0; LANES];
-                        isa.store(sums, &mut all);
-                        self.slice.target.rows(column, row, rows.len()).copy_from_slice(&all[rows.clone()]);
+            for panel in 0..panels {
+                let (start, row) = (self.first_row(panel), self.rows.start + panel * LANES);
+                // The last panel of a matrix has rows that are another's.
+                let rows = row - start..LANES.min(self.rows.end - start);
+                // SAFETY: the sums are those of this panel; the rows and columns belong to this slice.
+                unsafe {
+                    let (acc, accm) = self.sums(panel, index);
+                    let sums = if S::MIN { isa.fma(*accm, minus, *acc) } else { *acc };
+                    let out = self.slice.target.rows(column, row, rows.len());
+                    match out.as_mut_array::<LANES>() {
+                        Some(out) => isa.store(sums, out),
+                        None => {
+                            let mut all = [0.0; LANES];
+                            isa.store(sums, &mut all);
+                            out.copy_from_slice(&all[rows]);
+                        }
                     }
                 }
             }
