@@ -1,8 +1,8 @@
 //! Finds the placement: sizes of chunk and window, and which runs stay.
 //!
-//! Candidates are few (chunks and run sizes are powers of two), so all are tried; of those that fit, the one with
-//! the least predicted time for a typical request wins, and among equals one that reads nothing, then the one that holds
-//! less.
+//! Candidates are few (chunks and run sizes are powers of two), so all are tried. Of those that fit and take no longer
+//! than the fastest for a typical request, or hardly, one that reads nothing wins, then the one whose first token comes
+//! soonest, then the one that holds least.
 
 use crate::cost::{FlashSeconds, Forecast, step_seconds};
 use crate::placement::{Line, Placement};
@@ -14,7 +14,6 @@ use formats::ModelFile;
 use graph::op::expected_experts;
 use graph::{Bounds, Plan};
 use host::{Extent, Part, Stream, StreamOptions, format_bytes, kernel_overhead};
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// Rows of a step that are tried. The first is the least that a prompt is fed in.
@@ -29,6 +28,10 @@ const WINDOW_READS: usize = 4;
 const SMALL_DEPTH: usize = 64;
 /// Reads of experts that can be held at once.
 const EXPERT_RUNS: usize = 64;
+/// How many times as long as the fastest a request may take, for the sake of its first token: predictions are no better.
+const NO_LONGER: f64 = 1.03;
+/// How many times as long as the soonest the first token may take, for the sake of memory.
+const AS_SOON: f64 = 1.02;
 /// Held back for what nobody can name.
 const SLACK: u64 = 512 << 10;
 
@@ -56,12 +59,17 @@ pub fn place(
     profile: &Profile,
 ) -> Result<Result<Placement, Refusal>, Error> {
     let least = smallest(request, file, profile)?;
-    let mut best = Best::default();
+    let mut found = Vec::new();
     for run_bytes in RUN_BYTES {
         // One cut at a time: the lists of a large model are not small.
-        best.consider(request, profile, &Cut::new(request, file, profile, run_bytes)?);
+        let cut = Cut::new(request, file, profile, run_bytes)?;
+        found.extend(candidates(request, profile, &cut).map(|candidate| (run_bytes, candidate)));
     }
-    Ok(best.placement.ok_or(least))
+    let Some((run_bytes, Candidate { rows, .. })) = best(&found, |(_, candidate)| candidate) else {
+        return Ok(Err(least));
+    };
+    let cut = Cut::new(request, file, profile, *run_bytes)?;
+    Ok(fit(request, profile, &cut, *rows).ok_or(least))
 }
 
 /// The best placement within the request's budget of a model that is loaded as `now`. Weights stay cut as they are if
@@ -77,47 +85,57 @@ pub fn adapt(
 ) -> Result<Result<Placement, Refusal>, Error> {
     let cut = Cut::of(Arc::clone(&now.tiling), Arc::clone(&now.experts), profile);
     let request = Request { kv_rows: Some(now.kv_rows), ..*request };
-    let mut best = Best::default();
-    best.consider(&request, profile, &cut);
-    match best.placement {
+    let found: Vec<Candidate> = candidates(&request, profile, &cut).collect();
+    match best(&found, |candidate| candidate).and_then(|best| fit(&request, profile, &cut, best.rows)) {
         Some(placement) => Ok(Ok(placement)),
         None => place(&request, file, profile),
     }
 }
 
-/// The best of the placements that were considered.
-#[derive(Default)]
-struct Best {
-    placement: Option<Placement>,
+/// A placement that fits, in so far as it is compared with others.
+#[derive(Clone, Copy)]
+struct Candidate {
+    /// Rows of a step.
+    rows: u32,
+    /// Seconds of a typical request.
     seconds: f64,
+    /// Seconds to its first token.
+    first_token: f64,
+    peak: u64,
+    streams: bool,
 }
 
-impl Best {
-    /// Considers all placements that fit with one cut, with chunks no larger than caches were made for.
-    fn consider(&mut self, request: &Request<'_>, profile: &Profile, cut: &Cut) {
-        let most = request.kv_rows.unwrap_or(u32::MAX);
-        for rows in CHUNKS.into_iter().filter(|&rows| rows <= most) {
-            if rows > CHUNKS[0] && rows >= request.context.saturating_mul(2) {
-                continue;
-            }
-            let Some(placement) = fit(request, profile, cut, rows) else { continue };
-            let seconds = typical_seconds(request, profile, &placement);
-            let better = self.placement.as_ref().is_none_or(|kept| {
-                // Reads that hide behind arithmetic are not free, only not predicted.
-                match (placement.streamed_bytes() > 0).cmp(&(kept.streamed_bytes() > 0)) {
-                    Ordering::Less => seconds <= self.seconds * 1.01,
-                    Ordering::Equal => {
-                        seconds < self.seconds * 0.99
-                            || (seconds <= self.seconds && placement.peak() < kept.peak())
-                    }
-                    Ordering::Greater => seconds < self.seconds * 0.99,
-                }
-            });
-            if better {
-                (self.placement, self.seconds) = (Some(placement), seconds);
-            }
-        }
-    }
+/// All placements that fit with one cut, with chunks no larger than caches were made for.
+fn candidates(request: &Request<'_>, profile: &Profile, cut: &Cut) -> impl Iterator<Item = Candidate> {
+    let most = request.kv_rows.unwrap_or(u32::MAX);
+    let useful = move |rows: &u32| *rows == CHUNKS[0] || *rows < request.context.saturating_mul(2);
+    CHUNKS.into_iter().filter(move |rows| *rows <= most).filter(useful).filter_map(move |rows| {
+        let placement = fit(request, profile, cut, rows)?;
+        let Forecast { first_token_seconds, tokens_per_second, .. } = placement.forecast;
+        Some(Candidate {
+            rows,
+            seconds: first_token_seconds + f64::from(Exchange::TYPICAL.answer) / tokens_per_second,
+            first_token: first_token_seconds,
+            peak: placement.peak(),
+            streams: placement.streamed_bytes() > 0,
+        })
+    })
+}
+
+/// The best of what was found.
+fn best<T>(found: &[T], candidate: impl Fn(&T) -> &Candidate) -> Option<&T> {
+    let least = |of: fn(&Candidate) -> f64, among: &[&T]| {
+        among.iter().map(|found| of(candidate(found))).fold(f64::INFINITY, f64::min)
+    };
+    let mut left: Vec<&T> = found.iter().collect();
+    let fastest = least(|c| c.seconds, &left);
+    left.retain(|found| candidate(found).seconds <= fastest * NO_LONGER);
+    // Reads that hide behind arithmetic are not free, only not predicted.
+    let streams = left.iter().all(|found| candidate(found).streams);
+    left.retain(|found| candidate(found).streams == streams);
+    let soonest = least(|c| c.first_token, &left);
+    left.retain(|found| candidate(found).first_token <= soonest * AS_SOON);
+    left.into_iter().min_by_key(|found| candidate(found).peak)
 }
 
 /// The smallest budget that works, as the refusal of a budget of nothing.
@@ -385,12 +403,6 @@ fn window_bytes(tiling: &Tiling, align: usize) -> u64 {
 /// Bytes of the longest run.
 fn longest_run(tiling: &Tiling) -> u64 {
     tiling.runs.iter().map(|run| run.bytes).max().unwrap_or(0)
-}
-
-fn typical_seconds(request: &Request<'_>, profile: &Profile, placement: &Placement) -> f64 {
-    let exchange = Exchange::TYPICAL;
-    let forecast = forecast(request, profile, placement, exchange);
-    forecast.first_token_seconds + f64::from(exchange.answer) / forecast.tokens_per_second
 }
 
 /// How fast a placement will be on a machine: the prompt of `exchange`, or as much of it as the context holds, and the

@@ -18,7 +18,7 @@ pub(super) const CHUNK: usize = 256;
 /// Columns that share one unpacking.
 pub(super) const SLAB: usize = 64;
 /// Panels that share the preparation of activations, where there is more than one column.
-const PANELS: usize = 12;
+const PANELS: usize = 9;
 /// The most panels of a tile.
 const TILE: usize = 3;
 /// Groups of a chunk, at most.
