@@ -442,11 +442,11 @@ impl Cpu {
         task: &(dyn Fn(Piece, usize, bool) + Sync),
     ) {
         let (threads, bytes) = (self.threads(), weights.rows * row_bytes);
-        let shares = Shares::new(threads, weights.rows, bytes, n);
         if bytes * n < SMALL_WEIGHTS || threads == 1 {
-            return (0..shares.pieces).for_each(|i| task(shares.piece(i), 0, true));
+            let alone = Shares::new(1, weights.rows, bytes, n);
+            return (0..alone.pieces).for_each(|i| task(alone.piece(i), 0, true));
         }
-        let (divided, pieces, share) = (shares, shares.pieces, shares.share);
+        let divided @ Shares { pieces, share, .. } = Shares::new(threads, weights.rows, bytes, n);
         let shares = &*self.shares;
         shares.iter().for_each(|next| next.0.store(0, Relaxed)); // the pool's hand-over orders this
         self.pool.run_with_worker(threads.min(pieces), &|_, worker| {
@@ -499,6 +499,7 @@ impl Shares {
     fn new(threads: usize, rows: usize, bytes: usize, n: usize) -> Shares {
         let row_bytes = (bytes / rows.max(1)).max(1);
         let (block, columns) = match n {
+            0 | 1 if threads == 1 => (rows.max(1), n),
             0 | 1 => (rows.div_ceil(PIECES * threads).max(PIECE / row_bytes).next_multiple_of(16), n),
             // Activations that stay in a cache of the core's own while the matrix passes, in pieces of whole tiles.
             _ => {

@@ -339,7 +339,13 @@ impl Panels for Avx512 {
             // SAFETY: the caller's; three times four vectors are what `total` is, whatever its sides are called.
             unsafe {
                 let total = &mut *(&raw mut total).cast();
-                three_by_four::<STEPS>(self, total, [codes[0], codes[R / 2], codes[R - 1]], activations, width);
+                three_by_four::<STEPS>(
+                    self,
+                    total,
+                    [codes[0], codes[R / 2], codes[R - 1]],
+                    activations,
+                    width,
+                );
             }
             return total;
         }

@@ -373,7 +373,7 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
                     let (acc, accm) = self.sums(panel, index);
                     let sums = if S::MIN { isa.fma(*accm, minus, *acc) } else { *acc };
                     let out = self.slice.target.rows(column, row, rows.len());
-                    match out.as_mut_array::<LANES>() {
+                    match out.first_chunk_mut::<LANES>() {
                         Some(out) => isa.store(sums, out),
                         None => {
                             let mut all = [0.0; LANES];
