@@ -1,6 +1,6 @@
 //! The engine: a budget, the account of it, and threads.
 
-use crate::{Error, Opened};
+use crate::{Error, Examined, Opened};
 use host::{Budget, Ledger, Memory, Reader, default_threads};
 use kernels::KernelSet;
 use planner::Profile;
@@ -140,6 +140,22 @@ impl Engine {
     /// As [`Engine::open`].
     pub fn open_in(&self, folder: &dyn formats::Folder, name: &str) -> Result<Opened, Error> {
         Opened::from_folder(folder, name, self.limits())
+    }
+
+    /// As [`Engine::open`], and networks that can only be looked at.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn examine(&self, path: &std::path::Path) -> Result<Examined, Error> {
+        Examined::from_path(path, self.limits())
+    }
+
+    /// As [`Engine::open_in`], and networks that can only be looked at.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn examine_in(&self, folder: &dyn formats::Folder, name: &str) -> Result<Examined, Error> {
+        Examined::from_folder(folder, name, self.limits())
     }
 
     /// What a header may take: a part of the budget, since it is read before anything is planned.

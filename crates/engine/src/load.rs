@@ -4,7 +4,7 @@ use crate::live::{Live, Reserved};
 use crate::vocabulary::{Beside, Vocabulary};
 use crate::{Engine, Error, Model, vocabulary};
 use ::memory::{ExpertStore, KvFormat, Residency, WeightStore};
-use formats::{Folder, Limits, ModelFile};
+use formats::{Contents, Folder, Limits, ModelFile};
 use host::{FlashFile, Part, Pool, ReadAt};
 use kernels::Cpu;
 use models::Decoder;
@@ -82,9 +82,46 @@ pub struct Opened {
     template: Option<String>,
 }
 
+/// What a model file turned out to be.
+#[non_exhaustive]
+pub enum Examined {
+    /// A model that can be loaded.
+    Model(Box<Opened>),
+    /// A network in ONNX, which can be looked at.
+    Onnx(Box<formats::onnx::Model>),
+    /// A network in TFLite, which can be looked at.
+    Tflite(Box<formats::tflite::Model>),
+}
+
+impl Examined {
+    pub(crate) fn from_path(path: &Path, limits: Limits) -> Result<Examined, Error> {
+        let contents = formats::examine(path, limits)?;
+        Examined::new(contents, |file| Opened::from_header(path, file))
+    }
+
+    pub(crate) fn from_folder(folder: &dyn Folder, name: &str, limits: Limits) -> Result<Examined, Error> {
+        let contents = formats::examine_in(folder, name, limits)?;
+        Examined::new(contents, |file| Opened::from_far(folder, name, file))
+    }
+
+    fn new(
+        contents: Contents,
+        open: impl FnOnce(ModelFile) -> Result<Opened, Error>,
+    ) -> Result<Examined, Error> {
+        Ok(match contents {
+            Contents::Onnx(model) => Examined::Onnx(model),
+            Contents::Tflite(model) => Examined::Tflite(model),
+            Contents::Weights(file) => Examined::Model(Box::new(open(*file)?)),
+        })
+    }
+}
+
 impl Opened {
     pub(crate) fn from_path(path: &Path, limits: Limits) -> Result<Opened, Error> {
-        let file = formats::open(path, limits)?;
+        Opened::from_header(path, formats::open(path, limits)?)
+    }
+
+    fn from_header(path: &Path, file: ModelFile) -> Result<Opened, Error> {
         let files = file.files.iter().map(|part| Ok(Arc::new(FlashFile::open(&part.path)?)));
         let files = files.collect::<Result<Vec<_>, host::Error>>()?;
         let folder = files_folder(&file).map(Path::to_path_buf);
@@ -96,7 +133,10 @@ impl Opened {
     }
 
     pub(crate) fn from_folder(folder: &dyn Folder, name: &str, limits: Limits) -> Result<Opened, Error> {
-        let file = formats::read(folder, name, limits)?;
+        Opened::from_far(folder, name, formats::read(folder, name, limits)?)
+    }
+
+    fn from_far(folder: &dyn Folder, name: &str, file: ModelFile) -> Result<Opened, Error> {
         Opened::from_file(Path::new(name), file, Vec::new(), &|name| folder.open(name).ok())
     }
 

@@ -47,6 +47,14 @@ pub enum Error {
     #[error("damaged file: tensor {tensor:?} occurs twice; {AGAIN}")]
     DuplicateTensor { tensor: Box<str> },
     #[error(
+        "tensor {tensor:?} has element type {id}, which is not known; convert it with a current converter"
+    )]
+    ElementType { tensor: Box<str>, id: u64 },
+    #[error(
+        "tensor {tensor:?} is said to lie in {location:?}, which is not the name of a file below the model's folder"
+    )]
+    ExternalPath { tensor: Box<str>, location: Box<str> },
+    #[error(
         "the header takes more than {limit} bytes of memory; grant more, or use a file with fewer tensors"
     )]
     HeaderTooLarge { limit: u64 },
@@ -56,6 +64,10 @@ pub enum Error {
     Json { source: serde_json::Error },
     #[error("metadata array {key:?} has {len} elements and was left in the file; stream it")]
     LongArray { key: Box<str>, len: u64 },
+    #[error("tensor {tensor:?} takes {bytes} bytes, more than the {max} that are read at once; stream it")]
+    LongTensor { tensor: Box<str>, bytes: u64, max: u64 },
+    #[error("damaged file: {what}, at byte {offset}; {AGAIN}")]
+    Malformed { what: &'static str, offset: u64 },
     #[error(
         "damaged file: tensor {tensor:?} begins at {offset}, which is not a multiple of {alignment}; {AGAIN}"
     )]
@@ -68,10 +80,14 @@ pub enum Error {
     MissingTensor { tensor: Box<str> },
     #[error("metadata key {key:?} is an array of arrays; no known model needs that")]
     NestedArray { key: Box<str> },
-    #[error("damaged file: JSON is nested deeper than {max} levels at byte {offset}; {AGAIN}")]
+    #[error("damaged file: it is nested deeper than {max} levels at byte {offset}; {AGAIN}")]
     Nesting { offset: u64, max: u32 },
-    #[error("not a model file: it begins with {magic:02x?}, expected GGUF or safetensors")]
+    #[error("this is {format}; running such a network is not there yet, pintpot show says what is in it")]
+    Network { format: &'static str },
+    #[error("not a model file: it begins with {magic:02x?}, expected GGUF, ONNX, safetensors or TFLite")]
     NotAModel { magic: [u8; 4] },
+    #[error("tensor {tensor:?} holds elements of type {element} where numbers were expected")]
+    NotNumbers { tensor: Box<str>, element: &'static str },
     #[error("no model.safetensors and no model.safetensors.index.json in {:?}; name the model's file", path.display())]
     NoWeights { path: PathBuf },
     #[error("the header goes on at least to byte {needed}, which has not been fetched; fetch more")]
@@ -82,12 +98,16 @@ pub enum Error {
     Open { path: PathBuf, source: io::Error },
     #[error("damaged file: tensor {tensor:?} ends at {end} but the file has {bytes} bytes; {AGAIN}")]
     OutOfFile { tensor: Box<str>, end: u64, bytes: u64 },
+    #[error("{} is a link that leads out of the model's folder; put the file itself there", path.display())]
+    OutsideFolder { path: PathBuf },
     #[error("damaged file: tensors {tensor:?} and {other:?} overlap; {AGAIN}")]
     Overlap { tensor: Box<str>, other: Box<str> },
     #[error("{} says that it is part {number} of {count}, which its name must say too; {AGAIN}", path.display())]
     PartName { path: PathBuf, number: u64, count: u32 },
     #[error("the parts of the model should hold {expected} tensors but hold {found}; {AGAIN}")]
     PartTensors { expected: u64, found: u64 },
+    #[error("damaged file: tensor {tensor:?} has {rank} dimensions, at most {max} are allowed; {AGAIN}")]
+    Rank { tensor: Box<str>, rank: u64, max: u64 },
     #[error("cannot read {bytes} bytes at {offset}: {source}")]
     Read { offset: u64, bytes: u64, source: io::Error },
     #[error(
@@ -104,8 +124,14 @@ pub enum Error {
     StringTooLong { offset: u64, len: u64, max: u64 },
     #[error("damaged file: it should go on to byte {needed} at least but ends at {bytes}; {AGAIN}")]
     Truncated { needed: u64, bytes: u64 },
+    #[error("operator code {code} of the TFLite file is not known; convert it with an older converter")]
+    UnknownOperator { code: i32 },
     #[error("tensor {tensor:?} has type {dtype:?}, which is not supported; choose BF16, F16 or F32")]
     UnsupportedDType { tensor: Box<str>, dtype: Box<str> },
+    #[error(
+        "version {version} of the TFLite layout is not supported, only 3; convert it with a current converter"
+    )]
+    UnsupportedSchema { version: u32 },
     #[error("tensor {tensor:?} has GGUF type {id}, which is not supported; choose another quantisation")]
     UnsupportedType { tensor: Box<str>, id: u32 },
     #[error(
@@ -128,21 +154,29 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Error::In { source, .. } => source.kind(),
-            Error::HeaderTooLarge { .. } => Kind::TooLarge,
+            Error::HeaderTooLarge { .. } | Error::LongTensor { .. } => Kind::TooLarge,
             Error::NotFetched { .. } => Kind::Incomplete,
             Error::Open { .. } | Error::Read { .. } => Kind::Io,
             Error::MissingFile { .. } | Error::NoWeights { .. } => Kind::Missing,
             Error::BigEndian
+            | Error::ElementType { .. }
+            | Error::ExternalPath { .. }
             | Error::LongArray { .. }
             | Error::NestedArray { .. }
+            | Error::Network { .. }
             | Error::NotAModel { .. }
+            | Error::NotNumbers { .. }
+            | Error::OutsideFolder { .. }
+            | Error::UnknownOperator { .. }
             | Error::UnsupportedDType { .. }
+            | Error::UnsupportedSchema { .. }
             | Error::UnsupportedType { .. }
             | Error::UnsupportedVersion { .. } => Kind::Unsupported,
             Error::Alignment { .. }
             | Error::Count { .. }
             | Error::DuplicateKey { .. }
             | Error::DuplicateTensor { .. }
+            | Error::Malformed { .. }
             | Error::Misaligned { .. }
             | Error::Json { .. }
             | Error::MissingKey { .. }
@@ -154,6 +188,7 @@ impl Error {
             | Error::PartName { .. }
             | Error::PartTensors { .. }
             | Error::RaggedRows { .. }
+            | Error::Rank { .. }
             | Error::Shape { .. }
             | Error::ShardName { .. }
             | Error::Size { .. }

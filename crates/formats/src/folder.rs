@@ -15,6 +15,12 @@ use crate::Error;
 pub trait Folder {
     /// Opens the file `name`; [`io::ErrorKind::NotFound`] if there is none.
     fn open(&self, name: &str) -> io::Result<Box<dyn ReadAt>>;
+
+    /// Whether the file `name`, links followed, still lies in this place, or where the file `model` leads to.
+    fn holds(&self, model: &str, name: &str) -> io::Result<bool> {
+        let _ = (model, name);
+        Ok(true)
+    }
 }
 
 /// A folder on this machine.
@@ -29,6 +35,22 @@ impl Folder for Local {
             Err(host::Error::Open { source, .. }) => Err(source),
             Err(other) => Err(io::Error::other(other)),
         }
+    }
+
+    fn holds(&self, model: &str, name: &str) -> io::Result<bool> {
+        let folder = if self.path.as_os_str().is_empty() { Path::new(".") } else { &self.path };
+        let file = folder.join(name).canonicalize()?;
+        // A cache of downloads has its files in one folder, and links to them in another.
+        let there = folder.join(model).canonicalize()?;
+        Ok(file.starts_with(folder.canonicalize()?) || file.parent() == there.parent())
+    }
+}
+
+/// Why the file `name` could not be opened.
+pub(crate) fn refused(name: &str, source: io::Error) -> Error {
+    match source.kind() {
+        io::ErrorKind::NotFound => Error::MissingFile { path: name.into() },
+        _ => Error::Open { path: name.into(), source },
     }
 }
 
@@ -58,6 +80,7 @@ pub(crate) fn under(folder: &Path, error: Error) -> Error {
         Error::MissingFile { path } => Error::MissingFile { path: folder.join(path) },
         Error::NoWeights { path } => Error::NoWeights { path: folder.join(path) },
         Error::Open { path, source } => Error::Open { path: folder.join(path), source },
+        Error::OutsideFolder { path } => Error::OutsideFolder { path: folder.join(path) },
         other => other,
     }
 }

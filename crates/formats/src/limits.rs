@@ -63,11 +63,21 @@ impl Meter {
         let held = list.capacity();
         if list.len() == held {
             let more = held.clamp(4, 1 << 16);
-            self.charge((held + more) as u64, size_of::<T>())?;
+            self.charge_block((held + more).saturating_mul(size_of::<T>()))?;
             list.reserve_exact(more);
-            self.give_back(held as u64, size_of::<T>());
+            self.give_back(heap_block(held * size_of::<T>()), 1);
         }
         Ok(())
+    }
+
+    /// Gives back a list that is dropped.
+    pub(crate) fn give_back_list<T>(&mut self, list: &Vec<T>) {
+        self.give_back(heap_block(list.capacity() * size_of::<T>()), 1);
+    }
+
+    /// What has been taken and not given back.
+    pub(crate) fn used(&self) -> u64 {
+        self.used
     }
 
     /// Gives back what has been freed.

@@ -103,6 +103,24 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
+    /// A number of 64 bits in groups of seven, lowest first, as Protocol Buffers write it.
+    pub(crate) fn varint(&mut self) -> Result<u64, Error> {
+        let offset = self.offset();
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let [byte] = self.array()?;
+            let group = u64::from(byte & 0x7f);
+            if shift == 63 && group > 1 {
+                break;
+            }
+            value |= group << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(Error::Malformed { what: "a number has more than 64 bits", offset })
+    }
+
     /// A string: its length as u64, then that many bytes, of any encoding, at most `max`.
     pub(crate) fn string(&mut self, max: u64) -> Result<&[u8], Error> {
         let offset = self.offset();
@@ -121,7 +139,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Checks that `count` more bytes lie before the end.
-    fn demand(&self, count: u64) -> Result<(), Error> {
+    pub(crate) fn demand(&self, count: u64) -> Result<(), Error> {
         if count <= self.remaining() {
             return Ok(());
         }

@@ -9,8 +9,9 @@ use std::io;
 use std::sync::Arc;
 
 use host::ReadAt;
+use pintpot_formats::onnx::{self, Data, Part, ValueType};
 use pintpot_formats::write::{Gguf, Item, safetensors};
-use pintpot_formats::{ArrayRef, Bytes, Folder, Limits, read, read_gguf};
+use pintpot_formats::{ArrayRef, Bytes, Folder, Limits, read, read_gguf, tflite};
 use tensor::DType;
 
 #[global_allocator]
@@ -108,6 +109,73 @@ fn try_gguf(bytes: &[u8]) {
     }
 }
 
+/// Networks with a bit of everything, and a list of tensors.
+const ONNX: &[u8] = include_bytes!("../../../tests/networks/sample/everything_onnx/model.onnx");
+const TFLITE: &[u8] = include_bytes!("../../../tests/networks/sample/everything_tflite/model.tflite");
+const SEQUENCE: &[u8] =
+    include_bytes!("../../../tests/networks/sample/test_sequence_insert_at_front/test_data_set_0/input_0.pb");
+
+/// Reads ONNX bytes as they are and as the beginning of a long file. What is accepted must be true: values inside the
+/// file that can be read, or are refused.
+fn try_onnx(bytes: &[u8]) {
+    for source in [Bytes::new(bytes), Bytes::beginning(bytes, 1 << 50)] {
+        let Ok(model) = onnx::read(&source, LIMITS) else { continue };
+        assert!(model.heap_bytes() <= LIMITS.heap);
+        let walked: Result<(), ()> = model.walk(&mut |part| {
+            if let Part::Tensor(tensor) = part {
+                try_tensor(tensor, &source);
+            }
+            Ok(())
+        });
+        walked.unwrap();
+    }
+}
+
+fn try_tensor(tensor: &onnx::TensorInfo, source: &Bytes<'_>) {
+    let (Data::Bytes(range) | Data::Fields { range, .. }) = &tensor.data;
+    assert!(tensor.file > 0 || range.end <= source.len());
+    let _ = tensor.literal(source, 1 << 10);
+    if let Ok(mut elements) = tensor.read(source) {
+        let mut buffer = [0; 64];
+        for _ in 0..100 {
+            if elements.read(&mut buffer).unwrap_or(0) == 0 {
+                break;
+            }
+        }
+        let _ = elements.finish();
+    }
+    if let Ok(mut strings) = tensor.strings(source) {
+        while let Ok(Some(_)) = strings.next() {}
+    }
+}
+
+/// Reads TFLite bytes as they are and as the beginning of a long file; numbers must be of what exists.
+fn try_tflite(bytes: &[u8]) {
+    for source in [Bytes::new(bytes), Bytes::beginning(bytes, 1 << 50)] {
+        let Ok(model) = tflite::read(&source, LIMITS) else { continue };
+        assert!(model.heap_bytes() <= LIMITS.heap);
+        for graph in &model.subgraphs {
+            let count = graph.tensors.len();
+            assert!(graph.inputs.iter().chain(&graph.outputs).all(|&number| (number as usize) < count));
+            for tensor in &graph.tensors {
+                assert!(tensor.data.as_ref().is_none_or(|range| range.end <= source.len()));
+                if let Some(found) = &tensor.quantization {
+                    found.scale.f32s(&source).take(1 << 16).for_each(drop);
+                    found.zero_point.numbers::<i64>(&source).take(1 << 16).for_each(drop);
+                }
+            }
+        }
+    }
+}
+
+/// Reads bytes as values of every kind.
+fn try_value(bytes: &[u8]) {
+    let tensor = || Box::new(ValueType::Unknown);
+    for kind in [ValueType::Unknown, ValueType::Sequence(tensor()), ValueType::Optional(tensor())] {
+        let _ = onnx::read_value(&Bytes::new(bytes), &kind, LIMITS);
+    }
+}
+
 #[test]
 fn nothing_panics_and_nothing_grows() {
     let mut bytes = gguf();
@@ -125,6 +193,14 @@ fn nothing_panics_and_nothing_grows() {
                 assert!(file.heap_bytes() <= LIMITS.heap);
             }
         });
+    }
+    type Try = fn(&[u8]);
+    for (sample, try_it) in
+        [(ONNX, try_onnx as Try), (TFLITE, try_tflite), (SEQUENCE, try_value), (ONNX, try_value)]
+    {
+        let mut bytes = sample.to_vec();
+        let all = bytes.len();
+        attack(&mut bytes, all, &mut |bytes| try_it(bytes));
     }
     let grown = host::heap_peak() - before;
     println!("{grown} bytes of heap at most");

@@ -5,10 +5,11 @@
 //! who names a budget gets no download behind his back.
 
 use std::io;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use hub::{Hub, Local, Reference, RemoteFile, Settings};
-use pintpot::{Engine, Folder, Opened};
+use pintpot::{Engine, Examined, Folder, Opened};
 
 use crate::exit::{Code, Failure};
 use crate::flags::{self, Args};
@@ -77,15 +78,28 @@ fn pull_apart(reference: &Reference) -> Result<(), Failure> {
 
 /// The model's header, from this disk or from its source; nothing is fetched.
 pub(crate) fn opened(reference: &Reference, engine: &Engine) -> Result<Opened, Failure> {
+    header(reference, |path| engine.open(path), |there, name| engine.open_in(there, name))
+}
+
+/// As [`opened`], and networks that can only be looked at.
+pub(crate) fn examined(reference: &Reference, engine: &Engine) -> Result<Examined, Failure> {
+    header(reference, |path| engine.examine(path), |there, name| engine.examine_in(there, name))
+}
+
+fn header<T>(
+    reference: &Reference,
+    here: impl FnOnce(&Path) -> Result<T, pintpot::Error>,
+    far: impl FnOnce(&There, &str) -> Result<T, pintpot::Error>,
+) -> Result<T, Failure> {
     let hub = hub()?;
     match (hub.resolve(reference)?, reference) {
-        (Some(local), _) => Ok(engine.open(&local.path)?),
+        (Some(local), _) => Ok(here(&local.path)?),
         (None, Reference::Path(path)) => Err(hub::Error::NoSuchPath { path: path.clone() }.into()),
         (None, _) => {
             let there = There(hub.remote(reference)?);
             let first = there.0.first().map_or("", |file| base_name(file.name()));
             let name = if first.ends_with(".safetensors") { "" } else { first };
-            Ok(engine.open_in(&there, name)?)
+            Ok(far(&there, name)?)
         }
     }
 }

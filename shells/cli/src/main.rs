@@ -16,6 +16,7 @@ mod flags;
 mod help;
 mod interrupt;
 mod load;
+mod network;
 mod profile;
 mod refusal;
 mod report;

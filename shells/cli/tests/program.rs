@@ -34,6 +34,25 @@ fn check(home: &Path, cases: &[(&[&str], i32, &str)]) {
 }
 
 #[test]
+fn networks_are_shown_and_not_run() {
+    const ONNX: &str =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/networks/sample/everything_onnx/model.onnx");
+    const TFLITE: &str =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/networks/sample/everything_tflite/model.tflite");
+    let home = tempfile::tempdir().unwrap();
+    check(
+        home.path(),
+        &[
+            (&["show", ONNX], 0, "opset                   local.ops 1"),
+            (&["show", ONNX, "--json"], 0, "{\"operator\":\"Identity\",\"nodes\":3}"),
+            (&["show", TFLITE], 0, "operator                CONV_2D 1 node"),
+            (&["run", ONNX, "hi"], 4, "an ONNX network; running such a network is not there yet"),
+            (&["plan", TFLITE], 4, "a TFLite network; running such a network is not there yet"),
+        ],
+    );
+}
+
+#[test]
 fn a_cache_that_cannot_be_written_is_named() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("file");

