@@ -167,9 +167,10 @@ impl Cpu {
         let row_bytes = weights.row_bytes();
         let n = rows("x", x.len(), weights.columns);
         let target = target(out, n, weights.rows, stride, first);
-        let set = self.set;
-        self.by_weights(weights, row_bytes, n, &|Piece { rows, columns }, _, _| {
-            (set.product_float)(FloatSlice { weights, rows, columns, x, target });
+        let (set, scratch) = (self.set, Scratches(self.scratch()));
+        self.by_weights(weights, row_bytes, n, &|Piece { rows, columns }, worker, _| {
+            let scratch = scratch.worker(worker).cast();
+            (set.product_float)(FloatSlice { weights, rows, columns, x, target, scratch });
         });
     }
 

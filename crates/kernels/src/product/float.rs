@@ -1,18 +1,22 @@
 //! Products with weights that are floats: F32, F16, BF16.
 //!
-//! Not the quantised ones. Each output is a sum by sixteen chains over the row; tiles of a few rows and columns only
-//! keep several such sums in flight.
+//! Not the quantised ones. Each output is a sum by sixteen chains over the row, which are added up in the end as a tree. Tiles
+//! of a few rows and columns keep as many such chains in flight as registers hold. The one design choice: a row is worked
+//! through in chunks that stay in the first cache while all columns pass, and chains wait in scratch meanwhile, so nothing
+//! about the order of a sum depends on a tile.
 
+use super::panels::{SLAB, Scratch};
 use super::{Target, Weights};
 use crate::elementwise::padded;
 use crate::isa::{Isa, Kernel, LANES};
 use std::ops::Range;
 use tensor::DType;
 
-/// Rows of a tile.
-const ROWS: usize = 2;
-/// Columns of a tile.
-const COLUMNS: usize = 2;
+/// Elements of a row that are multiplied by all columns before the next.
+const CHUNK: usize = 1024;
+/// Rows and columns of a tile where registers have room for 24 sums, and elsewhere.
+const LARGE: (usize, usize) = (6, 4);
+const SMALL: (usize, usize) = (2, 2);
 
 /// What one thread does: some of the rows times some of the columns.
 pub(crate) struct FloatSlice<'a> {
@@ -26,6 +30,8 @@ pub(crate) struct FloatSlice<'a> {
     pub columns: Range<usize>,
     /// Where the results go; nobody else writes to these meanwhile.
     pub target: Target,
+    /// Memory of this thread alone.
+    pub scratch: *mut Scratch,
 }
 
 impl<I: Isa> Kernel<I> for FloatSlice<'_> {
@@ -43,48 +49,102 @@ impl<I: Isa> Kernel<I> for FloatSlice<'_> {
 impl FloatSlice<'_> {
     #[inline(always)]
     fn product<I: Isa, T: Float>(&self, isa: I) {
-        for row in self.rows.clone().step_by(ROWS) {
-            let rows = ROWS.min(self.rows.end - row);
-            for column in self.columns.clone().step_by(COLUMNS) {
-                match (rows, COLUMNS.min(self.columns.end - column)) {
-                    (1, 1) => self.tile::<I, T, 1, 1>(isa, row, column),
-                    (1, _) => self.tile::<I, T, 1, COLUMNS>(isa, row, column),
-                    (_, 1) => self.tile::<I, T, ROWS, 1>(isa, row, column),
-                    _ => self.tile::<I, T, ROWS, COLUMNS>(isa, row, column),
+        for column in self.columns.clone().step_by(SLAB) {
+            let columns = column..self.columns.end.min(column + SLAB);
+            // One column is bound by memory, which likes few rows at a time.
+            let large = I::CHAINS >= LARGE.0 * LARGE.1 && columns.len() > 1;
+            let most = if large { LARGE.0 } else { SMALL.0 };
+            for row in self.rows.clone().step_by(most) {
+                let left = (self.rows.end - row).min(most);
+                match (large, left == most) {
+                    (true, true) => self.rows::<I, T, { LARGE.0 }, { LARGE.1 }>(isa, row, &columns),
+                    (false, true) => self.rows::<I, T, { SMALL.0 }, { SMALL.1 }>(isa, row, &columns),
+                    _ => (row..row + left)
+                        .for_each(|row| self.rows::<I, T, 1, { SMALL.1 }>(isa, row, &columns)),
                 }
             }
         }
     }
 
+    /// `R` rows from `row` times some columns, `C` at a time.
     #[inline(always)]
-    fn tile<I: Isa, T: Float, const R: usize, const C: usize>(&self, isa: I, row: usize, column: usize) {
-        let (k, bytes) = (self.weights.columns, self.weights.columns * T::BYTES);
-        let w: [&[u8]; R] = std::array::from_fn(|r| &self.weights.bytes[(row + r) * bytes..][..bytes]);
-        let x: [&[f32]; C] = std::array::from_fn(|c| &self.x[(column + c) * k..][..k]);
-        let mut chains = [[isa.splat(0.0); C]; R];
-        for at in (0..k / LANES * LANES).step_by(LANES) {
-            let mut columns = [isa.splat(0.0); C];
-            for c in 0..C {
-                columns[c] = isa.load(first(&x[c][at..at + LANES]));
+    fn rows<I: Isa, T: Float, const R: usize, const C: usize>(
+        &self,
+        isa: I,
+        row: usize,
+        columns: &Range<usize>,
+    ) {
+        const { assert!(R <= LARGE.0 && size_of::<I::F>() == LANES * 4) }
+        // SAFETY: the scratch belongs to this thread and has room for more sums than these rows and a slab of columns have.
+        let chains = unsafe { Scratch::sums::<I::F, { LARGE.0 * SLAB }>(self.scratch) };
+        let chains = &mut chains[..R * columns.len()];
+        chains.fill(isa.splat(0.0));
+        for start in (0..self.weights.columns).step_by(CHUNK) {
+            let elements = start..self.weights.columns.min(start + CHUNK);
+            let (whole, one) = (chains.len() / (R * C) * C, columns.len());
+            for c in (0..whole).step_by(C) {
+                let sums = &mut chains[c * R..(c + C) * R];
+                self.tile::<I, T, R, C>(isa, row, columns.start + c, elements.clone(), sums);
             }
+            for c in whole..one {
+                let sums = &mut chains[c * R..(c + 1) * R];
+                self.tile::<I, T, R, 1>(isa, row, columns.start + c, elements.clone(), sums);
+            }
+        }
+        for (column, sums) in columns.clone().zip(chains.chunks_exact(R)) {
+            for (r, &sum) in sums.iter().enumerate() {
+                // SAFETY: the rows and columns belong to this slice.
+                unsafe { self.target.set(row + r, column, isa.sum(sum)) }
+            }
+        }
+    }
+
+    /// Adds a chunk of `R` rows times `C` columns to `sums`, (column, row).
+    #[inline(always)]
+    fn tile<I: Isa, T: Float, const R: usize, const C: usize>(
+        &self,
+        isa: I,
+        row: usize,
+        column: usize,
+        elements: Range<usize>,
+        sums: &mut [I::F],
+    ) {
+        let (k, bytes) = (self.weights.columns, self.weights.columns * T::BYTES);
+        let (len, start) = (elements.len(), elements.start);
+        let w: [&[u8]; R] = std::array::from_fn(|r| {
+            &self.weights.bytes[(row + r) * bytes + start * T::BYTES..][..len * T::BYTES]
+        });
+        let x: [&[f32]; C] = std::array::from_fn(|c| &self.x[(column + c) * k + start..][..len]);
+        let mut chains = [[isa.splat(0.0); C]; R];
+        for r in 0..R {
+            for c in 0..C {
+                chains[r][c] = sums[c * R + r];
+            }
+        }
+        let whole = len / LANES * LANES;
+        for at in (0..whole).step_by(LANES) {
+            let mut weights = [isa.splat(0.0); R];
             for r in 0..R {
-                let weight = T::load(isa, &w[r][at * T::BYTES..(at + LANES) * T::BYTES]);
-                for c in 0..C {
-                    chains[r][c] = isa.fma(weight, columns[c], chains[r][c]);
+                weights[r] = T::load(isa, &w[r][at * T::BYTES..(at + LANES) * T::BYTES]);
+            }
+            for c in 0..C {
+                let column = isa.load(first(&x[c][at..at + LANES]));
+                for r in 0..R {
+                    chains[r][c] = isa.fma(weights[r], column, chains[r][c]);
                 }
             }
         }
-        let tail = k / LANES * LANES;
         for r in 0..R {
             for c in 0..C {
-                if tail < k {
-                    let mut weight = [0; 4 * LANES];
-                    weight[..bytes - tail * T::BYTES].copy_from_slice(&w[r][tail * T::BYTES..]);
-                    let weight = T::load(isa, &weight[..LANES * T::BYTES]);
-                    chains[r][c] = isa.fma(weight, isa.load(&padded(&x[c][tail..])), chains[r][c]);
-                }
-                // SAFETY: the rows belong to this slice.
-                unsafe { self.target.set(row + r, column + c, isa.sum(chains[r][c])) }
+                sums[c * R + r] = chains[r][c];
+            }
+        }
+        if whole < len {
+            for (at, sum) in sums.iter_mut().enumerate() {
+                let mut weight = [0; 4 * LANES];
+                weight[..(len - whole) * T::BYTES].copy_from_slice(&w[at % R][whole * T::BYTES..]);
+                let weight = T::load(isa, &weight[..LANES * T::BYTES]);
+                *sum = isa.fma(weight, isa.load(&padded(&x[at / R][whole..])), *sum);
             }
         }
     }

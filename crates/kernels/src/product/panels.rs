@@ -51,6 +51,19 @@ pub(crate) struct Scratch {
     accm: [[f32; LANES]; PANELS * SLAB],
 }
 
+impl Scratch {
+    /// Room for `N` sums of sixteen lanes, whatever they hold now.
+    ///
+    /// # Safety
+    /// The scratch belongs to the caller alone for as long as the result lives.
+    #[inline(always)]
+    pub(super) unsafe fn sums<'a, F, const N: usize>(scratch: *mut Scratch) -> &'a mut [F; N] {
+        const { assert!(N <= PANELS * SLAB && size_of::<F>() == LINE && align_of::<F>() <= LINE) }
+        // SAFETY: as many vectors of as many bytes are there, and any bits are numbers.
+        unsafe { &mut *(&raw mut (*scratch).acc).cast() }
+    }
+}
+
 /// What the groups of a chunk of activations bring to every row, (column / 16, group, column % 16) like activations.
 #[repr(C)]
 pub(super) struct ColumnGroups {
