@@ -5,9 +5,10 @@
 //! cannot either.
 
 use crate::counts::Counts;
+use crate::grammars::Guided;
 use crate::sampler::Candidates;
 use crate::schedule::{Attention, Listener};
-use crate::{Completion, Digest, Error, Finish, GenerateOptions, Model, Sampler, Timing};
+use crate::{Completion, Digest, Error, Finish, GenerateOptions, Grammar, Model, Sampler, Timing};
 use ::memory::ExpertStats;
 use processors::text::{DecodeOptions, Detokenizer, StopMatcher, Tokenizer};
 use std::sync::Arc;
@@ -30,6 +31,9 @@ pub(crate) struct Answer<'a> {
     ids: Vec<u32>,
     text: String,
     sampler: Sampler,
+    /// What it may say, until its turn comes.
+    grammar: Option<Grammar>,
+    guided: Option<Guided>,
     digest: Digest,
     tokenizer: Arc<Tokenizer>,
     words: Detokenizer<Arc<Tokenizer>>,
@@ -122,11 +126,13 @@ impl<'a> Answer<'a> {
             ids: Vec::new(),
             text: String::new(),
             sampler,
+            grammar: options.grammar.clone(),
+            guided: None,
             digest: Digest::default(),
             words: Detokenizer::new(Arc::clone(&tokenizer), show),
             tokenizer,
             stops: StopMatcher::new(options.stop.iter().cloned()),
-            ignore_end: options.ignore_end,
+            ignore_end: options.ignore_end && options.grammar.is_none(),
             listener,
             deadline: options.time.and_then(|time| asked.checked_add(time)),
             asked,
@@ -139,6 +145,23 @@ impl<'a> Answer<'a> {
     /// Tokens that its sequence holds at the end, at most.
     pub fn tokens(&self) -> u32 {
         u32::try_from(self.prompt.len() + self.most.saturating_sub(1)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether it follows a grammar.
+    pub fn has_grammar(&self) -> bool {
+        self.grammar.is_some() || self.guided.is_some()
+    }
+
+    /// Reads its grammar, if it has one, for which there is room.
+    pub fn read_grammar(&mut self, model: &mut Model) -> Result<(), Error> {
+        let Some(grammar) = self.grammar.take() else { return Ok(()) };
+        let guided = model.guided(grammar);
+        if guided.is_err() {
+            model.leave_grammar_room();
+        }
+        self.guided = Some(guided?);
+        self.listener.accepted();
+        Ok(())
     }
 
     /// Its turn has come; `cached` ids of the prompt are known already.
@@ -176,9 +199,14 @@ impl<'a> Answer<'a> {
         position: usize,
         candidates: &mut Candidates,
         counts: &mut Counts,
-    ) -> Option<Finish> {
+    ) -> Result<Option<Finish>, Error> {
         self.digest.update(logits);
-        let id = self.sampler.choose(logits, position as u64, candidates);
+        let tokenizer = &*self.tokenizer;
+        let allowed = self.guided.as_mut().map(|guided| guided.allowed(tokenizer)).transpose()?;
+        let id = self.sampler.choose(logits, position as u64, allowed, candidates);
+        if allowed.is_some_and(|allowed| !allowed.has(id)) {
+            return Err(processors::Error::GrammarDeadEnd.into());
+        }
         let now = Instant::now();
         match self.ids.is_empty() {
             true => counts.first_token((now - self.asked).as_secs_f64()),
@@ -186,29 +214,33 @@ impl<'a> Answer<'a> {
         }
         self.last = now;
         if self.ids.len() >= self.most {
-            return Some(Finish::Length);
+            return Ok(Some(Finish::Length));
         }
         if self.tokenizer.is_end(id) && !self.ignore_end {
-            return Some(Finish::Stop);
+            return Ok(Some(Finish::Stop));
         }
         self.ids.push(id);
+        let complete = match &mut self.guided {
+            Some(guided) => guided.push(self.tokenizer.bytes(id))?,
+            None => false,
+        };
         let safe = self.stops.push(self.words.push(id));
         self.text.push_str(safe);
         if !safe.is_empty() {
             self.listener.hear(safe);
         }
-        if self.stops.stopped().is_some() {
-            return Some(Finish::Stop);
+        if complete || self.stops.stopped().is_some() {
+            return Ok(Some(Finish::Stop));
         }
         if let Some(finish) = self.hangs_up() {
-            return Some(finish);
+            return Ok(Some(finish));
         }
         if self.ids.len() >= self.most {
-            return Some(Finish::Length);
+            return Ok(Some(Finish::Length));
         }
         self.sampler.remember(&[id]);
         self.next = id;
-        None
+        Ok(None)
     }
 
     /// The first token was chosen.

@@ -4,7 +4,7 @@
 //! [`Schedule`] of one.
 
 use crate::schedule::{Attention, Listener};
-use crate::{Digest, Error, Model, Sampling, Schedule};
+use crate::{Digest, Error, Grammar, Model, Sampling, Schedule};
 use std::time::Duration;
 
 /// What is wanted of an answer.
@@ -14,6 +14,8 @@ pub struct GenerateOptions {
     pub max_tokens: Option<u32>,
     /// How tokens are chosen.
     pub sampling: Sampling,
+    /// What the answer may say; anything if not said.
+    pub grammar: Option<Grammar>,
     /// Texts that end the answer; they are not part of it.
     pub stop: Vec<String>,
     /// Go on after the model says that it is done (to measure).

@@ -30,6 +30,7 @@ mod engine;
 mod error;
 mod eval;
 mod generate;
+mod grammars;
 mod live;
 mod load;
 mod measure;
@@ -64,7 +65,7 @@ pub use pack::{PackOptions, Packed};
 pub use planner::{
     Bound, Exchange, FlashWay, Forecast, LayerReuse, Line, Placement, ProductRate, Profile, Refusal, Reuse,
 };
-pub use processors::text::Message;
+pub use processors::text::{Grammar, Message};
 pub use routing::{LayerRouting, Routing};
 pub use runtime::{Economy, Foresee, Phase};
 pub use sampler::{Candidates, Sampler, Sampling};

@@ -1,5 +1,6 @@
 //! A loaded model: its words, its weights, and what it remembers of conversations.
 
+use crate::grammars::Rooms;
 use crate::live::{BudgetSource, Live, Reserved};
 use crate::sequences::Held;
 use crate::{Error, Message};
@@ -24,6 +25,8 @@ pub struct Model {
     pub(crate) live: Live,
     /// Lines of the account that nobody else holds.
     pub(crate) reserved: Vec<Reserved>,
+    /// What is held for answers that follow grammars.
+    pub(crate) rooms: Rooms,
     /// Who is asked for a new budget before every step.
     pub(crate) source: Option<Box<dyn BudgetSource>>,
 }
@@ -48,6 +51,7 @@ impl Model {
             placement,
             live,
             reserved,
+            rooms: Rooms::default(),
             source: None,
         }
     }

@@ -9,7 +9,7 @@
 use crate::answer::Answer;
 use crate::counts::Counts;
 use crate::sampler::Candidates;
-use crate::{Completion, Error, Finish, GenerateOptions, Model};
+use crate::{Completion, Error, Finish, GenerateOptions, Model, Trouble};
 use graph::Bounds;
 use runtime::Wanted;
 use std::collections::VecDeque;
@@ -164,10 +164,12 @@ impl<'a> Schedule<'a> {
 
     /// Ends all answers and requests; the listeners are told why.
     pub fn fail(&mut self, why: &str) {
-        for answer in &self.running {
-            self.model.leave_sequence(answer.sequence);
+        for answer in std::mem::take(&mut self.running) {
+            self.leave(&answer);
+            answer.fail(Error::Ended { why: why.to_string() });
+            self.counts.failed();
         }
-        for answer in self.running.drain(..).chain(self.waiting.drain(..)) {
+        for answer in self.waiting.drain(..) {
             answer.fail(Error::Ended { why: why.to_string() });
             self.counts.failed();
         }
@@ -188,29 +190,47 @@ impl<'a> Schedule<'a> {
         }
         for at in (0..self.running.len()).rev() {
             if let Some(finish) = self.running[at].hangs_up() {
-                self.end(at, finish);
+                self.end(at, Ok(finish));
             }
         }
     }
 
-    fn end(&mut self, at: usize, finish: Finish) {
+    fn end(&mut self, at: usize, finish: Result<Finish, Error>) {
         let answer = self.running.remove(at);
+        self.leave(&answer);
+        match finish {
+            Ok(finish) => answer.finish(self.model, finish, &mut self.counts),
+            Err(error) => {
+                answer.fail(error);
+                self.counts.failed();
+            }
+        }
+    }
+
+    /// What an answer held is free.
+    fn leave(&mut self, answer: &Answer<'_>) {
         self.model.leave_sequence(answer.sequence);
-        answer.finish(self.model, finish, &mut self.counts);
+        if answer.has_grammar() {
+            self.model.leave_grammar_room();
+        }
     }
 
     /// Lets in those whose turn it is, as long as there is room.
     fn admit(&mut self) {
         while self.running.len() < self.model.live.logit_rows as usize {
-            let Some(next) = self.waiting.front() else { return };
-            // One at a time has the whole context: the next turn of a conversation finds it where it is.
-            let tokens = if self.model.live.shares { next.tokens() } else { self.model.context() };
-            let taken = self.model.take_sequence(&next.prompt, tokens);
-            if let Ok(None) = taken {
-                return;
-            }
             let Some(mut answer) = self.waiting.pop_front() else { return };
-            match taken {
+            let taken = self.take_room(&answer);
+            if let Ok(None) = taken {
+                return self.waiting.push_front(answer);
+            }
+            let begun = taken.and_then(|taken| {
+                let read = answer.read_grammar(self.model);
+                if let (Err(_), Some((sequence, _))) = (&read, taken) {
+                    self.model.leave_sequence(sequence);
+                }
+                read.map(|()| taken)
+            });
+            match begun {
                 Ok(Some((sequence, cached))) => {
                     answer.begin(self.model, sequence, cached, &mut self.counts);
                     self.running.push(answer);
@@ -222,6 +242,25 @@ impl<'a> Schedule<'a> {
                 }
             }
         }
+    }
+
+    /// A sequence, and room for a grammar if there is one; `None` as long as others leave none.
+    fn take_room(&mut self, next: &Answer<'_>) -> Result<Option<(u64, usize)>, Error> {
+        if next.has_grammar() {
+            match self.model.take_grammar_room() {
+                Err(error) if error.trouble() == Trouble::Budget && !self.running.is_empty() => {
+                    return Ok(None);
+                }
+                taken => taken?,
+            }
+        }
+        // One at a time has the whole context: the next turn of a conversation finds it where it is.
+        let tokens = if self.model.live.shares { next.tokens() } else { self.model.context() };
+        let taken = self.model.take_sequence(&next.prompt, tokens);
+        if next.has_grammar() && !matches!(taken, Ok(Some(_))) {
+            self.model.leave_grammar_room();
+        }
+        taken
     }
 
     /// Shares the rows of a step out; gives whether another step is sure to follow.
@@ -293,7 +332,7 @@ impl<'a> Schedule<'a> {
             }
             if let Some(row) = share.wanted.then(|| rows.next()).flatten() {
                 let finish = answer.take(row, held.ids.len(), &mut self.candidates, &mut self.counts);
-                ended.extend(finish.map(|finish| (share.answer, finish)));
+                ended.extend(finish.transpose().map(|finish| (share.answer, finish)));
             }
         }
         self.pace.measure(start.elapsed().as_secs_f64(), speak, read, model.executor.bounds().rows as usize);
@@ -319,8 +358,8 @@ impl<'a> Schedule<'a> {
 
 impl Drop for Schedule<'_> {
     fn drop(&mut self) {
-        for answer in &self.running {
-            self.model.leave_sequence(answer.sequence);
+        for answer in std::mem::take(&mut self.running) {
+            self.leave(&answer);
         }
     }
 }

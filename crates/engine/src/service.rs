@@ -205,7 +205,10 @@ fn take(schedule: &mut Schedule<'_>, job: Job, shared: &Shared) {
     match ids {
         Ok(ids) => {
             for mut listener in listeners {
-                listener.accepted();
+                // A grammar is read when its turn comes.
+                if options.grammar.is_none() {
+                    listener.accepted();
+                }
                 schedule.submit(ids.clone(), &options, listener);
                 options.sampling.seed = options.sampling.seed.wrapping_add(1);
             }

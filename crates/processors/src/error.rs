@@ -33,6 +33,14 @@ pub enum Error {
         "the vocabulary has {got} tokens where {counted} were counted; the file is damaged, fetch it again"
     )]
     FewerTokensThanCounted { counted: usize, got: usize },
+    #[error("the grammar is not one: {reason}")]
+    Grammar { reason: String },
+    #[error("the grammar was given up: {0}; make it simpler")]
+    GrammarBounds(host::Error),
+    #[error("the grammar takes more than {limit} bytes of memory; make it simpler")]
+    GrammarTooLarge { limit: u64 },
+    #[error("no token of the vocabulary goes on as the grammar wants; change the grammar")]
+    GrammarDeadEnd,
     #[error("cannot read tokenizer.json: {0}; fetch it again")]
     Json(#[from] serde_json::Error),
     #[error("tokenizer.json numbers token {id} after {after}; save it again with the tokenizers library")]
@@ -133,9 +141,13 @@ impl Error {
             | Error::TokenOutOfRange { .. }
             | Error::TooManyTokens { .. } => Kind::Damaged,
             Error::OutOfMemory { .. } => Kind::Memory,
-            Error::PatternTooCostly { .. } | Error::TemplateTooLong { .. } | Error::TextTooLong { .. } => {
-                Kind::Text
-            }
+            Error::Grammar { .. }
+            | Error::GrammarBounds(_)
+            | Error::GrammarDeadEnd
+            | Error::GrammarTooLarge { .. }
+            | Error::PatternTooCostly { .. }
+            | Error::TemplateTooLong { .. }
+            | Error::TextTooLong { .. } => Kind::Text,
             Error::JsonUnknownPart { .. }
             | Error::Template { .. }
             | Error::TokenTooLong { .. }

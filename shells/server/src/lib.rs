@@ -11,6 +11,7 @@ mod app;
 mod connection;
 mod dialect;
 mod error;
+mod format;
 mod guard;
 mod limits;
 mod listen;

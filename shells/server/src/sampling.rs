@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::app::App;
+use crate::format::Asked;
 use crate::refusal::Refusal;
 use crate::request::{Taken, harmless, value};
 
@@ -73,6 +74,8 @@ pub(crate) struct Shared {
     pub repetition_penalty: Option<f32>,
     pub logit_bias: BTreeMap<String, f32>,
     pub ignore_eos: bool,
+    /// What an answer may say.
+    pub format: Asked,
     pub warnings: Vec<String>,
 }
 
@@ -108,6 +111,8 @@ impl Shared {
             "repetition_penalty" | "repeat_penalty" => self.repetition_penalty = value(map)?,
             "logit_bias" => self.logit_bias = value(map)?.unwrap_or_default(),
             "ignore_eos" => self.ignore_eos = value(map)?.unwrap_or(false),
+            "grammar" | "guided_choice" | "guided_grammar" | "guided_json" | "guided_regex"
+            | "json_schema" | "response_format" | "structured_outputs" => return self.format.take(key, map),
             "user"
             | "metadata"
             | "store"
@@ -200,6 +205,7 @@ impl Shared {
         Ok(GenerateOptions {
             max_tokens: asked.map(|asked| most.map_or(asked, |most| asked.min(most))).or(most),
             sampling,
+            grammar: self.format.0.clone(),
             stop: self.stop.0.clone(),
             ignore_end: self.ignore_eos,
             time: Some(app.limits.answer),

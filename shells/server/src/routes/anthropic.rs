@@ -109,8 +109,8 @@ impl Fields for Asked {
                 Some(tools) if !tools.is_empty() => return Ok(Taken::Refused(later.into())),
                 _ => {}
             },
-            "tool_choice" | "container" | "context_management" | "mcp_servers" | "output_config"
-            | "output_format" => {
+            "output_config" | "output_format" => return self.shared.format.take(key, map),
+            "tool_choice" | "container" | "context_management" | "mcp_servers" => {
                 return refused(map, later);
             }
             "cache_control" | "diagnostics" | "inference_geo" | "speed" | "user_profile_id"

@@ -3,7 +3,7 @@
 use hyper::Method;
 use pintpot::Prompt;
 use serde::de::MapAccess;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Route;
 use super::completion::{Shape, say};
@@ -55,10 +55,6 @@ impl Fields for Chat {
                 Some(true) => Ok(Taken::Refused(later.into())),
                 _ => Ok(Taken::Yes),
             },
-            "response_format" => match value::<A, Value>(map)? {
-                Some(format) if format["type"] != "text" => Ok(Taken::Refused(later.into())),
-                _ => Ok(Taken::Yes),
-            },
             "tool_choice" | "tools" | "functions" | "function_call" | "top_logprobs" | "audio"
             | "modalities" | "prediction" | "reasoning_effort" | "verbosity" | "web_search_options" => {
                 refused(map, later)
@@ -94,7 +90,12 @@ mod tests {
         for (body, param, code) in [
             (r#"{"tools":[]}"#, "tools", "unsupported_parameter"),
             (r#"{"logprobs":true}"#, "logprobs", "unsupported_parameter"),
-            (r#"{"response_format":{"type":"json_object"}}"#, "response_format", "unsupported_parameter"),
+            (r#"{"response_format":{"type":"xml"}}"#, "response_format", "invalid_type"),
+            (
+                r#"{"guided_regex":"a","response_format":{"type":"json_object"}}"#,
+                "response_format",
+                "unsupported_parameter",
+            ),
             (r#"{"temprature":1}"#, "temprature", "unknown_parameter"),
             (r#"{"temperature":"hot"}"#, "temperature", "invalid_type"),
             (r#"{"stop":{"a":1}}"#, "stop", "invalid_type"),
@@ -112,7 +113,8 @@ mod tests {
     #[test]
     fn damaged_bodies_are_refused_or_read() {
         let body = r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"h\u00e9"}]}],
-            "stop":["a","b"],"logit_bias":{"5":-1.5},"n":2,"stream_options":{"include_usage":true},"seed":-9}"#;
+            "stop":["a","b"],"logit_bias":{"5":-1.5},"n":2,"stream_options":{"include_usage":true},"seed":-9,
+            "response_format":{"type":"json_schema","json_schema":{"name":"a","strict":true,"schema":{"type":"object"}}}}"#;
         assert!(request::parse(body.as_bytes(), Chat::default()).is_ok());
         request::testing::damage(body, |bytes| drop(request::parse(bytes, Chat::default())));
     }

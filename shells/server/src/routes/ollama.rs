@@ -130,10 +130,7 @@ impl Fields for Asked {
                 Some(Options { shared, .. }) => self.shared = shared.over(&self.shared),
                 None => {}
             },
-            (_, "format") => match value::<A, Value>(map)? {
-                Some(format) if format != "" => return Ok(Taken::Refused(later.into())),
-                _ => {}
-            },
+            (_, "format") => return self.shared.format.take(key, map),
             (_, "think" | "logprobs") => match value::<A, Value>(map)? {
                 Some(on) if on != false => return Ok(Taken::Refused(later.into())),
                 _ => {}
@@ -288,14 +285,14 @@ mod tests {
         let refused =
             |body: &str| request::parse(body.as_bytes(), Asked::of(Kind::Chat)).err().unwrap().param;
         assert_eq!(refused(r#"{"options":{"mirostat":1}}"#).as_deref(), Some("options"));
-        assert_eq!(refused(r#"{"format":"json"}"#).as_deref(), Some("format"));
+        assert_eq!(refused(r#"{"format":"xml"}"#).as_deref(), Some("format"));
         assert_eq!(refused(r#"{"prompt":"x"}"#).as_deref(), Some("prompt"));
     }
 
     #[test]
     fn damaged_bodies_are_refused_or_read() {
         let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":false,"think":false,
-            "options":{"temperature":0.1,"num_predict":5,"seed":3,"stop":"x"},"tools":[],"format":""}"#;
+            "options":{"temperature":0.1,"num_predict":5,"seed":3,"stop":"x"},"tools":[],"format":{"type":"object"}}"#;
         assert!(request::parse(body.as_bytes(), Asked::of(Kind::Chat)).is_ok());
         request::testing::damage(body, |bytes| drop(request::parse(bytes, Asked::of(Kind::Chat))));
     }
