@@ -121,6 +121,28 @@ fn grammars_are_kept_to_alone_and_in_a_crowd() {
 }
 
 #[test]
+fn several_answers_to_a_prompt_read_it_once() {
+    let Some(run) = trained("smollm2") else {
+        return skip("constrained", "PINTPOT_TEST_MODELS names no folder that holds smollm2");
+    };
+    let crowd = LoadOptions { crowd: Some(Crowd::default()), context: Some(512), ..LoadOptions::default() };
+    let engine = engine("300MiB");
+    let mut model = engine.load(&run.model, &crowd).unwrap();
+    let ids = model.encode(&"Say something about the fox and the sea. ".repeat(8)).unwrap();
+    let ends = RefCell::new((0..3).map(|_| None).collect());
+    let free = GenerateOptions { max_tokens: Some(4), ..options(3) };
+    let mut schedule = Schedule::new(&mut model, 3);
+    let ears = (0..3).map(|n| Box::new(Ear(n, &ends)) as Box<dyn Listener>).collect();
+    schedule.submit_several(ids.clone(), free, ears);
+    while !schedule.is_idle() {
+        schedule.step().unwrap();
+    }
+    assert_eq!(schedule.counts().cached_tokens, 2 * (ids.len() as u64 - 1));
+    drop(schedule);
+    assert!(ends.into_inner().into_iter().all(|end| end.unwrap().is_ok()));
+}
+
+#[test]
 fn what_has_no_room_or_makes_no_sense_is_refused() {
     let Some(run) = trained("smollm2") else {
         return skip("constrained", "PINTPOT_TEST_MODELS names no folder that holds smollm2");

@@ -19,7 +19,7 @@ pub struct Model {
     pub(crate) clock: u64,
     pub(crate) batch: Batch,
     pub(crate) tokenizer: Arc<Tokenizer>,
-    template: Option<ChatTemplate>,
+    pub(crate) template: Option<ChatTemplate>,
     pub(crate) placement: Placement,
     /// What a change of the budget needs.
     pub(crate) live: Live,
@@ -128,12 +128,20 @@ impl Model {
     /// # Errors
     /// A template that does not accept the conversation; a text that cannot be encoded.
     pub fn encode_chat(&self, messages: &[Message]) -> Result<Vec<u32>, Error> {
+        self.encode(&self.rendered(messages, Vec::new())?)
+    }
+
+    /// The text of a conversation; `json` are variables for the template, as JSON.
+    pub(crate) fn rendered(
+        &self,
+        messages: &[Message],
+        json: Vec<(String, String)>,
+    ) -> Result<String, Error> {
         let Some(template) = &self.template else {
-            return self.encode(messages.last().map_or("", |m| &m.content));
+            return Ok(messages.last().map_or(String::new(), |message| message.content.clone()));
         };
-        let options = RenderOptions { add_generation_prompt: true, ..RenderOptions::default() };
-        let text = template.render(messages, &options)?;
-        self.encode(&text)
+        let options = RenderOptions { add_generation_prompt: true, json, ..RenderOptions::default() };
+        Ok(template.render(messages, &options)?)
     }
 
     /// Forgets all conversations.

@@ -47,6 +47,8 @@ pub enum Error {
     JsonOutOfOrder { id: u32, after: u32 },
     #[error("tokenizer.json has a {part} {name} that pintpot does not know; use a GGUF file of this model")]
     JsonUnknownPart { part: &'static str, name: String },
+    #[error("the JSON of tools or calls is made of too many small values; leave some out")]
+    JsonTooDense,
     #[error("merge {rank} ({text:?}) makes no token of the vocabulary; the file is damaged, fetch it again")]
     MergeWithoutToken { rank: usize, text: String },
     #[error("the file has no {key}; convert the model again with a current converter")]
@@ -88,6 +90,8 @@ pub enum Error {
     TemplateTooLong { limit: usize },
     #[error("the text has {bytes} bytes, more than the {limit} that can be encoded at once; split it")]
     TextTooLong { bytes: usize, limit: usize },
+    #[error("the JSON of tools or calls is wrong: {reason}")]
+    ToolsJson { reason: String },
     #[error("{what} names token {id}, but there are only {tokens}; the file is damaged, fetch it again")]
     TokenOutOfRange { what: &'static str, id: u32, tokens: usize },
     #[error("token {id} is {bytes} bytes long, more than {limit}; pintpot cannot hold it")]
@@ -145,9 +149,11 @@ impl Error {
             | Error::GrammarBounds(_)
             | Error::GrammarDeadEnd
             | Error::GrammarTooLarge { .. }
+            | Error::JsonTooDense
             | Error::PatternTooCostly { .. }
             | Error::TemplateTooLong { .. }
-            | Error::TextTooLong { .. } => Kind::Text,
+            | Error::TextTooLong { .. }
+            | Error::ToolsJson { .. } => Kind::Text,
             Error::JsonUnknownPart { .. }
             | Error::Template { .. }
             | Error::TokenTooLong { .. }

@@ -71,7 +71,7 @@ impl Asked {
                 let format = value::<A, Output>(map)?.and_then(|output| output.format);
                 format.map(Format::grammar).transpose().map_err(A::Error::custom)?.flatten()
             }
-            "json_schema" | "guided_json" => value::<A, Box<RawValue>>(map)?.map(schema),
+            "json_schema" | "guided_json" => value::<A, Box<RawValue>>(map)?.map(|raw| schema(&raw)),
             "guided_regex" => value(map)?.map(Grammar::Regex),
             "guided_choice" => value(map)?.map(choice).transpose().map_err(A::Error::custom)?,
             "grammar" | "guided_grammar" => {
@@ -81,9 +81,11 @@ impl Asked {
                 let asked = value::<A, Structured>(map)?.map(Structured::grammar);
                 asked.transpose().map_err(A::Error::custom)?.flatten()
             }
-            "format" => {
-                value::<A, Box<RawValue>>(map)?.map(ollama).transpose().map_err(A::Error::custom)?.flatten()
-            }
+            "format" => value::<A, Box<RawValue>>(map)?
+                .map(|raw| ollama(&raw))
+                .transpose()
+                .map_err(A::Error::custom)?
+                .flatten(),
             _ => return Ok(Taken::Unknown),
         };
         match (&self.0, grammar) {
@@ -106,7 +108,7 @@ impl Format {
         match (kind.as_str(), given) {
             ("text", None) => Ok(None),
             ("json_object", None) => Ok(Some(Grammar::JsonObject)),
-            ("json_object" | "json_schema", Some(given)) => Ok(Some(schema(given))),
+            ("json_object" | "json_schema", Some(given)) => Ok(Some(schema(&given))),
             ("json_schema", None) => Err("the schema is missing".to_string()),
             _ => Err(format!("the type {kind:?} is not known here; text, json_object and json_schema are")),
         }
@@ -116,7 +118,7 @@ impl Format {
 impl Structured {
     fn grammar(self) -> Result<Option<Grammar>, String> {
         let mut asked = [
-            self.json.map(schema),
+            self.json.as_deref().map(schema),
             self.regex.map(Grammar::Regex),
             self.choice.map(choice).transpose()?,
             self.grammar.map(Grammar::Rules),
@@ -130,7 +132,7 @@ impl Structured {
 }
 
 /// A schema, as an object or as the text of one.
-fn schema(raw: Box<RawValue>) -> Grammar {
+fn schema(raw: &RawValue) -> Grammar {
     let text = serde_json::from_str::<String>(raw.get());
     Grammar::JsonSchema(text.unwrap_or_else(|_| raw.get().to_string()))
 }
@@ -143,7 +145,7 @@ fn choice(texts: Vec<String>) -> Result<Grammar, String> {
 }
 
 /// Ollama's: `"json"`, a schema, or an empty text for neither.
-fn ollama(raw: Box<RawValue>) -> Result<Option<Grammar>, String> {
+fn ollama(raw: &RawValue) -> Result<Option<Grammar>, String> {
     match serde_json::from_str::<String>(raw.get()).as_deref() {
         Ok("") => Ok(None),
         Ok("json") => Ok(Some(Grammar::JsonObject)),

@@ -26,6 +26,7 @@ mod stop;
 mod template_file;
 mod token_index;
 mod tokenizer;
+mod tools;
 mod unigram;
 mod vocab;
 
@@ -42,3 +43,4 @@ pub use stop::StopMatcher;
 pub use template_file::TemplateFile;
 pub use token_index::TokenIndex;
 pub use tokenizer::Tokenizer;
+pub use tools::{CallReader, Family, Said, Tool, ToolCall};
