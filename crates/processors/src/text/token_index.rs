@@ -2,7 +2,7 @@
 //!
 //! What it is: ids sorted by what they stand for, and how many bytes each has in common with the one before, so that a walk
 //! pushes no byte twice and leaves out whatever begins as something that was refused. What it is not: a trie of
-//! nodes; five bytes a token do what thirteen and more would. The one design choice: tokens that are plain text, as a string in
+//! nodes; six bytes a token do what thirteen and more would. The one design choice: tokens that are plain text, as a string in
 //! JSON may hold it, are apart from the others and by length, so that where any plain text may come nobody has to walk them.
 
 use llguidance::earley::ParserRecognizer;
@@ -13,11 +13,17 @@ use super::vocab::reserved;
 use crate::Error;
 
 /// What plain tokens match, by class: the shorter are within the longer.
-pub(super) const PLAIN: [&str; 3] =
-    [r#"[^"\\\x00-\x1F\x7F]{1,10}"#, r#"[^"\\\x00-\x1F\x7F]{1,30}"#, r#"[^"\\\x00-\x1F\x7F]+"#];
+pub(super) const PLAIN: [&str; 6] = [
+    r#"[^"\\\x00-\x1F\x7F]{1,2}"#,
+    r#"[^"\\\x00-\x1F\x7F]{1,4}"#,
+    r#"[^"\\\x00-\x1F\x7F]{1,6}"#,
+    r#"[^"\\\x00-\x1F\x7F]{1,10}"#,
+    r#"[^"\\\x00-\x1F\x7F]{1,30}"#,
+    r#"[^"\\\x00-\x1F\x7F]+"#,
+];
 /// Characters of a token of each class but the last, at most.
-const SHORT: [usize; 2] = [10, 30];
-/// Classes: three of plain text, and the rest.
+const SHORT: [usize; PLAIN.len() - 1] = [2, 4, 6, 10, 30];
+/// Classes: those of plain text, and the rest.
 const CLASSES: usize = PLAIN.len() + 1;
 
 /// A vocabulary in the order of its bytes.
