@@ -3,6 +3,7 @@
 usage: anthropic_client.py PROGRAM MODEL.gguf     with the packages of requirements.txt
 """
 
+import json
 import subprocess
 import sys
 
@@ -36,6 +37,12 @@ try:
 
     ended = client.messages.create(**{**asked, "stop_sequences": ["France"]})
     assert (ended.stop_reason, ended.stop_sequence) == ("stop_sequence", "France"), ended
+
+    schema = {"type": "object", "required": ["city"], "additionalProperties": False,
+              "properties": {"city": {"type": "string", "maxLength": 20}}}
+    held = client.messages.create(**{**asked, "max_tokens": 60, "extra_body": {
+        "temperature": 0, "output_config": {"format": {"type": "json_schema", "schema": schema}}}})
+    assert list(json.loads(held.content[0].text)) == ["city"], held
 
     def refused(kind, **more):
         try:

@@ -4,6 +4,7 @@ usage: ollama_client.py PROGRAM MODEL.gguf     with the packages of requirements
 """
 
 import importlib.metadata
+import json
 import subprocess
 import sys
 
@@ -29,13 +30,18 @@ try:
     assert "".join(piece.message.content for piece in pieces) == whole.message.content
     assert pieces[-1].done and pieces[-1].eval_count == whole.eval_count
 
+    schema = {"type": "object", "required": ["city"], "additionalProperties": False,
+              "properties": {"city": {"type": "string", "maxLength": 20}}}
+    assert list(json.loads(client.chat(model=name, messages=turns, options={**options, "num_predict": 60},
+                                       format=schema).message.content)) == ["city"]
+
     text = client.generate(model=name, prompt="The capital of France is", raw=True,
                            options={**options, "stop": ["."]})
     assert "." not in text.response
     spoken = client.generate(model=name, prompt="What is the capital of France?", options=options, stream=True)
     assert "Paris" in "".join(piece.response for piece in spoken)
 
-    for more, status in [({"model": "other"}, 404), ({"format": "json"}, 400), ({"options": {"mirostat": 1}}, 400)]:
+    for more, status in [({"model": "other"}, 404), ({"options": {"mirostat": 1}}, 400)]:
         try:
             client.chat(**{"model": name, "messages": turns, **more})
         except ollama.ResponseError as error:

@@ -4,10 +4,12 @@ usage: openai_client.py PROGRAM MODEL.gguf     with the packages of requirements
 """
 
 import concurrent.futures
+import json
 import subprocess
 import sys
 
 import openai
+import pydantic
 
 program, model = sys.argv[1:]
 command = [program, "serve", model, "-c", "1024", "--memory", "128MiB", "--port", "0", "--api-key", "secret"]
@@ -39,6 +41,19 @@ try:
     several = client.chat.completions.create(messages=parts, n=3, **{**asked, "temperature": 1.0})
     assert [choice.index for choice in several.choices] == [0, 1, 2]
 
+    class City(pydantic.BaseModel):
+        name: str = pydantic.Field(max_length=20)
+        inhabitants: int = pydantic.Field(ge=0, le=50_000_000)
+        seaside: bool
+
+    parsed = client.chat.completions.parse(messages=turns, response_format=City, **{**asked, "max_tokens": 80})
+    assert isinstance(parsed.choices[0].message.parsed, City), parsed
+    loose = client.chat.completions.create(
+        messages=turns, response_format={"type": "json_object"}, **{**asked, "max_tokens": 300})
+    assert loose.choices[0].finish_reason == "length" or isinstance(json.loads(loose.choices[0].message.content), dict)
+    assert client.completions.create(
+        prompt="Yes or no?", extra_body={"guided_regex": "(yes|no)[.!]"}, **asked).choices[0].text[:-1] in ("yes", "no")
+
     text = client.completions.create(prompt="The capital of France is", stop=["."], **asked)
     assert "." not in text.choices[0].text
     assert "".join(c.choices[0].text for c in client.completions.create(
@@ -53,8 +68,28 @@ try:
 
     ask = lambda **more: client.chat.completions.create(**{**asked, "messages": turns, **more})
     assert refused(openai.NotFoundError, lambda: ask(model="other")).code == "model_not_found"
-    assert refused(openai.BadRequestError, lambda: ask(logprobs=True)).param == "logprobs"
-    assert refused(openai.BadRequestError, lambda: ask(tools=[])).param == "tools"
+    assert refused(openai.BadRequestError, lambda: ask(logprobs=True, top_logprobs=20, max_tokens=500)).param == "logprobs"
+    assert refused(openai.BadRequestError, lambda: ask(top_logprobs=2)).param == "top_logprobs"
+    likely = ask(logprobs=True, top_logprobs=3).choices[0]
+    tokens = likely.logprobs.content
+    assert "".join(token.token for token in tokens) == likely.message.content == answer
+    for token in tokens:
+        assert token.top_logprobs[0].token == token.token and token.top_logprobs[0].logprob == token.logprob <= 0
+        assert [top.logprob for top in token.top_logprobs] == sorted((t.logprob for t in token.top_logprobs), reverse=True)
+    streamed = [token for chunk in ask(logprobs=True, top_logprobs=3, stream=True)
+                for token in (chunk.choices[0].logprobs.content if chunk.choices[0].logprobs else [])]
+    assert streamed == tokens
+    assert ask(logit_bias={str(n): -100 for n in range(20)}).choices[0].message.content
+    old = client.completions.create(prompt="The capital of France is", logprobs=2, **asked).choices[0]
+    assert "".join(old.logprobs.tokens) == old.text and len(old.logprobs.top_logprobs[0]) >= 2
+    assert all(old.text[at:].startswith(token) for at, token in zip(old.logprobs.text_offset, old.logprobs.tokens))
+    echo = client.completions.create(prompt="The capital of France is", echo=True, best_of=1, **asked).choices[0]
+    assert echo.text == "The capital of France is" + old.text
+    assert "uniqueItems" in refused(openai.BadRequestError, lambda: ask(response_format={
+        "type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "array", "uniqueItems": True}}})).message
+    tool = {"type": "function", "function": {"name": "t", "parameters": {"type": "object"}}}
+    assert "tools" in refused(openai.BadRequestError, lambda: ask(tools=[tool])).message  # this model has no place for them
+    assert refused(openai.BadRequestError, lambda: ask(tools=[{"type": "web_search"}])).param == "tools"
     long = [{"role": "user", "content": "word " * 2000}]
     assert refused(openai.BadRequestError, lambda: ask(messages=long)).code == "context_length_exceeded"
     stranger = openai.OpenAI(base_url=f"{address}/v1", api_key="wrong", max_retries=0)

@@ -242,7 +242,7 @@ fn a_service_answers_many_threads_and_closes_when_all_is_said() {
         let options = GenerateOptions { max_tokens: Some(8), ..Default::default() };
         let prompt = match n {
             1 => Prompt::Text(text.into()),
-            _ => Prompt::Chat(vec![Message::new("user", text)]),
+            _ => Prompt::Chat(vec![Message::new("user", text)].into()),
         };
         let ears = (0..n).map(|_| Box::new(Send(tell.clone())) as Box<dyn Listener + std::marker::Send>);
         service.ask(prompt, options, ears.collect()).map(|()| told)

@@ -94,6 +94,34 @@ fn crowd(address: &str) -> Vec<Vec<(u16, Value)>> {
     })
 }
 
+/// Requests whose answers must be JSON that a schema allows, at once; at the smallest budget they may be refused for want of room.
+fn held_to_a_schema(address: &str, may_be_refused: bool) {
+    let schema = json!({
+        "type": "object", "required": ["a", "b"], "additionalProperties": false,
+        "properties": { "a": { "enum": ["x", "yy"] }, "b": { "type": "integer", "minimum": 0, "maximum": 99 } },
+    });
+    let ask = |n: usize| {
+        let mut body = ask(n, 1);
+        body["max_tokens"] = 60.into();
+        body["response_format"] =
+            json!({ "type": "json_schema", "json_schema": { "name": "s", "schema": schema } });
+        post(address, &body)
+    };
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..4).map(|n| scope.spawn(move || ask(n))).collect();
+        for (status, reply) in asked.into_iter().map(|thread| thread.join().unwrap()) {
+            if may_be_refused && status == 503 {
+                assert_eq!(reply["error"]["code"], "memory_budget_exceeded", "{reply}");
+                continue;
+            }
+            assert_eq!(status, 200, "{reply}");
+            let text = reply["choices"][0]["message"]["content"].as_str().unwrap_or_default();
+            let said: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {reply}"));
+            assert!(said["b"].as_u64().is_some_and(|b| b <= 99), "{said}");
+        }
+    });
+}
+
 fn digest(reply: &(u16, Value)) -> &Value {
     &reply.1["choices"][0]["logits_digest"]
 }
@@ -130,6 +158,7 @@ fn a_server_stays_in_its_budget_and_answers_everybody_as_one() {
                     assert_eq!(digest(heard), digest(alone), "client {client} in {budget}");
                 }
             }
+            held_to_a_schema(&served.address, budget != "64MiB");
             let pid = served.child.id().to_string();
             assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
             assert_eq!(served.child.wait().unwrap().code(), Some(0), "in {budget}");

@@ -4,17 +4,22 @@
 //! gives the next id. The one design choice: nothing in it depends on who else is being answered, so what it says
 //! cannot either.
 
+use crate::chat::Calls;
 use crate::counts::Counts;
+use crate::grammars::Guided;
+use crate::logprobs;
 use crate::sampler::Candidates;
 use crate::schedule::{Attention, Listener};
-use crate::{Completion, Digest, Error, Finish, GenerateOptions, Model, Sampler, Timing};
+use crate::{Completion, Digest, Error, Finish, GenerateOptions, Grammar, Model, Sampler, Timing, ToolCall};
 use ::memory::ExpertStats;
-use processors::text::{DecodeOptions, Detokenizer, StopMatcher, Tokenizer};
+use processors::text::{CallReader, DecodeOptions, Detokenizer, Said, StopMatcher, Tokenizer};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// An answer in the making.
 pub(crate) struct Answer<'a> {
+    /// The request that it belongs to, with others perhaps.
+    pub request: u64,
     pub prompt: Vec<u32>,
     /// Name of its sequence, once it has one.
     pub sequence: u64,
@@ -30,6 +35,16 @@ pub(crate) struct Answer<'a> {
     ids: Vec<u32>,
     text: String,
     sampler: Sampler,
+    /// What it may say, until its turn comes.
+    grammar: Option<Grammar>,
+    guided: Option<Guided>,
+    /// Reads calls of tools.
+    reader: Option<CallReader>,
+    calls: Vec<ToolCall>,
+    /// The first of them ends it.
+    one_call: bool,
+    /// How many of the likeliest tokens are told.
+    logprobs: Option<usize>,
     digest: Digest,
     tokenizer: Arc<Tokenizer>,
     words: Detokenizer<Arc<Tokenizer>>,
@@ -112,6 +127,7 @@ impl<'a> Answer<'a> {
         let tokenizer = Arc::clone(&model.tokenizer);
         let show = DecodeOptions { show_special: options.show_special, from_start: false };
         Some(Answer {
+            request: 0,
             prompt,
             sequence: 0,
             fed: 0,
@@ -122,11 +138,17 @@ impl<'a> Answer<'a> {
             ids: Vec::new(),
             text: String::new(),
             sampler,
+            grammar: options.grammar.clone(),
+            guided: None,
+            reader: options.calls.as_ref().map(Calls::reader),
+            calls: Vec::new(),
+            one_call: options.calls.is_some_and(|calls| calls.one),
+            logprobs: options.logprobs,
             digest: Digest::default(),
             words: Detokenizer::new(Arc::clone(&tokenizer), show),
             tokenizer,
             stops: StopMatcher::new(options.stop.iter().cloned()),
-            ignore_end: options.ignore_end,
+            ignore_end: options.ignore_end && options.grammar.is_none(),
             listener,
             deadline: options.time.and_then(|time| asked.checked_add(time)),
             asked,
@@ -139,6 +161,28 @@ impl<'a> Answer<'a> {
     /// Tokens that its sequence holds at the end, at most.
     pub fn tokens(&self) -> u32 {
         u32::try_from(self.prompt.len() + self.most.saturating_sub(1)).unwrap_or(u32::MAX)
+    }
+
+    /// As one of the answers to a request.
+    pub fn of_request(self, request: u64) -> Answer<'a> {
+        Answer { request, ..self }
+    }
+
+    /// Whether it takes memory beyond that of all answers: for a grammar, or to tell how likely tokens were.
+    pub fn needs_room(&self) -> bool {
+        self.grammar.is_some() || self.guided.is_some() || self.logprobs.is_some()
+    }
+
+    /// Reads its grammar, if it has one, for which there is room.
+    pub fn read_grammar(&mut self, model: &mut Model) -> Result<(), Error> {
+        let Some(grammar) = self.grammar.take() else { return Ok(()) };
+        let guided = model.guided(grammar);
+        if guided.is_err() {
+            model.leave_grammar_room();
+        }
+        self.guided = Some(guided?);
+        self.listener.accepted();
+        Ok(())
     }
 
     /// Its turn has come; `cached` ids of the prompt are known already.
@@ -176,9 +220,14 @@ impl<'a> Answer<'a> {
         position: usize,
         candidates: &mut Candidates,
         counts: &mut Counts,
-    ) -> Option<Finish> {
+    ) -> Result<Option<Finish>, Error> {
         self.digest.update(logits);
-        let id = self.sampler.choose(logits, position as u64, candidates);
+        let tokenizer = &*self.tokenizer;
+        let allowed = self.guided.as_mut().map(|guided| guided.allowed(tokenizer)).transpose()?;
+        let id = self.sampler.choose(logits, position as u64, allowed, candidates);
+        if allowed.is_some_and(|allowed| !allowed.has(id)) {
+            return Err(processors::Error::GrammarDeadEnd.into());
+        }
         let now = Instant::now();
         match self.ids.is_empty() {
             true => counts.first_token((now - self.asked).as_secs_f64()),
@@ -186,29 +235,68 @@ impl<'a> Answer<'a> {
         }
         self.last = now;
         if self.ids.len() >= self.most {
-            return Some(Finish::Length);
+            return Ok(Some(Finish::Length));
         }
         if self.tokenizer.is_end(id) && !self.ignore_end {
-            return Some(Finish::Stop);
+            return Ok(Some(Finish::Stop));
         }
         self.ids.push(id);
-        let safe = self.stops.push(self.words.push(id));
-        self.text.push_str(safe);
-        if !safe.is_empty() {
-            self.listener.hear(safe);
+        if let Some(most) = self.logprobs {
+            self.listener.token(logprobs::chosen(&self.tokenizer, logits, id, most));
         }
-        if self.stops.stopped().is_some() {
-            return Some(Finish::Stop);
+        let complete = match &mut self.guided {
+            Some(guided) => guided.push(self.tokenizer.bytes(id))?,
+            None => false,
+        };
+        let safe = self.stops.push(self.words.push(id)).to_string();
+        self.say(&safe, false);
+        if complete || (self.one_call && !self.calls.is_empty()) || self.stops.stopped().is_some() {
+            return Ok(Some(Finish::Stop));
         }
         if let Some(finish) = self.hangs_up() {
-            return Some(finish);
+            return Ok(Some(finish));
         }
         if self.ids.len() >= self.most {
-            return Some(Finish::Length);
+            return Ok(Some(Finish::Length));
         }
         self.sampler.remember(&[id]);
         self.next = id;
-        None
+        Ok(None)
+    }
+
+    /// Says a piece of text, or what of it are calls; `last` if nothing follows.
+    fn say(&mut self, text: &str, last: bool) {
+        let mut said = Vec::new();
+        match &mut self.reader {
+            None if text.is_empty() => return,
+            None => said.push(Said::Text(text.to_string())),
+            Some(reader) => {
+                reader.push(text, &mut said);
+                if last {
+                    reader.finish(&mut said);
+                }
+            }
+        }
+        let (from, mut calls) = (self.calls.len(), Vec::new());
+        let mut pieces = [String::new(), String::new()];
+        for said in said {
+            match said {
+                Said::Text(text) => pieces[usize::from(!calls.is_empty())].push_str(&text),
+                Said::Call(_) if self.one_call && from + calls.len() > 0 => {}
+                Said::Call(call) => calls.push(call),
+            }
+        }
+        // What came before a call, the calls, what came after: a step brings so many events and no more.
+        for (n, piece) in pieces.iter().enumerate() {
+            if n == 1 && !calls.is_empty() {
+                self.listener.call(&calls);
+            }
+            if !piece.is_empty() {
+                self.text.push_str(piece);
+                self.listener.hear(piece);
+            }
+        }
+        self.calls.extend(calls);
     }
 
     /// The first token was chosen.
@@ -224,10 +312,7 @@ impl<'a> Answer<'a> {
         if self.stops.stopped().is_none() {
             rest.push_str(self.stops.finish());
         }
-        if !rest.is_empty() {
-            self.text.push_str(&rest);
-            self.listener.hear(&rest);
-        }
+        self.say(&rest, true);
         let (end, begun, first) = (Marks::now(model), self.begun, self.first);
         let timing = Timing {
             prompt_tokens: self.prompt.len(),
@@ -250,8 +335,8 @@ impl<'a> Answer<'a> {
         };
         counts.finished(finish, &timing);
         let stop = self.stops.met().map(str::to_string);
-        let Answer { ids, text, digest, listener, .. } = self;
-        listener.done(Ok(Completion { ids, text, finish, stop, digest, timing }));
+        let Answer { ids, text, calls, digest, listener, .. } = self;
+        listener.done(Ok(Completion { ids, text, calls, finish, stop, digest, timing }));
     }
 
     /// Says that it failed.

@@ -157,6 +157,24 @@ pub enum Error {
         /// Tokens of a window.
         window: usize,
     },
+    /// The template has no place for tools.
+    #[error(
+        "the chat template of this model has no place for tools, or writes calls in a way that pintpot does not know; use a model \
+             that was made for tools, or leave them out"
+    )]
+    NoTools,
+    /// The tool that must be called is not there.
+    #[error("there is no tool named '{name}' among those of the request; name one of them")]
+    NoSuchTool {
+        /// The name that was asked for.
+        name: String,
+    },
+    /// Calls cannot be forced.
+    #[error("models of the {family} family cannot be held to a call; leave it to the model (auto)")]
+    NoForcedTools {
+        /// The family.
+        family: &'static str,
+    },
     /// No model of that name on a shelf.
     #[error("there is no model named '{name}' here; add it first")]
     NoSuchModel {
@@ -253,7 +271,10 @@ impl Error {
             | Error::ContextTooLong { .. }
             | Error::Option { .. }
             | Error::Pack { .. }
+            | Error::NoForcedTools { .. }
             | Error::NoSuchModel { .. }
+            | Error::NoSuchTool { .. }
+            | Error::NoTools
             | Error::TextTooShort { .. }
             | Error::Isa { .. } => Trouble::Usage,
             _ => Trouble::Failure,

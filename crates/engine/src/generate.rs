@@ -4,7 +4,7 @@
 //! [`Schedule`] of one.
 
 use crate::schedule::{Attention, Listener};
-use crate::{Digest, Error, Model, Sampling, Schedule};
+use crate::{Calls, Digest, Error, Grammar, Model, Sampling, Schedule, ToolCall};
 use std::time::Duration;
 
 /// What is wanted of an answer.
@@ -14,6 +14,12 @@ pub struct GenerateOptions {
     pub max_tokens: Option<u32>,
     /// How tokens are chosen.
     pub sampling: Sampling,
+    /// What the answer may say; anything if not said.
+    pub grammar: Option<Grammar>,
+    /// Tell how likely each token was, and so many of the likeliest.
+    pub logprobs: Option<usize>,
+    /// How calls of tools are read, if there are tools.
+    pub calls: Option<Calls>,
     /// Texts that end the answer; they are not part of it.
     pub stop: Vec<String>,
     /// Go on after the model says that it is done (to measure).
@@ -118,8 +124,10 @@ impl Timing {
 pub struct Completion {
     /// Its tokens, without the one that ended it.
     pub ids: Vec<u32>,
-    /// Its text.
+    /// Its text, without calls of tools.
     pub text: String,
+    /// Calls of tools.
+    pub calls: Vec<ToolCall>,
     /// Why it ended.
     pub finish: Finish,
     /// The text of [`GenerateOptions::stop`] that ended it, if one did.

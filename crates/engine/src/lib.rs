@@ -23,6 +23,7 @@
 mod answer;
 pub mod bench;
 mod calibrate;
+mod chat;
 mod counts;
 mod curve;
 mod digest;
@@ -30,8 +31,10 @@ mod engine;
 mod error;
 mod eval;
 mod generate;
+mod grammars;
 mod live;
 mod load;
+mod logprobs;
 mod measure;
 mod model;
 mod pack;
@@ -46,6 +49,7 @@ mod survey;
 mod vocabulary;
 mod yielding;
 
+pub use chat::{Calls, Chat, ToolChoice};
 pub use counts::{Counts, Histogram};
 pub use curve::{Amount, Amounts, Curve, CurvePoint};
 pub use digest::Digest;
@@ -57,6 +61,7 @@ pub use generate::{Completion, Finish, Flow, GenerateOptions, Timing};
 pub use host::{Budget, Ledger, Memory, Part, Reader, format_bytes};
 pub use live::BudgetSource;
 pub use load::{Crowd, Examined, LoadOptions, Opened};
+pub use logprobs::{Chosen, Likelihood};
 pub use measure::measure;
 pub use memory::KvFormat;
 pub use model::Model;
@@ -64,7 +69,7 @@ pub use pack::{PackOptions, Packed};
 pub use planner::{
     Bound, Exchange, FlashWay, Forecast, LayerReuse, Line, Placement, ProductRate, Profile, Refusal, Reuse,
 };
-pub use processors::text::Message;
+pub use processors::text::{Grammar, Message, Tool, ToolCall};
 pub use routing::{LayerRouting, Routing};
 pub use runtime::{Economy, Foresee, Phase};
 pub use sampler::{Candidates, Sampler, Sampling};

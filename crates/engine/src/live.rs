@@ -52,7 +52,10 @@ impl Model {
         let (ledger, before) = (self.live.ledger.clone(), self.live.ledger.budget());
         // Until the change is done, both what was and what will be are within the account.
         ledger.set_budget(before.max(bytes));
-        let changed = self.fit(bytes);
+        let mut changed = self.fit(bytes);
+        if matches!(changed, Err(Error::Refused(_))) && self.forget_grammars() {
+            changed = self.fit(bytes);
+        }
         ledger.set_budget(if matches!(changed, Err(Error::Refused(_))) { before } else { bytes });
         changed
     }

@@ -1,5 +1,6 @@
 //! A loaded model: its words, its weights, and what it remembers of conversations.
 
+use crate::grammars::Rooms;
 use crate::live::{BudgetSource, Live, Reserved};
 use crate::sequences::Held;
 use crate::{Error, Message};
@@ -18,12 +19,14 @@ pub struct Model {
     pub(crate) clock: u64,
     pub(crate) batch: Batch,
     pub(crate) tokenizer: Arc<Tokenizer>,
-    template: Option<ChatTemplate>,
+    pub(crate) template: Option<ChatTemplate>,
     pub(crate) placement: Placement,
     /// What a change of the budget needs.
     pub(crate) live: Live,
     /// Lines of the account that nobody else holds.
     pub(crate) reserved: Vec<Reserved>,
+    /// What is held for answers that follow grammars.
+    pub(crate) rooms: Rooms,
     /// Who is asked for a new budget before every step.
     pub(crate) source: Option<Box<dyn BudgetSource>>,
 }
@@ -48,6 +51,7 @@ impl Model {
             placement,
             live,
             reserved,
+            rooms: Rooms::default(),
             source: None,
         }
     }
@@ -124,12 +128,20 @@ impl Model {
     /// # Errors
     /// A template that does not accept the conversation; a text that cannot be encoded.
     pub fn encode_chat(&self, messages: &[Message]) -> Result<Vec<u32>, Error> {
+        self.encode(&self.rendered(messages, Vec::new())?)
+    }
+
+    /// The text of a conversation; `json` are variables for the template, as JSON.
+    pub(crate) fn rendered(
+        &self,
+        messages: &[Message],
+        json: Vec<(String, String)>,
+    ) -> Result<String, Error> {
         let Some(template) = &self.template else {
-            return self.encode(messages.last().map_or("", |m| &m.content));
+            return Ok(messages.last().map_or(String::new(), |message| message.content.clone()));
         };
-        let options = RenderOptions { add_generation_prompt: true, ..RenderOptions::default() };
-        let text = template.render(messages, &options)?;
-        self.encode(&text)
+        let options = RenderOptions { add_generation_prompt: true, json, ..RenderOptions::default() };
+        Ok(template.render(messages, &options)?)
     }
 
     /// Forgets all conversations.

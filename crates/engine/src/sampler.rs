@@ -1,9 +1,10 @@
 //! Chooses a token from logits.
 //!
 //! Draws come from a counter: the same seed, position and logits give the same token, whatever was computed before or
-//! beside. Order of the steps: bias, penalties, temperature, top-k, top-p, min-p (Nguyen et al., arXiv 2407.01082), draw.
+//! beside. Order of the steps: what a grammar allows, bias, penalties, temperature, top-k, top-p, min-p (Nguyen et al., arXiv 2407.01082), draw.
 
 use crate::Error;
+use processors::text::Allowed;
 
 /// How tokens are chosen.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,13 +91,19 @@ impl Sampler {
         self.recent.drain(..self.recent.len().saturating_sub(window));
     }
 
-    /// The token for `position`; ties go to the lower id, a NaN is never chosen.
-    pub fn choose(&self, logits: &[f32], position: u64, candidates: &mut Candidates) -> u32 {
+    /// The token for `position`, of those that are `allowed` if not all are; ties go to the lower id, a NaN is never chosen.
+    pub fn choose(
+        &self,
+        logits: &[f32],
+        position: u64,
+        allowed: Option<&Allowed>,
+        candidates: &mut Candidates,
+    ) -> u32 {
         let s = &self.sampling;
         let greedy = s.temperature == 0.0;
         let most = if greedy { 1 } else { s.top_k };
         candidates.clear();
-        self.best(logits, most, candidates);
+        self.best(logits, most, allowed, candidates);
         match candidates.first() {
             None => 0,
             Some(&(_, id)) if greedy => id,
@@ -105,12 +112,15 @@ impl Sampler {
     }
 
     /// The `most` largest logits (all if 0), after bias and penalties, largest first.
-    fn best(&self, logits: &[f32], most: usize, kept: &mut Candidates) {
+    fn best(&self, logits: &[f32], most: usize, allowed: Option<&Allowed>, kept: &mut Candidates) {
         let most = if most == 0 { logits.len() } else { most.min(logits.len()) };
         let limit = (2 * most).max(64).min(logits.len().max(1));
         let mut floor = f32::NEG_INFINITY;
         let plain = self.is_plain();
         for (id, &logit) in (0u32..).zip(logits) {
+            if allowed.is_some_and(|allowed| !allowed.has(id)) {
+                continue;
+            }
             let value = if plain { logit } else { self.adjusted(id, logit) };
             if value > floor || (value == floor && kept.len() < most) {
                 kept.push((value, id));
@@ -197,8 +207,8 @@ mod tests {
     #[test]
     fn greedy_takes_the_largest_and_the_lower_id_of_equals() {
         let s = sampler(Sampling::default());
-        assert_eq!(s.choose(&[0.0, 3.0, 3.0, -1.0], 0, &mut Vec::new()), 1);
-        assert_eq!(s.choose(&[f32::NAN, 1.0, 2.0], 0, &mut Vec::new()), 2);
+        assert_eq!(s.choose(&[0.0, 3.0, 3.0, -1.0], 0, None, &mut Vec::new()), 1);
+        assert_eq!(s.choose(&[f32::NAN, 1.0, 2.0], 0, None, &mut Vec::new()), 2);
     }
 
     #[test]
@@ -208,15 +218,13 @@ mod tests {
         let mut counts = [0u32; 3];
         let s = sampler(sampling.clone());
         for position in 0..20_000 {
-            counts[s.choose(&logits, position, &mut Vec::new()) as usize] += 1;
+            counts[s.choose(&logits, position, None, &mut Vec::new()) as usize] += 1;
         }
         assert!((14_700..15_300).contains(&counts[1]), "{counts:?}");
         assert_eq!(counts[2], 0);
         let again = sampler(sampling);
-        assert!(
-            (0..100)
-                .all(|p| again.choose(&logits, p, &mut Vec::new()) == s.choose(&logits, p, &mut Vec::new()))
-        );
+        assert!((0..100).all(|p| again.choose(&logits, p, None, &mut Vec::new())
+            == s.choose(&logits, p, None, &mut Vec::new())));
     }
 
     #[test]
@@ -234,7 +242,7 @@ mod tests {
             let mut s = sampler(sampling.clone());
             s.remember(&[2]);
             for position in 0..50 {
-                assert_eq!(s.choose(&[0.0, 2.0, 4.0], position, &mut Vec::new()), want, "{sampling:?}");
+                assert_eq!(s.choose(&[0.0, 2.0, 4.0], position, None, &mut Vec::new()), want, "{sampling:?}");
             }
         }
     }
@@ -246,7 +254,7 @@ mod tests {
         let mut sorted: Vec<(f32, u32)> = (0u32..).zip(&logits).map(|(i, &l)| (l, i)).collect();
         sorted.sort_unstable_by(largest_first);
         let mut best = Vec::new();
-        s.best(&logits, 40, &mut best);
+        s.best(&logits, 40, None, &mut best);
         assert_eq!(best, sorted[..40]);
     }
 

@@ -9,7 +9,7 @@
 use crate::answer::Answer;
 use crate::counts::Counts;
 use crate::sampler::Candidates;
-use crate::{Completion, Error, Finish, GenerateOptions, Model};
+use crate::{Chosen, Completion, Error, Finish, GenerateOptions, Model, ToolCall, Trouble};
 use graph::Bounds;
 use runtime::Wanted;
 use std::collections::VecDeque;
@@ -44,8 +44,14 @@ pub trait Listener {
     /// The turn of the request has come: its prompt has so many tokens, of which so many are known from before.
     fn begun(&mut self, _prompt_tokens: usize, _cached_tokens: usize) {}
 
+    /// How likely a token was, if that was asked for; the text that it becomes comes later.
+    fn token(&mut self, _chosen: Chosen) {}
+
     /// The next piece of text. It should not wait for anything.
     fn hear(&mut self, text: &str);
+
+    /// Calls of tools that are complete.
+    fn call(&mut self, _calls: &[ToolCall]) {}
 
     /// The end.
     fn done(self: Box<Self>, result: Result<Completion, Error>);
@@ -64,6 +70,8 @@ pub struct Schedule<'a> {
     /// Who of those who speak is first, where not all fit in a step.
     turn: usize,
     candidates: Candidates,
+    /// Requests so far.
+    requests: u64,
     counts: Counts,
 }
 
@@ -109,6 +117,7 @@ impl<'a> Schedule<'a> {
             pace: Pace { rows: 2 * LEAST_ROWS, speaking: 0.0 },
             turn: 0,
             candidates: Candidates::default(),
+            requests: 0,
             counts: Counts::default(),
         }
     }
@@ -126,11 +135,28 @@ impl<'a> Schedule<'a> {
     /// Takes a request. Whatever becomes of it, `listener` is told: an error at once if the prompt does not fit the
     /// context, an option makes no sense or too many wait.
     pub fn submit(&mut self, prompt: Vec<u32>, options: &GenerateOptions, listener: Box<dyn Listener + 'a>) {
-        if self.waiting.len() >= self.queue {
-            let most = self.queue;
-            return listener.done(Err(Error::QueueFull { most }));
+        self.submit_several(prompt, options.clone(), vec![listener]);
+    }
+
+    /// Takes a request for as many answers as there are listeners: the first reads the prompt, the others go on from there. The
+    /// second draws with the next seed, and so on.
+    pub fn submit_several(
+        &mut self,
+        prompt: Vec<u32>,
+        mut options: GenerateOptions,
+        listeners: Vec<Box<dyn Listener + 'a>>,
+    ) {
+        self.requests += 1;
+        for listener in listeners {
+            if self.waiting.len() >= self.queue {
+                let most = self.queue;
+                listener.done(Err(Error::QueueFull { most }));
+                continue;
+            }
+            let answer = Answer::new(self.model, prompt.clone(), &options, listener);
+            self.waiting.extend(answer.map(|answer| answer.of_request(self.requests)));
+            options.sampling.seed = options.sampling.seed.wrapping_add(1);
         }
-        self.waiting.extend(Answer::new(self.model, prompt, options, listener));
         self.publish();
     }
 
@@ -164,10 +190,12 @@ impl<'a> Schedule<'a> {
 
     /// Ends all answers and requests; the listeners are told why.
     pub fn fail(&mut self, why: &str) {
-        for answer in &self.running {
-            self.model.leave_sequence(answer.sequence);
+        for answer in std::mem::take(&mut self.running) {
+            self.leave(&answer);
+            answer.fail(Error::Ended { why: why.to_string() });
+            self.counts.failed();
         }
-        for answer in self.running.drain(..).chain(self.waiting.drain(..)) {
+        for answer in self.waiting.drain(..) {
             answer.fail(Error::Ended { why: why.to_string() });
             self.counts.failed();
         }
@@ -188,29 +216,50 @@ impl<'a> Schedule<'a> {
         }
         for at in (0..self.running.len()).rev() {
             if let Some(finish) = self.running[at].hangs_up() {
-                self.end(at, finish);
+                self.end(at, Ok(finish));
             }
         }
     }
 
-    fn end(&mut self, at: usize, finish: Finish) {
+    fn end(&mut self, at: usize, finish: Result<Finish, Error>) {
         let answer = self.running.remove(at);
+        self.leave(&answer);
+        match finish {
+            Ok(finish) => answer.finish(self.model, finish, &mut self.counts),
+            Err(error) => {
+                answer.fail(error);
+                self.counts.failed();
+            }
+        }
+    }
+
+    /// What an answer held is free.
+    fn leave(&mut self, answer: &Answer<'_>) {
         self.model.leave_sequence(answer.sequence);
-        answer.finish(self.model, finish, &mut self.counts);
+        if answer.needs_room() {
+            self.model.leave_grammar_room();
+        }
     }
 
     /// Lets in those whose turn it is, as long as there is room.
     fn admit(&mut self) {
         while self.running.len() < self.model.live.logit_rows as usize {
-            let Some(next) = self.waiting.front() else { return };
-            // One at a time has the whole context: the next turn of a conversation finds it where it is.
-            let tokens = if self.model.live.shares { next.tokens() } else { self.model.context() };
-            let taken = self.model.take_sequence(&next.prompt, tokens);
-            if let Ok(None) = taken {
+            let Some(at) = self.waiting.iter().position(|answer| !self.is_read_for(answer.request)) else {
                 return;
+            };
+            let Some(mut answer) = self.waiting.remove(at) else { return };
+            let taken = self.take_room(&answer);
+            if let Ok(None) = taken {
+                return self.waiting.insert(at, answer);
             }
-            let Some(mut answer) = self.waiting.pop_front() else { return };
-            match taken {
+            let begun = taken.and_then(|taken| {
+                let read = answer.read_grammar(self.model);
+                if let (Err(_), Some((sequence, _))) = (&read, taken) {
+                    self.model.leave_sequence(sequence);
+                }
+                read.map(|()| taken)
+            });
+            match begun {
                 Ok(Some((sequence, cached))) => {
                     answer.begin(self.model, sequence, cached, &mut self.counts);
                     self.running.push(answer);
@@ -222,6 +271,30 @@ impl<'a> Schedule<'a> {
                 }
             }
         }
+    }
+
+    /// Whether another answer to the same request is reading the prompt.
+    fn is_read_for(&self, request: u64) -> bool {
+        self.running.iter().any(|answer| answer.request == request && answer.unread() > 0)
+    }
+
+    /// A sequence, and room for a grammar if there is one; `None` as long as others leave none.
+    fn take_room(&mut self, next: &Answer<'_>) -> Result<Option<(u64, usize)>, Error> {
+        if next.needs_room() {
+            match self.model.take_grammar_room() {
+                Err(error) if error.trouble() == Trouble::Budget && !self.running.is_empty() => {
+                    return Ok(None);
+                }
+                taken => taken?,
+            }
+        }
+        // One at a time has the whole context: the next turn of a conversation finds it where it is.
+        let tokens = if self.model.live.shares { next.tokens() } else { self.model.context() };
+        let taken = self.model.take_sequence(&next.prompt, tokens);
+        if next.needs_room() && !matches!(taken, Ok(Some(_))) {
+            self.model.leave_grammar_room();
+        }
+        taken
     }
 
     /// Shares the rows of a step out; gives whether another step is sure to follow.
@@ -293,7 +366,7 @@ impl<'a> Schedule<'a> {
             }
             if let Some(row) = share.wanted.then(|| rows.next()).flatten() {
                 let finish = answer.take(row, held.ids.len(), &mut self.candidates, &mut self.counts);
-                ended.extend(finish.map(|finish| (share.answer, finish)));
+                ended.extend(finish.transpose().map(|finish| (share.answer, finish)));
             }
         }
         self.pace.measure(start.elapsed().as_secs_f64(), speak, read, model.executor.bounds().rows as usize);
@@ -319,8 +392,8 @@ impl<'a> Schedule<'a> {
 
 impl Drop for Schedule<'_> {
     fn drop(&mut self) {
-        for answer in &self.running {
-            self.model.leave_sequence(answer.sequence);
+        for answer in std::mem::take(&mut self.running) {
+            self.leave(&answer);
         }
     }
 }

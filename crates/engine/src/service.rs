@@ -4,7 +4,7 @@
 //! design choice: whoever asks leaves a [`Listener`] and goes; all that is costly, the template and the tokenizer
 //! included, happens on the one thread, one request at a time, so that what it takes is known.
 
-use crate::{Counts, Error, GenerateOptions, Listener, Message, Model, Schedule};
+use crate::{Chat, Counts, Error, GenerateOptions, Listener, Model, Schedule};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 #[derive(Clone, Debug, PartialEq)]
 pub enum Prompt {
     /// A conversation whose next turn is the model's.
-    Chat(Vec<Message>),
+    Chat(Chat),
     /// Ids as they are.
     Ids(Vec<u32>),
     /// A text that goes on.
@@ -33,7 +33,7 @@ struct Job {
 
 enum Work {
     /// One answer for each listener, each with a seed of its own.
-    Answer(GenerateOptions, Vec<Box<dyn Listener + Send>>),
+    Answer(Box<GenerateOptions>, Vec<Box<dyn Listener + Send>>),
     /// How many tokens the prompt has.
     Count(Box<dyn FnOnce(Result<usize, Error>) + Send>),
 }
@@ -91,7 +91,7 @@ impl Service {
         if waiting + asked > self.queue {
             return Err(Error::QueueFull { most: self.queue });
         }
-        self.send(Job { prompt, work: Work::Answer(options, listeners) }, asked)
+        self.send(Job { prompt, work: Work::Answer(Box::new(options), listeners) }, asked)
     }
 
     /// Counts the tokens of a prompt and tells `done`.
@@ -192,23 +192,27 @@ fn serve(mut model: Model, jobs: &Receiver<Job>, queue: usize, shared: &Shared) 
 
 /// Lets a request in.
 fn take(schedule: &mut Schedule<'_>, job: Job, shared: &Shared) {
+    let (mut options, done, mut listeners) = match job.work {
+        Work::Count(done) => (GenerateOptions::default(), Some(done), Vec::new()),
+        Work::Answer(options, listeners) => (*options, None, listeners),
+    };
     let ids = match job.prompt {
-        Prompt::Chat(messages) => schedule.model().encode_chat(&messages),
+        Prompt::Chat(chat) => schedule.model().encode_chat_with_tools(&chat, &mut options),
         Prompt::Ids(ids) => schedule.model().checked(ids),
         Prompt::Text(text) => schedule.model().encode(&text),
     };
-    let (mut options, listeners) = match job.work {
-        Work::Count(done) => return done(ids.map(|ids| ids.len())),
-        Work::Answer(options, listeners) => (options, listeners),
-    };
+    if let Some(done) = done {
+        return done(ids.map(|ids| ids.len()));
+    }
     let asked = listeners.len();
     match ids {
         Ok(ids) => {
-            for mut listener in listeners {
-                listener.accepted();
-                schedule.submit(ids.clone(), &options, listener);
-                options.sampling.seed = options.sampling.seed.wrapping_add(1);
+            // A grammar is read when its turn comes.
+            if options.grammar.is_none() {
+                listeners.iter_mut().for_each(|listener| listener.accepted());
             }
+            let listeners = listeners.into_iter().map(|listener| listener as Box<dyn Listener>).collect();
+            schedule.submit_several(ids, options, listeners);
         }
         Err(error) => {
             let mut error = Some(error);

@@ -6,7 +6,7 @@
 //! as small as they can run, which keeps their conversation; one is dropped only if the model that is asked for could
 //! not run at all otherwise, and none makes room for one of a lower priority.
 
-use crate::{Engine, Error, LoadOptions, Model};
+use crate::{Engine, Error, LoadOptions, Model, Opened};
 use std::path::{Path, PathBuf};
 
 /// Models that share the budget of one engine.
@@ -62,19 +62,15 @@ impl<'a> Shelf<'a> {
         let at = at.ok_or_else(|| Error::NoSuchModel { name: name.to_string() })?;
         self.asked += 1;
         self.places[at].asked = self.asked;
-        let (least, most) = self.wishes(at)?;
+        let Wishes { least, most, opened } = self.wishes(at)?;
         self.make_room(at, least, most)?;
         let room = self.engine.budget.bytes - self.held_by_others(at);
-        let Place { path, options, model, .. } = &mut self.places[at];
-        match model {
-            Some(model) if model.placement().peak() < most.min(room) => model.fit(room)?,
-            Some(_) => {}
-            None => {
-                let opened = self.engine.open(path)?;
-                *model = Some(self.engine.load_within(opened, options, room)?);
-            }
-        }
         let place = &mut self.places[at];
+        match opened {
+            Some(opened) => place.model = Some(self.engine.load_within(opened, &place.options, room)?),
+            None if place.bytes() < most.min(room) => place.fit(room)?,
+            None => {}
+        }
         place.model.as_mut().ok_or_else(|| Error::NoSuchModel { name: name.to_string() })
     }
 
@@ -90,12 +86,12 @@ impl<'a> Shelf<'a> {
         self.places.iter().map(of).collect()
     }
 
-    /// The least that a model runs in, and the most that it can use.
-    fn wishes(&self, at: usize) -> Result<(u64, u64), Error> {
+    /// What a model needs, and its header if it is not loaded.
+    fn wishes(&self, at: usize) -> Result<Wishes, Error> {
         let Place { path, options, model, .. } = &self.places[at];
         let budget = self.engine.budget.bytes;
         if let Some(model) = model {
-            return Ok((model.least()?, model.most(budget)?));
+            return Ok(Wishes { least: model.least()?, most: model.most(budget)?, opened: None });
         }
         let opened = self.engine.open(path)?;
         let most = match self.engine.plan_in(&opened, options, budget)? {
@@ -108,7 +104,7 @@ impl<'a> Shelf<'a> {
             Ok(placement) => placement.peak(),
             Err(refused) => refused.needed,
         };
-        Ok((least, most.peak()))
+        Ok(Wishes { least, most: most.peak(), opened: Some(opened) })
     }
 
     fn held_by_others(&self, at: usize) -> u64 {
@@ -135,10 +131,11 @@ impl<'a> Shelf<'a> {
                 return Ok(());
             }
             let short = (self.held_by_others(at) + most).saturating_sub(budget);
-            let Some(model) = &mut self.places[other].model else { continue };
+            let Some(model) = &self.places[other].model else { continue };
             let (peak, smallest) = (model.placement().peak(), model.least()?);
             if smallest < peak {
-                model.fit(smallest.max(peak.saturating_sub(short)))?;
+                // One that could not be made smaller is gone, which makes room, too.
+                let _ = self.places[other].fit(smallest.max(peak.saturating_sub(short)));
             }
         }
         for &other in &others {
@@ -151,7 +148,28 @@ impl<'a> Shelf<'a> {
     }
 }
 
+/// What a model needs, bytes.
+struct Wishes {
+    /// The least that it runs in.
+    least: u64,
+    /// The most that it can use.
+    most: u64,
+    /// Its header, if it is not loaded.
+    opened: Option<Opened>,
+}
+
 impl Place {
+    /// Places its model anew. One that is refused stays as it was; one whose weights could not be read is dropped, since no step
+    /// would be possible with it, and is loaded again when it is asked for.
+    fn fit(&mut self, bytes: u64) -> Result<(), Error> {
+        let Some(model) = &mut self.model else { return Ok(()) };
+        let placed = model.fit(bytes);
+        if matches!(&placed, Err(error) if !matches!(error, Error::Refused(_))) {
+            self.model = None;
+        }
+        placed
+    }
+
     fn bytes(&self) -> u64 {
         self.model.as_ref().map_or(0, |model| model.placement().peak())
     }

@@ -105,6 +105,17 @@ pub fn bounded<T: Send + 'static>(
     }
 }
 
+/// Does `work` here and now, and tells by how many bytes this thread's heap has grown since: negative if it shrank.
+/// What other threads take and give meanwhile is not told.
+pub fn metered<T>(work: impl FnOnce() -> T) -> (T, i64) {
+    let account = || Watch { left: AtomicI64::new(i64::MAX / 2), over: AtomicBool::new(false) };
+    let _fence = WATCH.get().is_null().then(|| Fence::new(Arc::new(account())));
+    let left = || with_watch(|watch| watch.left.load(Relaxed)).unwrap_or(0);
+    let before = left();
+    let value = work();
+    (value, before - left())
+}
+
 fn broken(source: io::Error) -> Error {
     Error::Worker { source }
 }
@@ -131,10 +142,8 @@ pub(crate) fn restore(bytes: u64) {
     });
 }
 
-fn with_watch(act: impl FnOnce(&Watch)) {
+fn with_watch<T>(act: impl FnOnce(&Watch) -> T) -> Option<T> {
     let watch = WATCH.get();
-    if !watch.is_null() {
-        // SAFETY: only a `Fence` on this very thread sets the pointer, and it holds the account until it has cleared it.
-        act(unsafe { &*watch });
-    }
+    // SAFETY: only a `Fence` on this very thread sets the pointer, and it holds the account until it has cleared it.
+    (!watch.is_null()).then(|| act(unsafe { &*watch }))
 }

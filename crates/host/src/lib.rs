@@ -28,7 +28,7 @@ mod sys;
 mod threads;
 
 pub use alloc::{CountingAlloc, allocations, heap_in_use, heap_peak, trim_heap, tune_malloc};
-pub use bounded::bounded;
+pub use bounded::{bounded, metered};
 pub use budget::{Budget, Source};
 pub use cached::cached_share;
 pub use error::Error;

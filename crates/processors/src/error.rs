@@ -33,12 +33,22 @@ pub enum Error {
         "the vocabulary has {got} tokens where {counted} were counted; the file is damaged, fetch it again"
     )]
     FewerTokensThanCounted { counted: usize, got: usize },
+    #[error("the grammar is not one: {reason}")]
+    Grammar { reason: String },
+    #[error("the grammar was given up: {0}; make it simpler")]
+    GrammarBounds(host::Error),
+    #[error("the grammar takes more than {limit} bytes of memory; make it simpler")]
+    GrammarTooLarge { limit: u64 },
+    #[error("no token of the vocabulary goes on as the grammar wants; change the grammar")]
+    GrammarDeadEnd,
     #[error("cannot read tokenizer.json: {0}; fetch it again")]
     Json(#[from] serde_json::Error),
     #[error("tokenizer.json numbers token {id} after {after}; save it again with the tokenizers library")]
     JsonOutOfOrder { id: u32, after: u32 },
     #[error("tokenizer.json has a {part} {name} that pintpot does not know; use a GGUF file of this model")]
     JsonUnknownPart { part: &'static str, name: String },
+    #[error("the JSON of tools or calls is made of too many small values; leave some out")]
+    JsonTooDense,
     #[error("merge {rank} ({text:?}) makes no token of the vocabulary; the file is damaged, fetch it again")]
     MergeWithoutToken { rank: usize, text: String },
     #[error("the file has no {key}; convert the model again with a current converter")]
@@ -80,6 +90,8 @@ pub enum Error {
     TemplateTooLong { limit: usize },
     #[error("the text has {bytes} bytes, more than the {limit} that can be encoded at once; split it")]
     TextTooLong { bytes: usize, limit: usize },
+    #[error("the JSON of tools or calls is wrong: {reason}")]
+    ToolsJson { reason: String },
     #[error("{what} names token {id}, but there are only {tokens}; the file is damaged, fetch it again")]
     TokenOutOfRange { what: &'static str, id: u32, tokens: usize },
     #[error("token {id} is {bytes} bytes long, more than {limit}; pintpot cannot hold it")]
@@ -133,9 +145,15 @@ impl Error {
             | Error::TokenOutOfRange { .. }
             | Error::TooManyTokens { .. } => Kind::Damaged,
             Error::OutOfMemory { .. } => Kind::Memory,
-            Error::PatternTooCostly { .. } | Error::TemplateTooLong { .. } | Error::TextTooLong { .. } => {
-                Kind::Text
-            }
+            Error::Grammar { .. }
+            | Error::GrammarBounds(_)
+            | Error::GrammarDeadEnd
+            | Error::GrammarTooLarge { .. }
+            | Error::JsonTooDense
+            | Error::PatternTooCostly { .. }
+            | Error::TemplateTooLong { .. }
+            | Error::TextTooLong { .. }
+            | Error::ToolsJson { .. } => Kind::Text,
             Error::JsonUnknownPart { .. }
             | Error::Template { .. }
             | Error::TokenTooLong { .. }

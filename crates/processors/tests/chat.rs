@@ -32,8 +32,14 @@ fn templates_render_as_in_python() {
     for template in &templates {
         let made = ChatTemplate::new(&template.source, "<s>", "</s>");
         for case in &template.cases {
-            let messages: Vec<Message> =
-                case.messages.iter().map(|m| Message { fields: m.clone(), ..Default::default() }).collect();
+            let messages: Vec<Message> = case
+                .messages
+                .iter()
+                .map(|m| Message {
+                    json: m.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
+                    ..Default::default()
+                })
+                .collect();
             let options = RenderOptions {
                 add_generation_prompt: case.add_generation_prompt,
                 variables: case.variables.clone(),

@@ -49,11 +49,15 @@ flags! {
     CONTEXTS = "contexts", None, "N", "whole contexts of keys and values to plan for; requests share them by what each needs";
     FORESEE = "foresee", None, "HOW", "read experts that the layer before foresees: auto (if it is faster), on or off";
     FREQUENCY_PENALTY = "frequency-penalty", None, "X", "taken from a recent token's logit for each time it occurred";
+    GRAMMAR = "grammar", None, "RULES", "what the answer may say: rules in GBNF, or in Lark as llguidance has it";
+    GRAMMAR_FILE = "grammar-file", None, "FILE", "a file of such rules";
     HOST = "host", None, "ADDRESS", "where to listen; 127.0.0.1, this machine alone, if not said";
     IGNORE_EOS = "ignore-eos", None, "", "go on after the model says that it is done";
     IO = "io", None, "READER", "who reads the disk: auto, cached, pread, uring or uring2";
     ISA = "isa", None, "NAME", "instruction set of the kernels; the best there is if not said";
     JSON = "json", None, "", "print one JSON object";
+    JSON_SCHEMA = "json-schema", Some('j'), "SCHEMA", "the answer is JSON that this schema allows; {} allows any";
+    JSON_SCHEMA_FILE = "json-schema-file", None, "FILE", "a file of such a schema";
     KV = "kv", None, "FORMAT", "how keys and values are kept: f16 or q8_0 (half the memory, changes answers a little)";
     LLAMA = "llama", None, "PATH", "llama-bench, llama-completion or llama-cli, or its folder; else PATH is searched";
     LOGIT_BIAS = "logit-bias", None, "ID=X", "added to the logit of a token; may be repeated";

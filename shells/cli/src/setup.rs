@@ -3,9 +3,12 @@
 //! What it is: one function for each kind of value. What it is not: defaults, which are the library's. The one design
 //! choice: a flag that is not given leaves the library's value alone.
 
+use std::io::Read;
+
 use host::Memory;
 use pintpot::{
-    Builder, Economy, Engine, Foresee, GenerateOptions, KvFormat, LoadOptions, Model, Reuse, Sampling,
+    Builder, Economy, Engine, Foresee, GenerateOptions, Grammar, KvFormat, LoadOptions, Model, Reuse,
+    Sampling,
 };
 
 use crate::exit::Failure;
@@ -117,10 +120,38 @@ pub(crate) fn generate(args: &Args) -> Result<GenerateOptions, Failure> {
     Ok(GenerateOptions {
         max_tokens: args.read(&flags::TOKENS, "a number of tokens")?,
         sampling: sampling(args)?,
+        grammar: grammar(args)?,
         stop: args.all(&flags::STOP).map(str::to_string).collect(),
         ignore_end: args.is_on(&flags::IGNORE_EOS),
         ..GenerateOptions::default()
     })
+}
+
+/// What an answer may say.
+fn grammar(args: &Args) -> Result<Option<Grammar>, Failure> {
+    /// The longest file of rules, bytes.
+    const LONGEST: u64 = 1 << 20;
+    let given = |flag| args.get(flag).map(str::to_string);
+    let read = |flag: &Flag| {
+        let read = |path: &str| {
+            let (mut text, file) = (String::new(), std::fs::File::open(path)?);
+            file.take(LONGEST).read_to_string(&mut text).map(|_| text)
+        };
+        let read = args.get(flag).map(|path| (path, read(path)));
+        read.map(|(path, text)| text.map_err(|error| Failure::io(&format!("read {path}"), error))).transpose()
+    };
+    let mut asked = [
+        given(&flags::GRAMMAR).map(Grammar::Rules),
+        read(&flags::GRAMMAR_FILE)?.map(Grammar::Rules),
+        given(&flags::JSON_SCHEMA).map(Grammar::JsonSchema),
+        read(&flags::JSON_SCHEMA_FILE)?.map(Grammar::JsonSchema),
+    ]
+    .into_iter()
+    .flatten();
+    match (asked.next(), asked.next()) {
+        (first, None) => Ok(first),
+        _ => Err(Failure::usage("--grammar and --json-schema, or their files, do not go together")),
+    }
 }
 
 fn sampling(args: &Args) -> Result<Sampling, Failure> {

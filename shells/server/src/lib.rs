@@ -11,7 +11,9 @@ mod app;
 mod connection;
 mod dialect;
 mod error;
+mod format;
 mod guard;
+mod likelihood;
 mod limits;
 mod listen;
 mod refusal;
@@ -20,6 +22,7 @@ mod request;
 mod routes;
 mod sampling;
 mod talk;
+mod tools;
 
 pub use error::Error;
 pub use limits::Limits;
@@ -57,4 +60,6 @@ pub struct Facts {
     pub file_bytes: u64,
     /// Tokens that a request and its answer may have.
     pub context: u32,
+    /// Whether tools can be used with it.
+    pub tools: bool,
 }

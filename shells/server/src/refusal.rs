@@ -58,6 +58,9 @@ impl Refusal {
                 };
                 Refusal::field(&param, "invalid_value", format!("{param} is {value}; it must be {expected}"))
             }
+            Error::NoTools => Refusal::field("tools", "unsupported_parameter", message),
+            Error::NoForcedTools { .. } => Refusal::field("tool_choice", "unsupported_parameter", message),
+            Error::NoSuchTool { .. } => Refusal::field("tool_choice", "invalid_value", message),
             Error::EmptyPrompt => Refusal::bad("the prompt is empty"),
             Error::QueueFull { .. } => {
                 Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", message)

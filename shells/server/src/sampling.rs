@@ -12,12 +12,16 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::app::App;
+use crate::format::Asked;
 use crate::refusal::Refusal;
 use crate::request::{Taken, harmless, value};
+use crate::tools::Tools;
 
 /// Texts that may end an answer, and the longest of them in bytes.
 const STOPS: usize = 16;
 const LONGEST_STOP: usize = 1 << 10;
+/// Figures of how likely tokens were in a reply that is no stream.
+const FIGURES: usize = 2048;
 /// Tokens whose logits may be biased.
 const BIASES: usize = 1024;
 
@@ -73,6 +77,14 @@ pub(crate) struct Shared {
     pub repetition_penalty: Option<f32>,
     pub logit_bias: BTreeMap<String, f32>,
     pub ignore_eos: bool,
+    /// How many of the likeliest tokens are told with each token, if it is told how likely they were.
+    pub logprobs: Option<usize>,
+    /// What stands before an answer.
+    pub echo: String,
+    /// What an answer may say.
+    pub format: Asked,
+    /// What may be called.
+    pub tools: Tools,
     pub warnings: Vec<String>,
 }
 
@@ -108,6 +120,8 @@ impl Shared {
             "repetition_penalty" | "repeat_penalty" => self.repetition_penalty = value(map)?,
             "logit_bias" => self.logit_bias = value(map)?.unwrap_or_default(),
             "ignore_eos" => self.ignore_eos = value(map)?.unwrap_or(false),
+            "grammar" | "guided_choice" | "guided_grammar" | "guided_json" | "guided_regex"
+            | "json_schema" | "response_format" | "structured_outputs" => return self.format.take(key, map),
             "user"
             | "metadata"
             | "store"
@@ -159,6 +173,10 @@ impl Shared {
 
     /// The engine's value of all this.
     pub fn options(&self, app: &App) -> Result<GenerateOptions, Refusal> {
+        if self.format.0.is_some() && self.tools.are_shown() {
+            let message = "what an answer may say goes with tools only where tool_choice is none";
+            return Err(Refusal::field("tools", "unsupported_parameter", message));
+        }
         if self.stop.0.len() > STOPS || self.stop.0.iter().any(|stop| stop.len() > LONGEST_STOP) {
             let message =
                 format!("stop has more than {STOPS} texts, or one of more than {LONGEST_STOP} bytes");
@@ -197,9 +215,20 @@ impl Shared {
             ),
         };
         let most = app.served.max_tokens;
+        let tokens = asked.or(most).unwrap_or(app.facts.context).min(app.facts.context);
+        if let Some(top) = self.logprobs.filter(|top| !self.stream && (top + 1) * tokens as usize > FIGURES) {
+            let message = format!(
+                "logprobs of {tokens} tokens with {top} others each are too many for one reply; stream it, or ask for {} tokens \
+                 at most",
+                FIGURES / (top + 1)
+            );
+            return Err(Refusal::field("logprobs", "invalid_value", message));
+        }
         Ok(GenerateOptions {
             max_tokens: asked.map(|asked| most.map_or(asked, |most| asked.min(most))).or(most),
             sampling,
+            grammar: self.format.0.clone(),
+            logprobs: self.logprobs,
             stop: self.stop.0.clone(),
             ignore_end: self.ignore_eos,
             time: Some(app.limits.answer),

@@ -4,9 +4,10 @@
 //! channel is nearly full the answer waits. The one design choice: whoever drops his end is gone, which the engine sees
 //! before its next step.
 
+use std::collections::BTreeMap;
 use std::task::{Context, Poll};
 
-use pintpot::{Attention, Completion, Error, GenerateOptions, Listener, Prompt, Service};
+use pintpot::{Attention, Chosen, Completion, Error, GenerateOptions, Listener, Prompt, Service, ToolCall};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -14,15 +15,17 @@ use crate::refusal::Refusal;
 
 /// Events that wait for a connection, for each answer.
 const EVENTS: usize = 24;
-/// Events that one step may bring, for each answer: a piece, the rest, the end.
-const OF_STEP: usize = 4;
+/// Events that one step may bring, for each answer: a piece, calls, a piece, the same of the rest, the end.
+const OF_STEP: usize = 8;
 
 /// Something that happened to an answer.
 pub(crate) enum Event {
     /// Its turn came.
     Begun { index: usize, prompt_tokens: usize, cached_tokens: usize },
-    /// A piece of text.
-    Text { index: usize, text: String },
+    /// A piece of text, and how likely the tokens were that came since the last.
+    Text { index: usize, text: String, tokens: Vec<Chosen> },
+    /// Calls of tools.
+    Calls { index: usize, calls: Vec<ToolCall> },
     /// The end.
     Done { index: usize, result: Result<Box<Completion>, Box<Error>> },
 }
@@ -33,6 +36,8 @@ struct Ear {
     tell: Sender<Event>,
     /// Events that must find room.
     room: usize,
+    /// How likely tokens were whose text was not heard yet.
+    tokens: Vec<Chosen>,
     /// The right to hold a body, until it has become ids.
     body: Option<OwnedSemaphorePermit>,
 }
@@ -54,11 +59,23 @@ impl Listener for Ear {
         let _ = self.tell.try_send(Event::Begun { index: self.index, prompt_tokens, cached_tokens });
     }
 
-    fn hear(&mut self, text: &str) {
-        let _ = self.tell.try_send(Event::Text { index: self.index, text: text.to_string() });
+    fn token(&mut self, chosen: Chosen) {
+        self.tokens.push(chosen);
     }
 
-    fn done(self: Box<Self>, result: Result<Completion, Error>) {
+    fn hear(&mut self, text: &str) {
+        let tokens = std::mem::take(&mut self.tokens);
+        let _ = self.tell.try_send(Event::Text { index: self.index, text: text.to_string(), tokens });
+    }
+
+    fn call(&mut self, calls: &[ToolCall]) {
+        let _ = self.tell.try_send(Event::Calls { index: self.index, calls: calls.to_vec() });
+    }
+
+    fn done(mut self: Box<Self>, result: Result<Completion, Error>) {
+        if !self.tokens.is_empty() {
+            self.hear("");
+        }
         let result = result.map(Box::new).map_err(Box::new);
         let _ = self.tell.try_send(Event::Done { index: self.index, result });
     }
@@ -81,7 +98,8 @@ impl Talk {
         let room = OF_STEP * choices;
         let (tell, hear) = channel(EVENTS * choices + room);
         let ears = (0..choices).map(|index| {
-            Box::new(Ear { index, tell: tell.clone(), room, body: body.take() }) as Box<dyn Listener + Send>
+            Box::new(Ear { index, tell: tell.clone(), room, tokens: Vec::new(), body: body.take() })
+                as Box<dyn Listener + Send>
         });
         service.ask(prompt, options, ears.collect()).map_err(|error| Refusal::of(&error))?;
         Ok(Talk { hear })
@@ -105,12 +123,20 @@ impl Talk {
         }
     }
 
-    /// All answers, whole, in order.
-    pub async fn all(mut self) -> Result<Vec<Completion>, Refusal> {
+    /// All answers, whole, in order, and how likely their tokens were.
+    pub async fn all(mut self) -> Result<Vec<(Completion, Vec<Chosen>)>, Refusal> {
         let mut answers = Vec::new();
+        let mut likely: BTreeMap<usize, Vec<Chosen>> = BTreeMap::new();
         while let Some(event) = self.next().await {
-            if let Event::Done { index, result } = event {
-                answers.push((index, *result.map_err(|error| Refusal::of(&error))?));
+            match event {
+                Event::Text { index, tokens, .. } if !tokens.is_empty() => {
+                    likely.entry(index).or_default().extend(tokens);
+                }
+                Event::Done { index, result } => {
+                    let answer = *result.map_err(|error| Refusal::of(&error))?;
+                    answers.push((index, (answer, likely.remove(&index).unwrap_or_default())));
+                }
+                _ => {}
             }
         }
         if answers.is_empty() {

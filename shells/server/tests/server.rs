@@ -145,7 +145,17 @@ fn fields_that_cannot_be_honoured_are_refused_by_name() {
         (json!({ "top_p": 0 }), 400, "top_p", "invalid_value"),
         (json!({ "max_tokens": 0 }), 400, "max_tokens", "invalid_value"),
         (json!({ "n": 17 }), 400, "n", "invalid_value"),
-        (json!({ "tools": [] }), 400, "tools", "unsupported_parameter"),
+        (json!({ "tools": [{ "type": "web_search" }] }), 400, "tools", "unsupported_parameter"),
+        (
+            json!({ "tools": [{ "type": "function", "function": { "name": "f" } }] }),
+            400,
+            "tools",
+            "unsupported_parameter",
+        ),
+        (json!({ "tool_choice": "required" }), 400, "tool_choice", "invalid_value"),
+        (json!({ "top_logprobs": 2 }), 400, "top_logprobs", "invalid_value"),
+        (json!({ "response_format": { "type": "xml" } }), 400, "response_format", "invalid_type"),
+        (json!({ "guided_regex": "(" }), 400, "", "invalid_request"),
         (json!({ "nonsense": 1 }), 400, "nonsense", "unknown_parameter"),
     ];
     let rows = rows.map(|(fields, status, param, code)| {
@@ -469,7 +479,7 @@ fn ollama_s_clients_find_what_they_ask_for() {
     assert_eq!(load["done_reason"], "load");
     for (path, fields, status) in [
         ("/api/chat", json!({ "model": "other" }), 404),
-        ("/api/chat", json!({ "format": "json" }), 400),
+        ("/api/chat", json!({ "format": "xml" }), 400),
         ("/api/chat", json!({ "options": { "mirostat": 2 } }), 400),
         ("/api/nothing", json!({}), 404),
     ] {

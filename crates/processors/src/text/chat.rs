@@ -17,6 +17,7 @@ use serde_json::{Map, Value as Json};
 
 use super::clock;
 use super::python::Dumps;
+use super::tools::Family;
 use crate::Error;
 
 /// Steps of the template machine; a long conversation takes a hundredth of them.
@@ -31,6 +32,8 @@ const HEAP: u64 = 768 << 10;
 const HEAP_OF_SOURCE: u64 = 16;
 /// Heap for each byte of the conversation: the values, what the template makes of them, and the result.
 const HEAP_OF_TEXT: u64 = 12;
+/// Bytes of JSON count as so many of text: as values, for the template and as text again.
+const JSON_OF_TEXT: u64 = 4;
 /// The most words and signs in one tag, and the most `elif` tags: the parser descends with each. The densest in use
 /// have some hundred.
 const TOKENS: usize = 1000;
@@ -42,14 +45,14 @@ pub struct Message {
     pub role: String,
     /// What was said.
     pub content: String,
-    /// Whatever else the template reads, such as `tool_calls`; replaces `role` and `content` if it has them.
-    pub fields: Map<String, Json>,
+    /// Whatever else the template reads, such as `tool_calls`, by name and as JSON.
+    pub json: Vec<(String, String)>,
 }
 
 impl Message {
     /// A turn of plain text.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Message {
-        Message { role: role.into(), content: content.into(), fields: Map::new() }
+        Message { role: role.into(), content: content.into(), json: Vec::new() }
     }
 }
 
@@ -60,6 +63,8 @@ pub struct RenderOptions {
     pub add_generation_prompt: bool,
     /// Variables for the template, such as `tools` or `enable_thinking`.
     pub variables: Map<String, Json>,
+    /// More of them, as JSON: what strangers sent is read where memory and time end.
+    pub json: Vec<(String, String)>,
     /// The moment that `strftime_now` tells, in seconds since 1970. Without it templates do not find the function,
     /// and most then use a date of their own.
     pub unix_seconds: Option<u64>,
@@ -72,6 +77,7 @@ impl Default for RenderOptions {
         RenderOptions {
             add_generation_prompt: true,
             variables: Map::new(),
+            json: Vec::new(),
             unix_seconds: None,
             limit: 4 << 20,
         }
@@ -120,20 +126,43 @@ impl ChatTemplate {
         variables.extend(options.variables.clone());
         variables.insert("messages".into(), messages.iter().map(turn).collect());
 
-        let text = variables.values().map(text_bytes).sum();
+        let text: u64 = variables.values().map(text_bytes).sum();
+        let of_turns = messages.iter().zip(0..).flat_map(|(message, n)| {
+            message.json.iter().map(move |(name, text)| (Some(n), name.clone(), text.clone()))
+        });
+        let given = options.json.iter().map(|(name, text)| (None, name.clone(), text.clone()));
+        let json: Vec<Given> = of_turns.chain(given).collect();
+        let text = text + JSON_OF_TEXT * json.iter().map(|(_, _, text)| text.len() as u64).sum::<u64>();
+        if json.iter().any(|(_, _, text)| is_dense(text)) {
+            return Err(Error::JsonTooDense);
+        }
         let (source, limit, unix_seconds) = (Arc::clone(&self.source), options.limit, options.unix_seconds);
         self.fenced(text, move || {
+            let mut variables = variables;
             let source = without_generation_marks(&source);
             let environment = environment(unix_seconds);
             let template = environment.template_from_str(&source).map_err(refused)?;
-            let mut out = Bounded { text: Vec::new(), limit, over: false };
-            let rendered = template.render_captured_to(Serde(&variables), &mut out).map(drop);
-            match rendered {
-                _ if out.over => Err(Error::TemplateTooLong { limit }),
-                Err(error) => Err(refused(error)),
-                Ok(()) => Ok(String::from_utf8_lossy(&out.text).into_owned()),
+            let render = |variables: &Map<String, Json>| {
+                let mut out = Bounded { text: Vec::new(), limit, over: false };
+                let rendered = template.render_captured_to(Serde(variables), &mut out).map(drop);
+                match rendered {
+                    _ if out.over => Err(Error::TemplateTooLong { limit }),
+                    Err(error) => Err(refused(error)),
+                    Ok(()) => Ok(String::from_utf8_lossy(&out.text).into_owned()),
+                }
+            };
+            add(&mut variables, &json)?;
+            match render(&variables) {
+                // Some templates want the arguments of a call as a text.
+                Err(Error::Template { .. }) if arguments_as_text(&mut variables) => render(&variables),
+                rendered => rendered,
             }
         })
+    }
+
+    /// How the model calls tools, if its template has a place for them.
+    pub fn family(&self) -> Option<&'static Family> {
+        Family::of(&self.source)
     }
 
     /// Does `work` with the template within the bounds for a conversation of `text` bytes.
@@ -145,6 +174,52 @@ impl ChatTemplate {
         let heap = HEAP + HEAP_OF_SOURCE * self.source.len() as u64 + HEAP_OF_TEXT * text;
         host::bounded(heap, TIME, work)?
     }
+}
+
+/// A variable as JSON, and the turn that it belongs to, if it does to one.
+type Given = (Option<usize>, String, String);
+
+/// Reads variables and puts them where they belong.
+fn add(variables: &mut Map<String, Json>, given: &[Given]) -> Result<(), Error> {
+    for (turn, name, text) in given {
+        let value =
+            serde_json::from_str(text).map_err(|error| Error::ToolsJson { reason: error.to_string() })?;
+        let place = match turn {
+            None => Some(&mut *variables),
+            Some(turn) => variables.get_mut("messages").and_then(|all| all.get_mut(turn)?.as_object_mut()),
+        };
+        place.map(|place| place.insert(name.clone(), value));
+    }
+    Ok(())
+}
+
+/// Makes texts of the arguments of all calls; whether there were any that were none.
+fn arguments_as_text(variables: &mut Map<String, Json>) -> bool {
+    let messages = variables.get_mut("messages").and_then(Json::as_array_mut);
+    let calls =
+        messages.into_iter().flatten().filter_map(|message| message.get_mut("tool_calls")?.as_array_mut());
+    let mut changed = false;
+    for arguments in calls.flatten().filter_map(|call| call.get_mut("function")?.get_mut("arguments")) {
+        if !arguments.is_string() {
+            *arguments = arguments.to_string().into();
+            changed = true;
+        }
+    }
+    changed
+}
+
+/// Whether values are so small that reading them takes far more than their text.
+fn is_dense(json: &str) -> bool {
+    let (mut signs, mut in_text, mut escaped) = (0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            b'"' if !escaped => in_text = !in_text,
+            b',' | b':' | b'[' | b'{' if !in_text => signs += 1,
+            _ => {}
+        }
+        escaped = in_text && byte == b'\\' && !escaped;
+    }
+    signs > 64 && 3 * signs > json.len()
 }
 
 /// Bytes of all strings in a value, and some for what holds them.
@@ -162,7 +237,6 @@ fn turn(message: &Message) -> Json {
     let mut fields = Map::new();
     fields.insert("role".into(), message.role.as_str().into());
     fields.insert("content".into(), message.content.as_str().into());
-    fields.extend(message.fields.clone());
     Json::Object(fields)
 }
 

@@ -24,6 +24,10 @@ pub(super) const VERB: Verb = Verb {
         setup::ENGINE,
         &[
             &flags::FORESEE,
+            &flags::GRAMMAR,
+            &flags::GRAMMAR_FILE,
+            &flags::JSON_SCHEMA,
+            &flags::JSON_SCHEMA_FILE,
             &flags::PROMPT,
             &flags::TOKENS,
             &flags::SYSTEM,

@@ -61,9 +61,10 @@ fn run(args: &Args) -> Result<(), Failure> {
         quantization: opened.main_type().map(|dtype| dtype.to_string()).unwrap_or_default(),
         file_bytes: opened.file_bytes(),
         context: 0,
+        tools: false,
     };
     let mut model = load::opened(&local.name, &engine, opened, &options, args)?;
-    facts.context = model.context();
+    (facts.context, facts.tools) = (model.context(), model.takes_tools());
     model.follow(reread);
     eprintln!("{}", report::start_line(model.placement()));
     let served = Served {

@@ -1,10 +1,10 @@
 //! `POST /v1/messages` and `/v1/messages/count_tokens`: the next turn of a conversation in Anthropic's words.
 //!
-//! What it is: texts in and out, whole or as a stream of named events. What it is not: tools, images or thinking, which are
+//! What it is: texts in and out, whole or as a stream of named events. What it is not: images or thinking, which are
 //! refused by name. The one design choice: the system's words are a turn like others, put first.
 
 use hyper::{Method, StatusCode};
-use pintpot::{Completion, Finish, Message, Prompt};
+use pintpot::{Completion, Finish, Message, Prompt, ToolCall};
 use serde::Deserialize;
 use serde::de::MapAccess;
 use serde_json::{Value, json};
@@ -19,6 +19,7 @@ use crate::reply::{self, Writer};
 use crate::request::{self, Fields, Taken, harmless, refused, value};
 use crate::sampling::Shared;
 use crate::talk::{Event, Talk};
+use crate::tools;
 
 pub(super) const MESSAGES: Route = Route {
     method: Method::POST,
@@ -33,14 +34,19 @@ pub(super) const MESSAGES: Route = Route {
             }
             let (shared, prompt) = asked.prompt(&app)?;
             let mut talk = Talk::begin(&app.service, prompt, shared.options(&app)?, 1, Some(permit))?;
-            let id = format!("msg_{:016x}", app.number());
-            let head = Head { id, model: app.served.name.clone(), warnings: shared.warnings };
+            let number = app.number();
+            let head = Head {
+                number,
+                id: format!("msg_{number:016x}"),
+                model: app.served.name.clone(),
+                warnings: shared.warnings,
+            };
             if !shared.stream {
                 let answers = talk.all().await?;
-                return Ok(reply::json(StatusCode::OK, &head.whole(&answers[0])));
+                return Ok(reply::json(StatusCode::OK, &head.whole(&answers[0].0)));
             }
             let first = talk.first().await?;
-            Ok(reply::stream("text/event-stream", first, talk, Box::new(Events { head, open: false })))
+            Ok(reply::stream("text/event-stream", first, talk, Box::new(Events::new(head))))
         })
     },
 };
@@ -83,14 +89,16 @@ struct Thinking {
 impl Asked {
     /// The conversation, and all else.
     fn prompt(self, app: &App) -> Result<(Shared, Prompt), Refusal> {
-        let Asked { shared, system, messages } = self;
+        let Asked { mut shared, system, messages } = self;
+        shared.options(app)?; // whether its parts go together
         let mut turns = messages::checked(messages, app.limits.messages)?;
         if let Some(system) = system {
             let text =
                 system.checked().map_err(|wrong| Refusal::field("system", "unsupported_parameter", wrong))?;
             turns.insert(0, Message::new("system", text));
         }
-        Ok((shared, Prompt::Chat(turns)))
+        let chat = std::mem::take(&mut shared.tools).chat(app, turns)?;
+        Ok((shared, Prompt::Chat(chat)))
     }
 }
 
@@ -105,12 +113,9 @@ impl Fields for Asked {
                 Some(thinking) if thinking.kind != "disabled" => return Ok(Taken::Refused(later.into())),
                 _ => {}
             },
-            "tools" => match value::<A, Vec<Value>>(map)? {
-                Some(tools) if !tools.is_empty() => return Ok(Taken::Refused(later.into())),
-                _ => {}
-            },
-            "tool_choice" | "container" | "context_management" | "mcp_servers" | "output_config"
-            | "output_format" => {
+            "tool_choice" | "tools" => return self.shared.tools.take(key, map),
+            "output_config" | "output_format" => return self.shared.format.take(key, map),
+            "container" | "context_management" | "mcp_servers" => {
                 return refused(map, later);
             }
             "cache_control" | "diagnostics" | "inference_geo" | "speed" | "user_profile_id"
@@ -132,6 +137,7 @@ impl Fields for Asked {
 /// What is the same in all that is said to one request.
 struct Head {
     id: String,
+    number: u64,
     model: String,
     warnings: Vec<String>,
 }
@@ -139,6 +145,7 @@ struct Head {
 /// Why an answer ended, and the text that ended it.
 fn reason(answer: &Completion) -> (&'static str, Option<&str>) {
     let reason = match (answer.finish, &answer.stop) {
+        (Finish::Stop, _) if !answer.calls.is_empty() => "tool_use",
         (Finish::Stop, Some(_)) => "stop_sequence",
         (Finish::Stop, None) => "end_turn",
         _ => "max_tokens",
@@ -175,10 +182,21 @@ impl Head {
         let (reason, stop) = reason(answer);
         let timing = &answer.timing;
         let usage = usage(timing.prompt_tokens, timing.cached_tokens, timing.answer_tokens);
-        let content = json!([{ "type": "text", "text": answer.text }]);
-        let mut message = self.message(content, (Some(reason), stop), usage);
+        let mut content = Vec::new();
+        if !answer.text.is_empty() || answer.calls.is_empty() {
+            content.push(json!({ "type": "text", "text": answer.text }));
+        }
+        content
+            .extend(answer.calls.iter().enumerate().map(|(n, call)| self.call(n, call, tools::object(call))));
+        let mut message = self.message(content.into(), (Some(reason), stop), usage);
         self.sign(&mut message, answer);
         message
+    }
+
+    /// A call of a tool.
+    fn call(&self, n: usize, call: &ToolCall, input: Value) -> Value {
+        let id = format!("toolu_{}", tools::call_id(self.number, 0, n));
+        json!({ "type": "tool_use", "id": id, "name": call.name, "input": input })
     }
 
     /// What Anthropic's objects do not have.
@@ -195,17 +213,59 @@ struct Events {
     head: Head,
     /// Whether the message has been begun.
     open: bool,
+    /// Blocks that were begun, and whether the last is a text that goes on.
+    blocks: usize,
+    in_text: bool,
+    calls: usize,
 }
 
 impl Events {
-    /// What opens a message.
+    fn new(head: Head) -> Events {
+        Events { head, open: false, blocks: 0, in_text: false, calls: 0 }
+    }
+
+    /// What opens a message, if nothing has.
     fn start(&mut self, prompt: usize, cached: usize) -> String {
-        self.open = true;
+        if std::mem::replace(&mut self.open, true) {
+            return String::new();
+        }
         let message = self.head.message(json!([]), (None, None), usage(prompt, cached, 1));
-        let block = json!({ "type": "text", "text": "" });
-        event(json!({ "type": "message_start", "message": message }))
-            + &event(json!({ "type": "content_block_start", "index": 0, "content_block": block }))
-            + self.alive()
+        event(json!({ "type": "message_start", "message": message })) + self.alive()
+    }
+
+    fn begin(&mut self, block: Value) -> String {
+        let begun = json!({ "type": "content_block_start", "index": self.blocks, "content_block": block });
+        self.blocks += 1;
+        event(begun)
+    }
+
+    fn delta(&self, delta: Value) -> String {
+        event(
+            json!({ "type": "content_block_delta", "index": self.blocks.saturating_sub(1), "delta": delta }),
+        )
+    }
+
+    fn stop(&self) -> String {
+        event(json!({ "type": "content_block_stop", "index": self.blocks.saturating_sub(1) }))
+    }
+
+    /// A text block that goes on.
+    fn text(&mut self) -> String {
+        match std::mem::replace(&mut self.in_text, true) {
+            true => String::new(),
+            false => self.begin(json!({ "type": "text", "text": "" })),
+        }
+    }
+
+    fn end_text(&mut self) -> String {
+        if std::mem::replace(&mut self.in_text, false) { self.stop() } else { String::new() }
+    }
+
+    fn call(&mut self, call: &ToolCall) -> String {
+        let block = self.head.call(self.calls, call, json!({}));
+        self.calls += 1;
+        let delta = json!({ "type": "input_json_delta", "partial_json": call.arguments });
+        self.end_text() + &self.begin(block) + &self.delta(delta) + &self.stop()
     }
 }
 
@@ -214,15 +274,13 @@ impl Writer for Events {
         match said {
             Event::Begun { prompt_tokens, cached_tokens, .. } => self.start(prompt_tokens, cached_tokens),
             Event::Text { text, .. } => {
-                let delta = json!({ "type": "text_delta", "text": text });
-                event(json!({ "type": "content_block_delta", "index": 0, "delta": delta }))
+                self.text() + &self.delta(json!({ "type": "text_delta", "text": text }))
             }
+            Event::Calls { calls, .. } => calls.iter().map(|call| self.call(call)).collect(),
             Event::Done { result: Ok(answer), .. } => {
                 let timing = &answer.timing;
-                let opening = match self.open {
-                    true => String::new(),
-                    false => self.start(timing.prompt_tokens, timing.cached_tokens),
-                };
+                let opening = self.start(timing.prompt_tokens, timing.cached_tokens);
+                let block = if self.blocks == 0 { self.text() } else { String::new() };
                 let (reason, stop) = reason(&answer);
                 let delta = json!({ "stop_reason": reason, "stop_sequence": stop });
                 let mut end = json!({
@@ -231,10 +289,7 @@ impl Writer for Events {
                     "usage": { "output_tokens": timing.answer_tokens },
                 });
                 self.head.sign(&mut end, &answer);
-                opening
-                    + &event(json!({ "type": "content_block_stop", "index": 0 }))
-                    + &event(end)
-                    + &event(json!({ "type": "message_stop" }))
+                opening + &block + &self.end_text() + &event(end) + &event(json!({ "type": "message_stop" }))
             }
             Event::Done { result: Err(error), .. } => event(Dialect::Anthropic.refusal(&Refusal::of(&error))),
         }
@@ -257,7 +312,7 @@ mod tests {
     #[test]
     fn damaged_bodies_are_refused_or_read() {
         let body = r#"{"model":"m","max_tokens":5,"system":[{"type":"text","text":"s"}],"stop_sequences":["a"],
-            "messages":[{"role":"user","content":"hi"}],"thinking":{"type":"disabled"},"tools":[]}"#;
+            "messages":[{"role":"user","content":"hi"}],"thinking":{"type":"disabled"},"tools":[{"name":"f","input_schema":{}}],"tool_choice":{"type":"any"}}"#;
         assert!(request::parse(body.as_bytes(), Asked::default()).is_ok());
         request::testing::damage(body, |bytes| drop(request::parse(bytes, Asked::default())));
     }

@@ -3,13 +3,15 @@
 use hyper::Method;
 use pintpot::Prompt;
 use serde::de::MapAccess;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Route;
 use super::completion::{Shape, say};
 use super::messages::{self, Turns};
+use crate::likelihood;
+use crate::refusal::Refusal;
 use crate::request::{self, Fields, Taken, refused, value};
-use crate::sampling::Shared;
+use crate::sampling::{Shared, wrong};
 
 pub(super) const ROUTE: Route = Route {
     method: Method::POST,
@@ -17,10 +19,15 @@ pub(super) const ROUTE: Route = Route {
     open: false,
     run: |app, request| {
         Box::pin(async move {
-            let (Chat { shared, messages }, permit) = request::take(&app, request, Chat::default()).await?;
+            let (asked, permit) = request::take(&app, request, Chat::default()).await?;
+            let likely = asked.likely()?;
+            let Chat { mut shared, messages, .. } = asked;
+            shared.logprobs = likely;
             shared.check_model(&app)?;
             let messages = messages::checked(messages, app.limits.messages)?;
-            say(&app, &SHAPE, &shared, Prompt::Chat(messages), permit).await
+            let options = shared.options(&app)?;
+            let chat = std::mem::take(&mut shared.tools).chat(&app, messages)?;
+            say(&app, &SHAPE, &shared, (Prompt::Chat(chat), options), permit).await
         })
     },
 };
@@ -28,11 +35,18 @@ pub(super) const ROUTE: Route = Route {
 static SHAPE: Shape = Shape {
     id: "chatcmpl",
     objects: ["chat.completion", "chat.completion.chunk"],
-    whole: |text| json!({ "message": { "role": "assistant", "content": text, "refusal": null } }),
+    whole: |text, calls| match calls {
+        None => json!({ "message": { "role": "assistant", "content": text, "refusal": null } }),
+        Some(calls) => {
+            let content = if text.is_empty() { None } else { Some(text) };
+            json!({ "message": { "role": "assistant", "content": content, "refusal": null, "tool_calls": calls } })
+        }
+    },
     piece: |text| match text {
         Some(text) => json!({ "delta": { "content": text } }),
         None => json!({ "delta": {} }),
     },
+    likelihoods: likelihood::chat,
     opening: Some(|| json!({ "delta": { "role": "assistant", "content": "" } })),
 };
 
@@ -41,7 +55,24 @@ static SHAPE: Shape = Shape {
 struct Chat {
     shared: Shared,
     messages: Option<Turns>,
+    logprobs: bool,
+    top: Option<u64>,
 }
+
+impl Chat {
+    /// How many of the likeliest tokens are told.
+    fn likely(&self) -> Result<Option<usize>, Refusal> {
+        match (self.logprobs, self.top) {
+            (false, None | Some(0)) => Ok(None),
+            (true, top) if top.unwrap_or(0) <= MOST => Ok(Some(top.unwrap_or(0) as usize)),
+            (false, Some(_)) => Err(wrong("top_logprobs", "given", "with logprobs")),
+            (true, top) => Err(wrong("top_logprobs", top.unwrap_or(0), "20 at most")),
+        }
+    }
+}
+
+/// Of the likeliest tokens, so many are told at most.
+const MOST: u64 = 20;
 
 impl Fields for Chat {
     fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<Taken, A::Error> {
@@ -51,19 +82,17 @@ impl Fields for Chat {
                 self.messages = value(map)?;
                 Ok(Taken::Yes)
             }
-            "logprobs" => match value::<A, bool>(map)? {
-                Some(true) => Ok(Taken::Refused(later.into())),
-                _ => Ok(Taken::Yes),
-            },
-            "response_format" => match value::<A, Value>(map)? {
-                Some(format) if format["type"] != "text" => Ok(Taken::Refused(later.into())),
-                _ => Ok(Taken::Yes),
-            },
-            "tool_choice" | "tools" | "functions" | "function_call" | "top_logprobs" | "audio"
-            | "modalities" | "prediction" | "reasoning_effort" | "verbosity" | "web_search_options" => {
-                refused(map, later)
+            "logprobs" => {
+                self.logprobs = value(map)?.unwrap_or(false);
+                Ok(Taken::Yes)
             }
-            "parallel_tool_calls" => request::harmless(map),
+            "top_logprobs" => {
+                self.top = value(map)?;
+                Ok(Taken::Yes)
+            }
+            "tool_choice" | "tools" | "parallel_tool_calls" => self.shared.tools.take(key, map),
+            "functions" | "function_call" | "audio" | "modalities" | "prediction" | "reasoning_effort"
+            | "verbosity" | "web_search_options" => refused(map, later),
             _ => self.shared.take(key, map),
         }
     }
@@ -76,7 +105,6 @@ impl Fields for Chat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::refusal::Refusal;
     use hyper::StatusCode;
 
     fn refusal(body: &str) -> Refusal {
@@ -92,9 +120,14 @@ mod tests {
         assert_eq!(chat.shared.stop.0, ["x"]);
         assert!(chat.shared.include_usage && chat.shared.choices.is_none());
         for (body, param, code) in [
-            (r#"{"tools":[]}"#, "tools", "unsupported_parameter"),
-            (r#"{"logprobs":true}"#, "logprobs", "unsupported_parameter"),
-            (r#"{"response_format":{"type":"json_object"}}"#, "response_format", "unsupported_parameter"),
+            (r#"{"tools":[{"type":"web_search"}]}"#, "tools", "unsupported_parameter"),
+            (r#"{"logprobs":5}"#, "logprobs", "invalid_type"),
+            (r#"{"response_format":{"type":"xml"}}"#, "response_format", "invalid_type"),
+            (
+                r#"{"guided_regex":"a","response_format":{"type":"json_object"}}"#,
+                "response_format",
+                "unsupported_parameter",
+            ),
             (r#"{"temprature":1}"#, "temprature", "unknown_parameter"),
             (r#"{"temperature":"hot"}"#, "temperature", "invalid_type"),
             (r#"{"stop":{"a":1}}"#, "stop", "invalid_type"),
@@ -112,7 +145,9 @@ mod tests {
     #[test]
     fn damaged_bodies_are_refused_or_read() {
         let body = r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"h\u00e9"}]}],
-            "stop":["a","b"],"logit_bias":{"5":-1.5},"n":2,"stream_options":{"include_usage":true},"seed":-9}"#;
+            "stop":["a","b"],"logit_bias":{"5":-1.5},"n":2,"stream_options":{"include_usage":true},"seed":-9,
+            "response_format":{"type":"json_schema","json_schema":{"name":"a","strict":true,"schema":{"type":"object"}}},
+            "tools":[{"type":"function","function":{"name":"f","parameters":{}}}],"tool_choice":"auto"}"#;
         assert!(request::parse(body.as_bytes(), Chat::default()).is_ok());
         request::testing::damage(body, |bytes| drop(request::parse(bytes, Chat::default())));
     }

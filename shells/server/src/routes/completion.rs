@@ -4,7 +4,7 @@
 //! the stream are written from the same values by the same function, so they cannot differ.
 
 use hyper::StatusCode;
-use pintpot::{Completion, Finish, Prompt, Timing};
+use pintpot::{Chosen, Completion, Finish, GenerateOptions, Prompt, Timing};
 use serde_json::{Map, Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -13,6 +13,7 @@ use crate::refusal::Refusal;
 use crate::reply::{self, Reply, Writer};
 use crate::sampling::Shared;
 use crate::talk::{Event, Talk};
+use crate::tools;
 
 /// How a choice of a route looks.
 pub(super) struct Shape {
@@ -21,9 +22,11 @@ pub(super) struct Shape {
     /// The object, whole and in pieces.
     pub objects: [&'static str; 2],
     /// A choice of a whole answer, without index and reason.
-    pub whole: fn(&str) -> Value,
+    pub whole: fn(&str, Option<Value>) -> Value,
     /// What a piece adds; `None` is the end.
     pub piece: fn(Option<&str>) -> Value,
+    /// How likely tokens were.
+    pub likelihoods: fn(&[Chosen], &mut usize) -> Value,
     /// What opens a choice of a stream.
     pub opening: Option<fn() -> Value>,
 }
@@ -33,10 +36,10 @@ pub(super) async fn say(
     app: &App,
     shape: &'static Shape,
     shared: &Shared,
-    prompt: Prompt,
+    (prompt, options): (Prompt, GenerateOptions),
     permit: OwnedSemaphorePermit,
 ) -> Result<Reply, Refusal> {
-    let (options, choices) = (shared.options(app)?, shared.choices(app)?);
+    let choices = shared.choices(app)?;
     let head = Head::new(app, shape, shared);
     let mut talk = Talk::begin(&app.service, prompt, options, choices, Some(permit))?;
     if !shared.stream {
@@ -52,19 +55,38 @@ pub(super) async fn say(
 struct Head {
     shape: &'static Shape,
     id: String,
+    number: u64,
     created: u64,
     model: String,
     warnings: Vec<String>,
+    /// Whether it is told how likely tokens were.
+    likely: bool,
+    /// What stands before an answer.
+    echo: String,
 }
 
 impl Head {
+    /// Where an answer begins, in characters.
+    fn begin(&self) -> usize {
+        self.echo.chars().count()
+    }
+
+    /// How likely tokens were, if that was asked for.
+    fn likelihoods(&self, tokens: &[Chosen], at: &mut usize) -> Value {
+        if self.likely { (self.shape.likelihoods)(tokens, at) } else { Value::Null }
+    }
+
     fn new(app: &App, shape: &'static Shape, shared: &Shared) -> Head {
+        let number = app.number();
         Head {
             shape,
-            id: format!("{}-{:016x}", shape.id, app.number()),
+            id: format!("{}-{number:016x}", shape.id),
+            number,
             created: unix(std::time::SystemTime::now()),
             model: app.served.name.clone(),
             warnings: shared.warnings.clone(),
+            likely: shared.logprobs.is_some(),
+            echo: shared.echo.clone(),
         }
     }
 
@@ -80,14 +102,17 @@ impl Head {
     }
 
     /// The whole answer.
-    fn whole(&self, answers: &[Completion]) -> Value {
-        let choices = answers.iter().enumerate().map(|(index, answer)| {
-            let choice = (self.shape.whole)(&answer.text);
-            choice_of(index, choice, Some(answer))
+    fn whole(&self, answers: &[(Completion, Vec<Chosen>)]) -> Value {
+        let choices = answers.iter().enumerate().map(|(index, (answer, tokens))| {
+            let calls = tools::openai(&answer.calls, (self.number, index), None);
+            let calls = (!answer.calls.is_empty()).then_some(calls);
+            let text = format!("{}{}", self.echo, answer.text);
+            let choice = (self.shape.whole)(&text, calls);
+            choice_of(index, choice, Some(answer), self.likelihoods(tokens, &mut self.begin()))
         });
         let mut object = self.object(self.shape.objects[0], choices.collect());
-        object.insert("usage".into(), usage(answers.iter().map(|answer| &answer.timing)));
-        if let [answer] = answers {
+        object.insert("usage".into(), usage(answers.iter().map(|(answer, _)| &answer.timing)));
+        if let [(answer, _)] = answers {
             object.insert("timings".into(), timings(&answer.timing));
         }
         self.warn(&mut object);
@@ -102,12 +127,16 @@ impl Head {
 }
 
 /// A choice with its index, and its end if it has come to it.
-fn choice_of(index: usize, fields: Value, end: Option<&Completion>) -> Value {
+fn choice_of(index: usize, fields: Value, end: Option<&Completion>, likelihoods: Value) -> Value {
     let mut choice = json!({ "index": index });
     if let (Value::Object(choice), Value::Object(fields)) = (&mut choice, fields) {
         choice.extend(fields);
-        choice.insert("logprobs".into(), Value::Null);
-        choice.insert("finish_reason".into(), end.map(|answer| reason(answer.finish)).into());
+        choice.insert("logprobs".into(), likelihoods);
+        let reason = |answer: &Completion| match answer.finish {
+            Finish::Stop if !answer.calls.is_empty() => "tool_calls",
+            finish => reason(finish),
+        };
+        choice.insert("finish_reason".into(), end.map(reason).into());
         if let Some(answer) = end {
             choice.insert("logits_digest".into(), answer.digest.to_string().into());
         }
@@ -162,11 +191,17 @@ struct Chunks {
     open: usize,
     ended: Vec<Timing>,
     warned: bool,
+    /// Calls so far, of every choice.
+    calls: Vec<usize>,
+    /// Where the next token begins, of every choice.
+    at: Vec<usize>,
 }
 
 impl Chunks {
     fn new(head: Head, include_usage: bool, choices: usize) -> Chunks {
-        Chunks { head, include_usage, open: choices, ended: Vec::new(), warned: false }
+        let at = vec![head.begin(); choices];
+        let (ended, calls) = (Vec::new(), vec![0; choices]);
+        Chunks { head, include_usage, open: choices, ended, warned: false, calls, at }
     }
 
     fn chunk(&mut self, choices: Vec<Value>, usage: Value) -> String {
@@ -187,15 +222,30 @@ impl Writer for Chunks {
         let shape = self.head.shape;
         match event {
             Event::Begun { index, .. } => match shape.opening {
-                None => String::new(),
-                Some(opening) => self.chunk(vec![choice_of(index, opening(), None)], Value::Null),
+                None if self.head.echo.is_empty() => String::new(),
+                None => {
+                    let echo = (shape.piece)(Some(&self.head.echo));
+                    self.chunk(vec![choice_of(index, echo, None, Value::Null)], Value::Null)
+                }
+                Some(opening) => {
+                    self.chunk(vec![choice_of(index, opening(), None, Value::Null)], Value::Null)
+                }
             },
-            Event::Text { index, text } => {
+            Event::Text { index, text, tokens } => {
                 let piece = (shape.piece)(Some(&text));
-                self.chunk(vec![choice_of(index, piece, None)], Value::Null)
+                let Some(at) = self.at.get_mut(index) else { return String::new() };
+                let likelihoods = self.head.likelihoods(&tokens, at);
+                self.chunk(vec![choice_of(index, piece, None, likelihoods)], Value::Null)
+            }
+            Event::Calls { index, calls } => {
+                let Some(before) = self.calls.get_mut(index) else { return String::new() };
+                let said = tools::openai(&calls, (self.head.number, index), Some(*before));
+                *before += calls.len();
+                let delta = json!({ "delta": { "tool_calls": said } });
+                self.chunk(vec![choice_of(index, delta, None, Value::Null)], Value::Null)
             }
             Event::Done { index, result: Ok(answer) } => {
-                let end = choice_of(index, (shape.piece)(None), Some(&answer));
+                let end = choice_of(index, (shape.piece)(None), Some(&answer), Value::Null);
                 let mut text = self.chunk(vec![end], Value::Null);
                 self.ended.push(answer.timing);
                 self.open = self.open.saturating_sub(1);

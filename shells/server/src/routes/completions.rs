@@ -10,10 +10,13 @@ use serde_json::json;
 
 use super::Route;
 use super::completion::{Shape, say};
+use crate::likelihood;
 use crate::refusal::Refusal;
 use crate::request::{self, Fields, Taken, refused, value};
-use crate::sampling::Shared;
+use crate::sampling::{Shared, wrong};
 
+/// Of the likeliest tokens, so many are told at most.
+const MOST: usize = 5;
 /// Tokens of an answer if a request does not say, as OpenAI's documentation has it.
 const TOKENS: i64 = 16;
 
@@ -23,12 +26,31 @@ pub(super) const ROUTE: Route = Route {
     open: false,
     run: |app, request| {
         Box::pin(async move {
-            let (Text { mut shared, prompt }, permit) = request::take(&app, request, Text::default()).await?;
+            let (Text { mut shared, prompt, echo, best_of }, permit) =
+                request::take(&app, request, Text::default()).await?;
             shared.check_model(&app)?;
             shared.max_tokens = shared.max_tokens.or(Some(TOKENS));
             let missing = || Refusal::field("prompt", "missing_field", "the field prompt is missing");
             let prompt = prompt.ok_or_else(missing)?.0;
-            say(&app, &SHAPE, &shared, prompt, permit).await
+            if let Some(best) = best_of.filter(|best| *best != shared.choices.unwrap_or(1)) {
+                return Err(wrong("best_of", best, "what n is"));
+            }
+            if let Some(most) = shared.logprobs.filter(|most| *most > MOST) {
+                return Err(wrong("logprobs", most, "5 at most"));
+            }
+            match (&prompt, echo, shared.logprobs) {
+                (_, false, _) => {}
+                (Prompt::Text(text), true, None) => shared.echo.clone_from(text),
+                _ => {
+                    return Err(wrong(
+                        "echo",
+                        true,
+                        "with a text and without logprobs, which are those of the answer",
+                    ));
+                }
+            }
+            let options = shared.options(&app)?;
+            say(&app, &SHAPE, &shared, (prompt, options), permit).await
         })
     },
 };
@@ -36,8 +58,9 @@ pub(super) const ROUTE: Route = Route {
 static SHAPE: Shape = Shape {
     id: "cmpl",
     objects: ["text_completion", "text_completion"],
-    whole: |text| json!({ "text": text }),
+    whole: |text, _| json!({ "text": text }),
     piece: |text| json!({ "text": text.unwrap_or_default() }),
+    likelihoods: likelihood::completions,
     opening: None,
 };
 
@@ -46,6 +69,8 @@ static SHAPE: Shape = Shape {
 struct Text {
     shared: Shared,
     prompt: Option<One>,
+    echo: bool,
+    best_of: Option<u64>,
 }
 
 impl Fields for Text {
@@ -56,11 +81,19 @@ impl Fields for Text {
                 self.prompt = value(map)?;
                 Ok(Taken::Yes)
             }
-            "best_of" | "logprobs" | "suffix" => refused(map, later),
-            "echo" => match value::<A, bool>(map)? {
-                Some(true) => Ok(Taken::Refused(later.into())),
-                _ => Ok(Taken::Yes),
-            },
+            "suffix" => refused(map, later),
+            "best_of" => {
+                self.best_of = value(map)?;
+                Ok(Taken::Yes)
+            }
+            "logprobs" => {
+                self.shared.logprobs = value(map)?;
+                Ok(Taken::Yes)
+            }
+            "echo" => {
+                self.echo = value(map)?.unwrap_or(false);
+                Ok(Taken::Yes)
+            }
             _ => self.shared.take(key, map),
         }
     }

@@ -4,7 +4,7 @@
 //! which are here already. The one design choice: what is not said is what Ollama's documentation says it is.
 
 use hyper::{Method, StatusCode};
-use pintpot::{Completion, Finish, Message, Prompt};
+use pintpot::{Completion, Finish, Message, Prompt, ToolCall};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Value, json};
 use std::fmt;
@@ -21,6 +21,7 @@ use crate::reply::{self, Reply, Writer};
 use crate::request::{self, Fields, Taken, harmless, refused, value};
 use crate::sampling::Shared;
 use crate::talk::{Event, Talk};
+use crate::tools;
 
 pub(super) const CHAT: Route = Route {
     method: Method::POST,
@@ -30,8 +31,10 @@ pub(super) const CHAT: Route = Route {
         Box::pin(async move {
             let (asked, permit) = request::take(&app, request, Asked::of(Kind::Chat)).await?;
             asked.shared.check_model(&app)?;
-            let Asked { shared, messages, .. } = asked;
-            let prompt = Prompt::Chat(messages::checked(messages, app.limits.messages)?);
+            let Asked { mut shared, messages, .. } = asked;
+            let messages = messages::checked(messages, app.limits.messages)?;
+            shared.options(&app)?; // whether its parts go together
+            let prompt = Prompt::Chat(std::mem::take(&mut shared.tools).chat(&app, messages)?);
             say(&app, Kind::Chat, shared, prompt, permit).await
         })
     },
@@ -56,7 +59,9 @@ pub(super) const GENERATE: Route = Route {
                 (Some(prompt), false) => {
                     let system = system.filter(|system| !system.is_empty());
                     let system = system.map(|system| Message::new("system", system));
-                    Prompt::Chat(system.into_iter().chain([Message::new("user", prompt)]).collect())
+                    let turns: Vec<Message> =
+                        system.into_iter().chain([Message::new("user", prompt)]).collect();
+                    Prompt::Chat(turns.into())
                 }
             };
             say(&app, Kind::Generate, shared, prompt, permit).await
@@ -77,7 +82,8 @@ async fn say(
     let line = Line::new(app, kind, shared.warnings);
     if !shared.stream {
         let answers = talk.all().await?;
-        return Ok(reply::json(StatusCode::OK, &line.end(&answers[0].text, &answers[0])));
+        let (answer, _) = &answers[0];
+        return Ok(reply::json(StatusCode::OK, &line.end(&answer.text, &answer.calls, answer)));
     }
     let first = talk.first().await?;
     Ok(reply::stream("application/x-ndjson", first, talk, Box::new(line)))
@@ -130,15 +136,13 @@ impl Fields for Asked {
                 Some(Options { shared, .. }) => self.shared = shared.over(&self.shared),
                 None => {}
             },
-            (_, "format") => match value::<A, Value>(map)? {
-                Some(format) if format != "" => return Ok(Taken::Refused(later.into())),
-                _ => {}
-            },
+            (_, "format") => return self.shared.format.take(key, map),
             (_, "think" | "logprobs") => match value::<A, Value>(map)? {
                 Some(on) if on != false => return Ok(Taken::Refused(later.into())),
                 _ => {}
             },
-            (_, "tools" | "images") => match value::<A, Vec<Value>>(map)? {
+            (Kind::Chat, "tools") => return self.shared.tools.take(key, map),
+            (_, "images") => match value::<A, Vec<Value>>(map)? {
                 Some(some) if !some.is_empty() => return Ok(Taken::Refused(later.into())),
                 _ => {}
             },
@@ -231,9 +235,18 @@ impl Line {
         line
     }
 
+    /// Adds calls of tools, if there are some.
+    fn add(&self, line: &mut Value, calls: &[ToolCall]) {
+        if !calls.is_empty() {
+            let call = |call: &ToolCall| json!({ "function": { "name": call.name, "arguments": tools::object(call) } });
+            line["message"]["tool_calls"] = calls.iter().map(call).collect();
+        }
+    }
+
     /// The last line.
-    fn end(&self, text: &str, answer: &Completion) -> Value {
+    fn end(&self, text: &str, calls: &[ToolCall], answer: &Completion) -> Value {
         let (mut line, timing) = (self.line(text), &answer.timing);
+        self.add(&mut line, calls);
         let nanos = |seconds: f64| (seconds * 1e9) as u64;
         let seconds = timing.queue_seconds + timing.prompt_seconds + timing.answer_seconds;
         let fields = json!({
@@ -262,7 +275,12 @@ impl Writer for Line {
         let line = match event {
             Event::Begun { .. } => return String::new(),
             Event::Text { text, .. } => self.line(&text),
-            Event::Done { result: Ok(answer), .. } => self.end("", &answer),
+            Event::Calls { calls, .. } => {
+                let mut line = self.line("");
+                self.add(&mut line, &calls);
+                line
+            }
+            Event::Done { result: Ok(answer), .. } => self.end("", &[], &answer),
             Event::Done { result: Err(error), .. } => Dialect::Ollama.refusal(&Refusal::of(&error)),
         };
         format!("{line}\n")
@@ -288,14 +306,14 @@ mod tests {
         let refused =
             |body: &str| request::parse(body.as_bytes(), Asked::of(Kind::Chat)).err().unwrap().param;
         assert_eq!(refused(r#"{"options":{"mirostat":1}}"#).as_deref(), Some("options"));
-        assert_eq!(refused(r#"{"format":"json"}"#).as_deref(), Some("format"));
+        assert_eq!(refused(r#"{"format":"xml"}"#).as_deref(), Some("format"));
         assert_eq!(refused(r#"{"prompt":"x"}"#).as_deref(), Some("prompt"));
     }
 
     #[test]
     fn damaged_bodies_are_refused_or_read() {
         let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":false,"think":false,
-            "options":{"temperature":0.1,"num_predict":5,"seed":3,"stop":"x"},"tools":[],"format":""}"#;
+            "options":{"temperature":0.1,"num_predict":5,"seed":3,"stop":"x"},"tools":[{"type":"function","function":{"name":"f"}}],"format":{"type":"object"}}"#;
         assert!(request::parse(body.as_bytes(), Asked::of(Kind::Chat)).is_ok());
         request::testing::damage(body, |bytes| drop(request::parse(bytes, Asked::of(Kind::Chat))));
     }

@@ -67,7 +67,7 @@ pub(super) const SHOW: Route = Route {
             let show = json!({
                 "details": details(&app),
                 "model_info": info,
-                "capabilities": ["completion"],
+                "capabilities": if app.facts.tools { vec!["completion", "tools"] } else { vec!["completion"] },
                 "modified_at": rfc3339(app.started),
             });
             Ok(reply::json(StatusCode::OK, &show))
