@@ -239,6 +239,47 @@ impl Panels for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn rows8(self, rows: *const u8, stride: usize) -> [Self::V; 2] {
+        avx512!({
+            // Rows 0, 4, 8 and 12 are the low halves of the quarters of one vector, the next rows their high halves.
+            let pair = |row: usize| {
+                let at = rows.add(row * stride).cast::<i64>();
+                let low = _mm_cvtsi64_si128(at.read_unaligned());
+                _mm_insert_epi64::<1>(low, at.byte_add(stride).read_unaligned())
+            };
+            let four = |row: usize| {
+                let x = _mm512_castsi128_si512(pair(row));
+                let x = _mm512_inserti32x4::<1>(x, pair(row + 4));
+                let x = _mm512_inserti32x4::<2>(x, pair(row + 8));
+                _mm512_inserti32x4::<3>(x, pair(row + 12))
+            };
+            let (a, b) = (_mm512_castsi512_ps(four(0)), _mm512_castsi512_ps(four(2)));
+            let first = _mm512_shuffle_ps::<0b10_00_10_00>(a, b);
+            let second = _mm512_shuffle_ps::<0b11_01_11_01>(a, b);
+            [_mm512_castps_si512(first), _mm512_castps_si512(second)]
+        })
+    }
+
+    #[inline(always)]
+    fn spread<const AT: u32>(self, x: Self::V) -> [Self::V; 8] {
+        avx512!({
+            let mut out = [x; 8];
+            for i in 0..4 {
+                // The byte with both nibbles four times over; then which of its bits are ones.
+                let byte = _mm512_set1_epi32(0x0101_0101 * i as i32);
+                let lanes = _mm512_set4_epi32(0x0c0c_0c0c, 0x0808_0808, 0x0404_0404, 0);
+                let copies = _mm512_shuffle_epi8(x, _mm512_add_epi8(byte, lanes));
+                let bit = _mm512_set1_epi8(1 << AT);
+                let low = _mm512_test_epi8_mask(copies, _mm512_set1_epi32(0x0804_0201));
+                let high = _mm512_test_epi8_mask(copies, _mm512_set1_epi32(0x8040_2010_u32 as i32));
+                out[2 * i] = _mm512_maskz_mov_epi8(low, bit);
+                out[2 * i + 1] = _mm512_maskz_mov_epi8(high, bit);
+            }
+            out
+        })
+    }
+
+    #[inline(always)]
     fn bytes(self, x: u8) -> Self::V {
         avx512!(_mm512_set1_epi8(x as i8))
     }

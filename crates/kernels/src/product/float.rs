@@ -17,6 +17,8 @@ const CHUNK: usize = 1024;
 /// Rows and columns of a tile where registers have room for 24 sums, and elsewhere.
 const LARGE: (usize, usize) = (6, 4);
 const SMALL: (usize, usize) = (2, 2);
+/// Rows that are read side by side for one column: memory gives more where it is read in several places.
+const ALONE: usize = 4;
 
 /// What one thread does: some of the rows times some of the columns.
 pub(crate) struct FloatSlice<'a> {
@@ -51,14 +53,19 @@ impl FloatSlice<'_> {
     fn product<I: Isa, T: Float>(&self, isa: I) {
         for column in self.columns.clone().step_by(SLAB) {
             let columns = column..self.columns.end.min(column + SLAB);
-            // One column is bound by memory, which likes few rows at a time.
-            let large = I::CHAINS >= LARGE.0 * LARGE.1 && columns.len() > 1;
-            let most = if large { LARGE.0 } else { SMALL.0 };
+            let most = match columns.len() {
+                1 => ALONE,
+                _ if I::CHAINS >= LARGE.0 * LARGE.1 => LARGE.0,
+                _ => SMALL.0,
+            };
             for row in self.rows.clone().step_by(most) {
                 let left = (self.rows.end - row).min(most);
-                match (large, left == most) {
-                    (true, true) => self.rows::<I, T, { LARGE.0 }, { LARGE.1 }>(isa, row, &columns),
-                    (false, true) => self.rows::<I, T, { SMALL.0 }, { SMALL.1 }>(isa, row, &columns),
+                match (most, left == most) {
+                    (ALONE, true) => self.rows::<I, T, ALONE, 1>(isa, row, &columns),
+                    (_, true) if most == LARGE.0 => {
+                        self.rows::<I, T, { LARGE.0 }, { LARGE.1 }>(isa, row, &columns);
+                    }
+                    (_, true) => self.rows::<I, T, { SMALL.0 }, { SMALL.1 }>(isa, row, &columns),
                     _ => (row..row + left)
                         .for_each(|row| self.rows::<I, T, 1, { SMALL.1 }>(isa, row, &columns)),
                 }

@@ -10,6 +10,9 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+/// Places of a panel that are asked for side by side: memory gives more where it is read in several places.
+const STREAMS: usize = 4;
+
 /// A format whose codes have the shape `S`.
 pub(super) struct Format<P: Panels, S> {
     /// What the codes of a panel are too large by.
@@ -74,18 +77,24 @@ impl<P: Panels, S: Shape, D: Dot> Rows<'_, '_, P, S, D> {
         self.work.slice.weights.bytes.as_ptr().wrapping_add(offset)
     }
 
-    /// Asks memory for as much of the panel that lies at `next` as one block of sixteen rows has, in the order in which it
-    /// lies there; it may be outside of the weights. Of that, part `part` of `parts`: memory takes only so many requests
-    /// at once.
+    /// Asks memory for as much of the panel that lies at `next` as one block of sixteen rows has, the same share of each of
+    /// [`STREAMS`] parts of it; it may be outside of the weights. Of that, part `part` of `parts`: memory takes only so many
+    /// requests at once.
     #[inline(always)]
     fn ahead(&self, next: *const u8, at: usize, (part, parts): (usize, usize)) {
         let bytes = LANES * D::DTYPE.block_bytes();
-        let (lines, first) = (bytes.div_ceil(LINE), next.wrapping_add(at / Self::ELEMENTS * bytes));
+        let (lines, apart) = (bytes.div_ceil(LINE), LANES / STREAMS * self.row_bytes());
+        let first = next.wrapping_add(at / Self::ELEMENTS * bytes / STREAMS);
         let each = lines.div_ceil(parts);
-        if part * each < lines {
-            for line in 0..each {
-                self.work.isa.prefetch(first.wrapping_add((part * each + line) * LINE));
+        if parts < STREAMS {
+            for line in part * each..lines.min((part + 1) * each) {
+                self.work.isa.prefetch(first.wrapping_add(line % STREAMS * apart + line / STREAMS * LINE));
             }
+            return;
+        }
+        let first = first.wrapping_add(part % STREAMS * apart + part / STREAMS * each * LINE);
+        for line in 0..each {
+            self.work.isa.prefetch(first.wrapping_add(line * LINE));
         }
     }
 }
