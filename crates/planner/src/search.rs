@@ -32,6 +32,8 @@ const EXPERT_RUNS: usize = 64;
 const NO_LONGER: f64 = 1.03;
 /// How many times as long as the soonest the first token may take, for the sake of memory.
 const AS_SOON: f64 = 1.02;
+/// How many times the least of caches a chunk may need: what they take is not given back.
+const LARGER_CACHES: f64 = 1.25;
 /// Held back for what nobody can name.
 const SLACK: u64 = 512 << 10;
 
@@ -102,6 +104,8 @@ struct Candidate {
     /// Seconds to its first token.
     first_token: f64,
     peak: u64,
+    /// Bytes of caches, which stay as they are if the budget shrinks.
+    state: u64,
     streams: bool,
 }
 
@@ -117,6 +121,7 @@ fn candidates(request: &Request<'_>, profile: &Profile, cut: &Cut) -> impl Itera
             seconds: first_token_seconds + f64::from(Exchange::TYPICAL.answer) / tokens_per_second,
             first_token: first_token_seconds,
             peak: placement.peak(),
+            state: placement.bytes_of(Part::State),
             streams: placement.streamed_bytes() > 0,
         })
     })
@@ -133,6 +138,8 @@ fn best<T>(found: &[T], candidate: impl Fn(&T) -> &Candidate) -> Option<&T> {
     // Reads that hide behind arithmetic are not free, only not predicted.
     let streams = left.iter().all(|found| candidate(found).streams);
     left.retain(|found| candidate(found).streams == streams);
+    let caches = least(|c| c.state as f64, &left);
+    left.retain(|found| candidate(found).state as f64 <= caches * LARGER_CACHES);
     let soonest = least(|c| c.first_token, &left);
     left.retain(|found| candidate(found).first_token <= soonest * AS_SOON);
     left.into_iter().min_by_key(|found| candidate(found).peak)
