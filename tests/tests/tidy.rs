@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("processors", &["host", "tensor"]),
     ("hub", &["host"]),
     ("memory", &["formats", "graph", "host", "tensor"]),
-    ("models", &["formats", "graph", "tensor"]),
+    ("models", &["formats", "graph", "host", "tensor"]),
     ("planner", &["formats", "graph", "host", "memory", "tensor"]),
     ("runtime", &["formats", "graph", "host", "kernels", "memory", "planner", "tensor"]),
     (

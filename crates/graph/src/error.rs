@@ -1,6 +1,6 @@
 //! What can be wrong with a graph: always a fault of the file or of a model's description, never of the machine.
 
-use crate::{Dims, Elem};
+use crate::{ArrayType, Dims, Elem};
 
 /// Why a graph was not accepted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -62,6 +62,32 @@ pub enum Error {
         /// Which invariant, in words.
         what: &'static str,
     },
+    /// An array cannot be what an operator takes.
+    #[error("{op}: {what}, but the inputs are {}", listed(.found))]
+    Array {
+        /// The operator's name.
+        op: &'static str,
+        /// What must hold, in words.
+        what: &'static str,
+        /// What the inputs are.
+        found: Box<[ArrayType]>,
+    },
+    /// A number in an input makes no sense; known only when the operator runs.
+    #[error("{op}: {what}: {found}")]
+    Content {
+        /// The operator's name.
+        op: &'static str,
+        /// What must hold, in words.
+        what: &'static str,
+        /// The number.
+        found: i64,
+    },
+    /// An operator on arrays stands where none can.
+    #[error("{op} works on arrays and has no place in a decoder")]
+    Misplaced {
+        /// The operator's name.
+        op: &'static str,
+    },
     /// A size does not fit.
     #[error("{op}: {what} overflows")]
     Overflow {
@@ -70,4 +96,9 @@ pub enum Error {
         /// What overflows.
         what: &'static str,
     },
+}
+
+fn listed(types: &[ArrayType]) -> String {
+    let texts: Vec<String> = types.iter().map(ArrayType::to_string).collect();
+    if texts.is_empty() { "none".into() } else { texts.join(", ") }
 }

@@ -2,6 +2,7 @@
 //!
 //! Nodes are stored in the order in which they were added, which is an order of execution; passes keep it so.
 
+use crate::array::{ArrayOp, ArrayType};
 use crate::op::Op;
 use crate::{Dims, Elem, Error};
 use tensor::{DType, Shape};
@@ -25,7 +26,13 @@ pub struct Value {
     pub elem: Elem,
 }
 
-/// One operation: an operator, its inputs, its single output.
+impl From<ArrayType> for Value {
+    fn from(array: ArrayType) -> Value {
+        Value { dims: array.extents.into(), elem: array.elem }
+    }
+}
+
+/// One operation: an operator, its inputs, what it makes.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// What it does.
@@ -34,6 +41,38 @@ pub struct Node {
     pub inputs: Vec<ValueId>,
     /// What it makes.
     pub output: ValueId,
+    /// What it makes besides; operators on arrays alone do.
+    pub more: Vec<ValueId>,
+}
+
+impl Node {
+    /// A node that makes one value.
+    pub fn new(op: Op, inputs: Vec<ValueId>, output: ValueId) -> Node {
+        Node { op, inputs, output, more: Vec::new() }
+    }
+
+    /// All that it makes.
+    pub fn outputs(&self) -> impl Iterator<Item = ValueId> + '_ {
+        std::iter::once(self.output).chain(self.more.iter().copied())
+    }
+}
+
+/// A value that no node makes, because it is always the same.
+#[derive(Clone, Debug)]
+pub struct Constant {
+    /// The value.
+    pub value: ValueId,
+    /// Its elements.
+    pub data: Data,
+}
+
+/// Where the elements of a constant are.
+#[derive(Clone, Debug)]
+pub enum Data {
+    /// Here, without gaps.
+    Here(Box<[u8]>),
+    /// In the model's file, as the value has them.
+    InFile(WeightId),
 }
 
 /// A tensor of the model file, as a graph uses it.
@@ -126,6 +165,8 @@ pub struct Graph {
     pub weights: Vec<Weight>,
     /// What lives between steps.
     pub states: Vec<State>,
+    /// Values that are always the same, by ascending id.
+    pub constants: Vec<Constant>,
 }
 
 impl Graph {
@@ -167,16 +208,51 @@ impl Graph {
         let op = op.into();
         let value = self.infer(&op, inputs)?;
         let output = self.value(value);
-        self.nodes.push(Node { op, inputs: inputs.to_vec(), output });
+        self.nodes.push(Node::new(op, inputs.to_vec(), output));
         Ok(output)
+    }
+
+    /// Appends a node with an operator on arrays; gives all that it makes.
+    pub fn push_array(&mut self, op: impl Into<ArrayOp>, inputs: &[ValueId]) -> Result<Vec<ValueId>, Error> {
+        let op = op.into();
+        let types = op.infer(&self.array_types(op.name(), inputs)?)?;
+        let outputs: Vec<ValueId> = types.into_iter().map(|made| self.value(made.into())).collect();
+        if let [output, more @ ..] = &outputs[..] {
+            let (inputs, more) = (inputs.to_vec(), more.to_vec());
+            self.nodes.push(Node { op: Op::Array(op), inputs, output: *output, more });
+        }
+        Ok(outputs)
+    }
+
+    /// Declares a value that is always the same; `data` must be of its size.
+    pub fn constant(&mut self, kind: ArrayType, data: Data) -> ValueId {
+        let value = self.value(kind.into());
+        self.constants.push(Constant { value, data });
+        value
+    }
+
+    /// What a value is if it is always the same.
+    pub fn constant_of(&self, id: ValueId) -> Option<&Data> {
+        let at = self.constants.binary_search_by_key(&id, |constant| constant.value).ok()?;
+        Some(&self.constants[at].data)
+    }
+
+    /// Kinds and extents of arrays, which must not vary.
+    pub fn array_types(&self, op: &'static str, ids: &[ValueId]) -> Result<Vec<ArrayType>, Error> {
+        let known = |(input, id): (usize, &ValueId)| {
+            let Value { dims, elem } = *self.value_of(*id);
+            let expected = || "extents that do not vary".to_string();
+            let extents = dims.known();
+            let extents =
+                extents.ok_or_else(|| Error::Shape { op, input, found: dims, expected: expected() })?;
+            Ok(ArrayType { elem, extents })
+        };
+        ids.iter().enumerate().map(known).collect()
     }
 
     /// The shape rule of `op` applied to `inputs`.
     pub(crate) fn infer(&self, op: &Op, inputs: &[ValueId]) -> Result<Value, Error> {
         let values: Vec<Value> = inputs.iter().map(|id| self.values[id.0 as usize]).collect();
-        if values.len() != op.arity() {
-            return Err(Error::Arity { op: op.name(), found: values.len(), expected: op.arity() });
-        }
         op.infer(self, &values)
     }
 
@@ -197,9 +273,15 @@ impl Graph {
 
     /// Bytes on the heap, for the ledger.
     pub fn heap_bytes(&self) -> u64 {
-        let nodes: usize = self.nodes.iter().map(|n| size_of::<Node>() + n.inputs.capacity() * 4).sum();
+        let lists = |n: &Node| n.inputs.capacity() * 4 + n.more.capacity() * 4 + n.op.heap_bytes();
+        let nodes: usize = self.nodes.iter().map(|n| size_of::<Node>() + lists(n)).sum();
+        let constants = self.constants.iter().map(|constant| match &constant.data {
+            Data::Here(bytes) => size_of::<Constant>() + bytes.len().next_multiple_of(16) + 16,
+            Data::InFile(_) => size_of::<Constant>(),
+        });
         let weights: usize = self.weights.iter().map(|w| size_of::<Weight>() + w.name.capacity()).sum();
         let values = self.values.capacity() * size_of::<Value>();
-        (nodes + weights + values + self.states.capacity() * size_of::<State>()) as u64
+        (nodes + weights + values + constants.sum::<usize>() + self.states.capacity() * size_of::<State>())
+            as u64
     }
 }

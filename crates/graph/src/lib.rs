@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod array;
 mod error;
 mod graph;
 mod interpret;
@@ -17,10 +18,13 @@ pub mod plan;
 mod shape;
 mod verify;
 
+pub use array::{ArrayOp, ArrayType};
 pub use error::Error;
-pub use graph::{Graph, Node, State, StateId, StateKind, Value, ValueId, Values, Weight, WeightId};
+pub use graph::{
+    Constant, Data, Graph, Node, State, StateId, StateKind, Value, ValueId, Values, Weight, WeightId,
+};
 pub use interpret::{Interpreter, Tensor};
 pub use op::{Cost, Op};
 pub use plan::Plan;
-pub use shape::{Bounds, Dim, Dims, Elem, Symbol};
+pub use shape::{Bounds, Dim, Dims, Elem, Extents, MAX_RANK, Symbol};
 pub use verify::verify;

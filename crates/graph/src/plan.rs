@@ -5,7 +5,7 @@
 //! in place takes over its input's storage when nobody reads that input later.
 
 use crate::op::WeightUse;
-use crate::{Bounds, Graph, Symbol, Value, ValueId};
+use crate::{Bounds, Graph, Op, Symbol, Value, ValueId};
 
 /// Storage is handed out in multiples of this many bytes, so that vectors load aligned.
 pub const ALIGNMENT: u64 = 64;
@@ -100,7 +100,9 @@ fn lives(graph: &Graph) -> Vec<Life> {
                 *last = i + 1;
             }
         }
-        lives[node.output.0 as usize] = Some((i + 1, i + 1));
+        for id in node.outputs() {
+            lives[id.0 as usize] = Some((i + 1, i + 1));
+        }
     }
     for id in &graph.outputs {
         if let Some((_, last)) = &mut lives[id.0 as usize] {
@@ -110,15 +112,31 @@ fn lives(graph: &Graph) -> Vec<Life> {
     lives
 }
 
-/// For each value the value whose storage it uses: itself, or the input that its node overwrites.
+/// For each value the value whose storage it uses: itself, or the input that its node overwrites or only renames.
 fn owners(graph: &Graph, lives: &[Life]) -> Vec<usize> {
     let mut owner: Vec<usize> = (0..graph.values.len()).collect();
+    // By owner, when the last of all that share its storage so far dies.
+    let mut last: Vec<usize> = lives.iter().map(|life| life.map_or(0, |(_, last)| last)).collect();
     for (i, node) in graph.nodes.iter().enumerate() {
-        let Some(input) = node.op.in_place().map(|k| node.inputs[k]) else { continue };
-        let repeated = node.inputs.iter().filter(|&&id| id == input).count() > 1;
-        let dies_here = lives[input.0 as usize].is_some_and(|(_, last)| last == i + 1);
-        if dies_here && !repeated && graph.value_of(input) == graph.value_of(node.output) {
-            owner[node.output.0 as usize] = owner[input.0 as usize];
+        let Some(input) = node.op.in_place().and_then(|k| node.inputs.get(k)).copied() else { continue };
+        if lives[input.0 as usize].is_none() {
+            continue; // what is always the same has its own place
+        }
+        let (input, output) = (input.0 as usize, node.output.0 as usize);
+        let size = |id: usize| {
+            let Value { dims, elem } = graph.values[id];
+            (dims.known().map(|extents| extents.elements()), elem.bytes())
+        };
+        let repeated = node.inputs.iter().filter(|id| owner[id.0 as usize] == owner[input]).count() > 1;
+        let overwrites = last[owner[input]] == i + 1
+            && !repeated
+            && match &node.op {
+                Op::Array(_) => size(input) == size(output),
+                _ => graph.values[input] == graph.values[output],
+            };
+        if overwrites || node.op.is_alias() {
+            owner[output] = owner[input];
+            last[owner[input]] = last[owner[input]].max(last[output]);
         }
     }
     owner

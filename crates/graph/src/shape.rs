@@ -53,18 +53,21 @@ impl Bounds {
     }
 }
 
-/// Extents of a value, outermost first, at most four.
+/// The most extents that a value has.
+pub const MAX_RANK: usize = 8;
+
+/// Extents of a value, outermost first, at most [`MAX_RANK`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Dims {
-    dims: [Dim; 4],
+    dims: [Dim; MAX_RANK],
     rank: u8,
 }
 
 impl Dims {
-    /// At most four extents; more are cut off, which [`crate::verify`] reports as a mismatch.
+    /// At most [`MAX_RANK`] extents; more are cut off, which [`crate::verify`] reports as a mismatch.
     pub fn new(dims: &[Dim]) -> Dims {
-        let mut stored = [Dim::Fixed(1); 4];
-        let rank = dims.len().min(4);
+        let mut stored = [Dim::Fixed(1); MAX_RANK];
+        let rank = dims.len().min(MAX_RANK);
         stored[..rank].copy_from_slice(&dims[..rank]);
         Dims { dims: stored, rank: rank as u8 }
     }
@@ -131,20 +134,137 @@ impl fmt::Debug for Dims {
 /// What the elements of a value are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Elem {
+    /// Brain floats: f32 without its last 16 bits.
+    BF16,
+    /// Truth values, a byte each, zero or one.
+    Bool,
+    /// 16-bit floats.
+    F16,
     /// 32-bit floats.
     F32,
+    /// 64-bit floats.
+    F64,
+    /// Signed integers.
+    I8,
+    /// Signed integers.
+    I16,
+    /// Signed integers.
+    I32,
+    /// Signed integers.
+    I64,
     /// Token ids, positions, row numbers: u32.
     Index,
     /// Activations as int8 with an f32 scale for each 32 and an i16 sum for each 16 elements of a row.
-    Int8,
+    Quantized,
+    /// Unsigned integers.
+    U8,
+    /// Unsigned integers.
+    U16,
+    /// Unsigned integers.
+    U32,
+    /// Unsigned integers.
+    U64,
 }
 
 impl Elem {
+    /// Bytes of an element; of what comes with scales, those of the element alone.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Elem::Bool | Elem::I8 | Elem::Quantized | Elem::U8 => 1,
+            Elem::BF16 | Elem::F16 | Elem::I16 | Elem::U16 => 2,
+            Elem::F32 | Elem::I32 | Elem::Index | Elem::U32 => 4,
+            Elem::F64 | Elem::I64 | Elem::U64 => 8,
+        }
+    }
+
+    /// Whether these are floats.
+    pub const fn is_float(self) -> bool {
+        matches!(self, Elem::BF16 | Elem::F16 | Elem::F32 | Elem::F64)
+    }
+
     /// Bytes of a row of `columns` elements, with what belongs to it.
     pub fn row_bytes(self, columns: u64) -> u64 {
         match self {
-            Elem::F32 | Elem::Index => columns * 4,
-            Elem::Int8 => columns + columns / 32 * 4 + columns / 16 * 2,
+            Elem::Quantized => columns + columns / 32 * 4 + columns / 16 * 2,
+            elem => columns * elem.bytes() as u64,
         }
+    }
+}
+
+/// Extents that are known, outermost first, at most [`MAX_RANK`]; none for a single number. An extent may be zero.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Extents {
+    extents: [usize; MAX_RANK],
+    rank: u8,
+}
+
+impl Extents {
+    /// Checks and stores extents; `None` if there are too many, or more elements than can be counted.
+    pub fn new(extents: &[usize]) -> Option<Extents> {
+        let mut stored = Extents { rank: u8::try_from(extents.len()).ok()?, ..Extents::default() };
+        stored.extents.get_mut(..extents.len())?.copy_from_slice(extents);
+        let fits = |extent: &usize| u32::try_from(*extent).is_ok();
+        let product = extents.iter().filter(|extent| **extent > 0).try_fold(8usize, |product, extent| {
+            product.checked_mul(*extent).filter(|product| *product < isize::MAX as usize)
+        });
+        product.filter(|_| extents.iter().all(fits)).map(|_| stored)
+    }
+
+    /// How many elements there are.
+    pub fn elements(&self) -> usize {
+        self.iter().product()
+    }
+
+    /// Elements between neighbours along each axis, for elements without gaps in row-major order.
+    pub fn strides(&self) -> [usize; MAX_RANK] {
+        let mut strides = [0; MAX_RANK];
+        let mut stride = 1;
+        for axis in (0..self.len()).rev() {
+            strides[axis] = stride;
+            stride *= self.extents[axis];
+        }
+        strides
+    }
+}
+
+impl std::ops::Deref for Extents {
+    type Target = [usize];
+
+    fn deref(&self) -> &[usize] {
+        &self.extents[..usize::from(self.rank)]
+    }
+}
+
+impl std::ops::DerefMut for Extents {
+    fn deref_mut(&mut self) -> &mut [usize] {
+        &mut self.extents[..usize::from(self.rank)]
+    }
+}
+
+impl fmt::Debug for Extents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl From<Extents> for Dims {
+    fn from(extents: Extents) -> Dims {
+        let mut dims = [Dim::Fixed(1); MAX_RANK];
+        for (dim, extent) in dims.iter_mut().zip(extents.iter()) {
+            *dim = Dim::Fixed(*extent as u32);
+        }
+        Dims { dims, rank: extents.rank }
+    }
+}
+
+impl Dims {
+    /// The extents, if none of them varies.
+    pub fn known(&self) -> Option<Extents> {
+        let mut extents = Extents { rank: self.rank, ..Extents::default() };
+        for (extent, dim) in extents.iter_mut().zip(self.as_slice()) {
+            let Dim::Fixed(known) = *dim else { return None };
+            *extent = known as usize;
+        }
+        Some(extents)
     }
 }

@@ -84,6 +84,125 @@ pub enum Error {
         /// Rows of the embedding.
         expected: u64,
     },
+    /// A node of a network cannot be built.
+    #[error("node {node}, operator {operator}: {source}")]
+    Node {
+        /// The node: its name, or the first value that it makes.
+        node: Box<str>,
+        /// The operator, with its domain if that is not ONNX's own.
+        operator: Box<str>,
+        /// What is wrong.
+        source: Box<Error>,
+    },
+    /// A network uses an operator that pintpot does not have.
+    #[error("this operator is not supported")]
+    Operator,
+    /// A setting of a node makes no sense, or pintpot has not what it asks for.
+    #[error("attribute '{attribute}' is {found}, {expected}")]
+    Attribute {
+        /// Its name.
+        attribute: &'static str,
+        /// What it says.
+        found: String,
+        /// What it should be, in words.
+        expected: &'static str,
+    },
+    /// A node lacks an input.
+    #[error("input {input} is missing")]
+    MissingInput {
+        /// Which one, from zero.
+        input: usize,
+    },
+    /// A node names a value that nobody makes.
+    #[error("damaged file: nobody makes the value '{name}'")]
+    UnknownValue {
+        /// Its name.
+        name: Box<str>,
+    },
+    /// Nodes wait for each other.
+    #[error("damaged file: the nodes that make '{name}' wait for each other")]
+    Cycle {
+        /// A value that they make.
+        name: Box<str>,
+    },
+    /// Elements of a kind that is not computed with.
+    #[error("'{name}' holds elements of type {element}, which are not supported")]
+    Element {
+        /// The value.
+        name: Box<str>,
+        /// The type.
+        element: &'static str,
+    },
+    /// A list or nothing where an array must be.
+    #[error("an input is a list or nothing where an array must be")]
+    NotAnArray,
+    /// An array or nothing where a list must be.
+    #[error("an input is not the list that it must be")]
+    NotASequence,
+    /// A place in a list that is not there.
+    #[error("position {position} is not in a list of {len}")]
+    Position {
+        /// The position.
+        position: i64,
+        /// How long the list is.
+        len: usize,
+    },
+    /// An axis that is not there.
+    #[error("axis {axis} is not in an array of {rank} dimensions")]
+    Axis {
+        /// The axis.
+        axis: i64,
+        /// How many there are.
+        rank: usize,
+    },
+    /// Extents follow from numbers that are known only while the network runs.
+    #[error("its extents depend on numbers that are known only while the network runs")]
+    DataDependent,
+    /// An operator makes nothing.
+    #[error("it makes nothing")]
+    NoOutput,
+    /// A network is too large, or a loop in it runs too often.
+    #[error("the network has more than {most} nodes, loops rolled out")]
+    ManyNodes {
+        /// How many it may have.
+        most: usize,
+    },
+    /// An input has not the extents or type that the network declares.
+    #[error("input '{name}' is {found}, but the network takes {expected}")]
+    Input {
+        /// The input.
+        name: Box<str>,
+        /// What was given.
+        found: String,
+        /// What it should be.
+        expected: String,
+    },
+    /// The extents of an input are not known.
+    #[error(
+        "the extents of input '{name}' are not known: the network takes {declared}; say which with --shape {name}=..."
+    )]
+    Open {
+        /// The input.
+        name: Box<str>,
+        /// What the network declares.
+        declared: String,
+    },
+    /// A tensor whose extents cannot be counted.
+    #[error("tensor '{name}': {source}")]
+    Shape {
+        /// The tensor.
+        name: Box<str>,
+        /// What is wrong.
+        source: tensor::ShapeError,
+    },
+    /// A constant cannot be read.
+    #[error("cannot read tensor '{name}': {source}")]
+    Read {
+        /// The tensor.
+        name: Box<str>,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The header cannot be read.
     #[error(transparent)]
     File(#[from] formats::Error),

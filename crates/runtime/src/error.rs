@@ -27,6 +27,17 @@ pub enum Error {
         /// Tokens that the sequence can hold.
         context: u32,
     },
+    /// An input has not as many bytes as the network was built for.
+    #[error("an input has {found} bytes, but the network was built for {expected}")]
+    InputBytes {
+        /// How many there are.
+        found: usize,
+        /// How many there should be.
+        expected: usize,
+    },
+    /// An operator could not do with what is in its inputs.
+    #[error(transparent)]
+    Operator(#[from] graph::Error),
     /// The graph and its plan do not belong together; a fault of the program.
     #[error("value {value} has no place in the arena; the plan is not this graph's")]
     Unplanned {

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod arena;
+mod arrays;
 mod batch;
 mod economy;
 mod error;
@@ -17,6 +18,7 @@ mod routes;
 mod stats;
 mod trial;
 
+pub use arrays::{ArrayExecutor, ArrayParts, MAX_INPUTS};
 pub use batch::{Batch, Sequence, Span, Wanted};
 pub use economy::Economy;
 pub use error::Error;

@@ -136,7 +136,7 @@ impl Experts {
             x: take(rows * input.elem.row_bytes(width)),
             gate: take(rows * hidden * 4),
             up: take(rows * hidden * 4),
-            hidden: take(if int8 { rows * Elem::Int8.row_bytes(hidden) } else { 0 }),
+            hidden: take(if int8 { rows * Elem::Quantized.row_bytes(hidden) } else { 0 }),
             results: take(pairs * width * 4),
             pairs: pairs as u32,
             end: 0,
@@ -190,7 +190,7 @@ impl Operator for Experts {
                 return wrong(*coarse, "what it stands in for, in a coarser type".to_string());
             }
         }
-        if inputs[0].elem == Elem::Index || (inputs[0].elem == Elem::Int8) && !int8(self.gate) {
+        if inputs[0].elem == Elem::Index || (inputs[0].elem == Elem::Quantized) && !int8(self.gate) {
             let found = inputs[0].elem;
             return Err(Error::Elem { op: "Experts", input: 0, found, expected: Elem::F32 });
         }

@@ -34,7 +34,7 @@ impl Operator for HeadLinear {
             let expected = format!("{heads} matrices for heads of {} in all", input.dims.columns());
             return Err(weight_error("HeadLinear", graph, self.weight, expected));
         }
-        let int8 = input.elem == Elem::Int8;
+        let int8 = input.elem == Elem::Quantized;
         if input.elem == Elem::Index || (int8 && !takes_int8(weight.dtype)) {
             return Err(Error::Elem { op: "HeadLinear", input: 0, found: input.elem, expected: Elem::F32 });
         }

@@ -28,7 +28,7 @@ impl Operator for Linear {
             let expected = format!("[outputs, {}]", input.dims.columns());
             return Err(weight_error("Linear", graph, self.weight, expected));
         }
-        let int8 = input.elem == Elem::Int8;
+        let int8 = input.elem == Elem::Quantized;
         if input.elem == Elem::Index || (int8 && !takes_int8(weight.dtype)) {
             return Err(Error::Elem { op: "Linear", input: 0, found: input.elem, expected: Elem::F32 });
         }

@@ -46,6 +46,7 @@ pub use sigmoid_gate::SigmoidGate;
 pub use slice::Slice;
 pub use softcap::Softcap;
 
+use crate::array::{ArrayOp, ArrayType};
 use crate::interpret::{Interpreter, Tensor};
 use crate::{Bounds, Dims, Elem, Error, Graph, StateId, Value, WeightId};
 use tensor::DType;
@@ -55,7 +56,11 @@ macro_rules! ops {
         /// One operation with its parameters.
         #[derive(Clone, Debug, PartialEq)]
         #[allow(missing_docs)]
-        pub enum Op { $($name($name)),* }
+        pub enum Op {
+            $($name($name),)*
+            /// An operator on arrays of any rank and type.
+            Array(ArrayOp),
+        }
 
         $(impl From<$name> for Op {
             fn from(op: $name) -> Op {
@@ -64,13 +69,20 @@ macro_rules! ops {
         })*
 
         impl Op {
-            fn operator(&self) -> &dyn Operator {
-                match self { $(Op::$name(op) => op),* }
+            /// What it says of itself; operators on arrays say it in another way.
+            fn operator(&self) -> Result<&dyn Operator, &ArrayOp> {
+                match self {
+                    $(Op::$name(op) => Ok(op),)*
+                    Op::Array(op) => Err(op),
+                }
             }
 
             /// The operator's name.
             pub fn name(&self) -> &'static str {
-                match self { $(Op::$name(_) => stringify!($name)),* }
+                match self {
+                    $(Op::$name(_) => stringify!($name),)*
+                    Op::Array(op) => op.name(),
+                }
             }
         }
     };
@@ -161,43 +173,71 @@ pub enum WeightUse {
 }
 
 impl Op {
-    /// Number of inputs.
-    pub fn arity(&self) -> usize {
-        self.operator().arity()
-    }
-
     /// Work under `bounds` with `context` positions already in the state.
     pub fn cost(&self, graph: &Graph, inputs: &[Value], bounds: &Bounds, context: u32) -> Cost {
-        self.operator().cost(graph, inputs, bounds, context)
+        match self.operator() {
+            Ok(op) => op.cost(graph, inputs, bounds, context),
+            Err(op) => op.cost(&known(inputs)),
+        }
     }
 
     /// The input whose storage the output may take over, if nobody reads that input later.
     pub fn in_place(&self) -> Option<usize> {
-        self.operator().in_place()
+        match self.operator() {
+            Ok(op) => op.in_place(),
+            Err(op) => op.in_place(),
+        }
+    }
+
+    /// Whether the output is the first input under another name, in the same storage.
+    pub fn is_alias(&self) -> bool {
+        matches!(self, Op::Array(op) if op.is_alias())
     }
 
     /// Weights that it reads, in order of use.
     pub fn weights(&self) -> Vec<WeightUse> {
-        self.operator().weights()
+        self.operator().map_or_else(|_| Vec::new(), |op| op.weights())
     }
 
     /// The state that it reads and writes.
     pub fn state(&self) -> Option<StateId> {
-        self.operator().state()
+        self.operator().ok()?.state()
     }
 
     /// Bytes that it works in besides its inputs and its output.
     pub fn scratch(&self, graph: &Graph, inputs: &[Value], bounds: &Bounds) -> u64 {
-        self.operator().scratch(graph, inputs, bounds)
+        match self.operator() {
+            Ok(op) => op.scratch(graph, inputs, bounds),
+            Err(op) => op.scratch(&known(inputs)) as u64,
+        }
     }
 
+    /// Bytes on the heap, for the ledger.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.operator().map_or_else(ArrayOp::heap_bytes, |_| 0)
+    }
+
+    /// Shape and kind of the output of an operator that is none on arrays.
     pub(crate) fn infer(&self, graph: &Graph, inputs: &[Value]) -> Result<Value, Error> {
-        self.operator().infer(graph, inputs)
+        let op = self.operator().map_err(|op| Error::Misplaced { op: op.name() })?;
+        if inputs.len() != op.arity() {
+            return Err(Error::Arity { op: self.name(), found: inputs.len(), expected: op.arity() });
+        }
+        op.infer(graph, inputs)
     }
 
     pub(crate) fn reference(&self, run: &mut Interpreter<'_>, inputs: &[&Tensor]) -> Tensor {
-        self.operator().reference(run, inputs)
+        match self.operator() {
+            Ok(op) => op.reference(run, inputs),
+            Err(op) => unimplemented!("{}: arrays are evaluated by `ArrayOp::evaluate`", op.name()),
+        }
     }
+}
+
+/// Kinds and extents of arrays; none if one of them varies, which no graph with operators on arrays has.
+fn known(inputs: &[Value]) -> Vec<ArrayType> {
+    let types = inputs.iter().map(|input| Some(ArrayType { elem: input.elem, extents: input.dims.known()? }));
+    types.collect::<Option<_>>().unwrap_or_default()
 }
 
 /// Checks that input `i` is f32 rows of `columns`, or of anything if `None`; gives its dims.

@@ -97,7 +97,7 @@ impl Operator for Neurons {
             return Err(weight_error("Neurons", graph, self.up, expected));
         }
         if inputs[0].elem == Elem::Index
-            || (inputs[0].elem == Elem::Int8) && !takes_int8(graph.weight_of(self.up).dtype)
+            || (inputs[0].elem == Elem::Quantized) && !takes_int8(graph.weight_of(self.up).dtype)
         {
             let found = inputs[0].elem;
             return Err(Error::Elem { op: "Neurons", input: 0, found, expected: Elem::F32 });

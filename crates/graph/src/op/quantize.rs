@@ -22,7 +22,7 @@ impl Operator for Quantize {
             let expected = "a multiple of 32 columns".to_string();
             return Err(Error::Shape { op: "Quantize", input: 0, found: dims, expected });
         }
-        Ok(Value { dims, elem: Elem::Int8 })
+        Ok(Value { dims, elem: Elem::Quantized })
     }
 
     fn reference(&self, _run: &mut Interpreter<'_>, inputs: &[&Tensor]) -> Tensor {

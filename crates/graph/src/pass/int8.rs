@@ -26,7 +26,7 @@ pub fn int8_products(graph: &mut Graph) -> Result<(), Error> {
                     None => {
                         let value = graph.infer(&Quantize.into(), &[input])?;
                         let output = graph.value(value);
-                        graph.nodes.push(Node { op: Quantize.into(), inputs: vec![input], output });
+                        graph.nodes.push(Node::new(Quantize.into(), vec![input], output));
                         quantized.insert(input, output);
                         output
                     }

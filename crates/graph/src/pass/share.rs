@@ -7,7 +7,7 @@ use std::collections::HashMap;
 /// Merges equal nodes; nodes with a state are left alone.
 pub fn share_equal(graph: &mut Graph) -> Result<(), Error> {
     let mut renamed: HashMap<ValueId, ValueId> = HashMap::new();
-    let mut seen: Vec<(Op, Vec<ValueId>, ValueId)> = Vec::new();
+    let mut seen: Vec<(Op, Vec<ValueId>, Vec<ValueId>)> = Vec::new();
     graph.nodes.retain_mut(|node| {
         for id in &mut node.inputs {
             *id = renamed.get(id).copied().unwrap_or(*id);
@@ -17,10 +17,10 @@ pub fn share_equal(graph: &mut Graph) -> Result<(), Error> {
             return true;
         }
         if let Some((_, _, first)) = seen.iter().find(|(op, ins, _)| *op == node.op && *ins == node.inputs) {
-            renamed.insert(node.output, *first);
+            renamed.extend(node.outputs().zip(first.iter().copied()));
             return false;
         }
-        seen.push((node.op.clone(), node.inputs.clone(), node.output));
+        seen.push((node.op.clone(), node.inputs.clone(), node.outputs().collect()));
         true
     });
     for id in &mut graph.outputs {

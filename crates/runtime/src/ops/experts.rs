@@ -99,7 +99,7 @@ pub(super) fn experts(
         return Err(Error::Unplanned { value: node.output.0 });
     };
     let (input, output) = (node.inputs[0], node.output);
-    let (width, int8) = (step.arena.columns(output), step.graph.value_of(input).elem == Elem::Int8);
+    let (width, int8) = (step.arena.columns(output), step.graph.value_of(input).elem == Elem::Quantized);
     let range = |id| step.arena.range(id, &step.now);
     let ranges = [range(input)?, range(node.inputs[1])?, range(output)?, mix.scratch.clone()];
     let unplanned = Error::Unplanned { value: output.0 };
@@ -232,7 +232,7 @@ impl<'a> Work<'a> {
         }
         cpu.glu(activation(self.op.activation), &mut self.gate[..elements], &self.up[..elements]);
         if !self.hidden_int8.is_empty() {
-            let bytes = self.len * Elem::Int8.row_bytes(self.hidden as u64) as usize;
+            let bytes = self.len * Elem::Quantized.row_bytes(self.hidden as u64) as usize;
             let (q, scale, sums) = int8_of(&mut self.hidden_int8[..bytes], self.len, self.hidden);
             cpu.quantize(&self.gate[..elements], self.hidden, QuantizedMut { q, scale, sums });
         }

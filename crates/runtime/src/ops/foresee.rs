@@ -137,7 +137,7 @@ impl Foresight {
         Foresight {
             on: false,
             x: vec![0.0; width as usize],
-            int8: vec![0; Elem::Int8.row_bytes(u64::from(width)) as usize],
+            int8: vec![0; Elem::Quantized.row_bytes(u64::from(width)) as usize],
             logits: Vec::with_capacity(experts),
             ranked: Vec::with_capacity(experts),
         }
@@ -156,7 +156,7 @@ impl Foresight {
         self.logits.clear();
         self.logits.resize(next.experts, 0.0);
         let dtype = graph.weight_of(next.linear.weight).dtype;
-        let int8 = &mut self.int8[..Elem::Int8.row_bytes(columns as u64) as usize];
+        let int8 = &mut self.int8[..Elem::Quantized.row_bytes(columns as u64) as usize];
         if dtype.is_quantized() {
             let (q, scale, sums) = int8_of(int8, 1, columns);
             cpu.quantize(x, columns, QuantizedMut { q, scale, sums });

@@ -42,7 +42,7 @@ pub(super) fn head_linear(
             let bytes = &bytes[(row - first) * row_bytes..(until - first) * row_bytes];
             let weights = Weights { dtype, bytes, rows: until - row, columns };
             match elem {
-                Elem::Int8 => {
+                Elem::Quantized => {
                     let x = quantized_of(room, rows, columns);
                     step.cpu.product(weights, &x, floats_of(out), stride, row, None);
                 }
@@ -65,7 +65,7 @@ fn gather(
     head: usize,
     room: &mut [u8],
 ) {
-    if elem == Elem::Int8 {
+    if elem == Elem::Quantized {
         let (from, to) = (int8_of(x, rows, heads * columns), int8_of(room, rows, columns));
         copy(from.0, heads, head, columns, to.0);
         copy(from.1, heads, head, columns / 32, to.1);

@@ -78,6 +78,8 @@ pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(),
             let [x, y] = step.arena.split_floats([x, node.inputs[1]], &step.now)?;
             step.cpu.add(x, y);
         }
+        // Networks have an executor of their own.
+        Op::Array(_) => return Err(Error::Unplanned { value: out.0 }),
         Op::Attention(attention) => return attend(step, node, attention),
         Op::Concat(concat) => return columns::concat(step, node, concat),
         Op::Embed(embed) => return gather(step, node, embed.weight),
@@ -192,7 +194,7 @@ fn product(step: &mut Step<'_>, node: &Node, linear: &Linear, extra: &Extra) -> 
     let weight = step.graph.weight_of(linear.weight);
     let (input, output) = (node.inputs[0], node.output);
     let (columns, stride) = (step.arena.columns(input), step.arena.columns(output));
-    let int8 = step.graph.value_of(input).elem == Elem::Int8;
+    let int8 = step.graph.value_of(input).elem == Elem::Quantized;
     for tile in extra.tiles.clone() {
         step.store.acquire(tile)?;
         let bytes = step.store.bytes(tile)?;

@@ -68,7 +68,7 @@ pub(super) fn neurons(
     else {
         return Err(unplanned);
     };
-    let int8 = step.graph.value_of(node.inputs[0]).elem == Elem::Int8;
+    let int8 = step.graph.value_of(node.inputs[0]).elem == Elem::Quantized;
     let width = step.arena.columns(node.output);
     let range = |id| step.arena.range(id, &step.now);
     let ranges = [range(node.inputs[0])?, range(node.inputs[1])?, range(node.output)?, awake.scratch.clone()];

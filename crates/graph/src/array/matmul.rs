@@ -1,0 +1,141 @@
+//! Products of matrices, many of them at once.
+//!
+//! Each element of the result is one chain of fused multiply-adds along the common extent, ascending; of integers it is
+//! exact. A backend adds up in the order that `kernels` defines for floats.
+
+use super::{ArrayOperator, ArrayType, LANES, View, ViewMut, Wide, broadcast, each_wide, extents, fault};
+use crate::{Cost, Elem, Error, MAX_RANK};
+
+/// `a b`: the last two extents are matrices, the others are repeated where the other array is longer. Arrays of one
+/// extent are a row on the left and a column on the right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MatMul {
+    /// Whether matrices of `b` are given row by column the other way round.
+    pub b_is_transposed: bool,
+    /// Whether the result of narrow integers is i32.
+    pub widens: bool,
+}
+
+/// Matrices of a product.
+#[derive(Clone, Copy, Debug)]
+pub struct Product {
+    /// Rows of the result.
+    pub rows: usize,
+    /// What is multiplied and added up.
+    pub common: usize,
+    /// Columns of the result.
+    pub columns: usize,
+    /// Matrices.
+    pub batch: usize,
+}
+
+impl MatMul {
+    /// Extents of both with what a row or a column lacks.
+    fn matrices(inputs: &[ArrayType]) -> Option<[ArrayType; 2]> {
+        let [a, b] = inputs else { return None };
+        let mut pair = [*a, *b];
+        if a.extents.len() == 1 {
+            pair[0].extents = crate::Extents::new(&[1, a.extents[0]])?;
+        }
+        if b.extents.len() == 1 {
+            pair[1].extents = crate::Extents::new(&[b.extents[0], 1])?;
+        }
+        pair.iter().all(|array| array.extents.len() >= 2).then_some(pair)
+    }
+
+    /// What is multiplied with what.
+    pub fn product(&self, inputs: &[ArrayType]) -> Option<Product> {
+        let [a, b] = MatMul::matrices(inputs)?;
+        let (a, b) = (a.extents, b.extents);
+        let [rows, common] = [a[a.len() - 2], a[a.len() - 1]];
+        let [mut deep, mut columns] = [b[b.len() - 2], b[b.len() - 1]];
+        if self.b_is_transposed {
+            (deep, columns) = (columns, deep);
+        }
+        let batch = outer("MatMul", &[a, b]).ok()?.elements();
+        (deep == common).then_some(Product { rows, common, columns, batch })
+    }
+}
+
+/// Extents before the last two, each repeated where the other is longer.
+fn outer(op: &'static str, pair: &[crate::Extents; 2]) -> Result<crate::Extents, Error> {
+    let outer = pair.map(|extents| crate::Extents::new(&extents[..extents.len() - 2]).unwrap_or_default());
+    broadcast(op, &outer.map(|extents| ArrayType { elem: Elem::Bool, extents }))
+}
+
+impl ArrayOperator for MatMul {
+    fn infer(&self, inputs: &[ArrayType]) -> Result<Vec<ArrayType>, Error> {
+        let (Some([a, b]), Some(product)) = (MatMul::matrices(inputs), self.product(inputs)) else {
+            return fault("MatMul", "matrices with a common extent are needed", inputs);
+        };
+        if a.elem != b.elem && !self.widens {
+            return fault("MatMul", "both must be of one kind", inputs);
+        }
+        let mut made = outer("MatMul", &[a.extents, b.extents])?.to_vec();
+        if inputs[0].extents.len() > 1 {
+            made.push(product.rows);
+        }
+        if inputs[1].extents.len() > 1 {
+            made.push(product.columns);
+        }
+        let elem = if self.widens { Elem::I32 } else { a.elem };
+        Ok(vec![ArrayType { elem, extents: extents("MatMul", &made)? }])
+    }
+
+    fn evaluate(&self, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>], _: &mut [u8]) -> Result<(), Error> {
+        let ([a, b], [out]) = (inputs, outputs) else { return fault("MatMul", "two inputs are needed", &[]) };
+        each_wide!(out.kind.elem, W => self.run::<W>([a, b], out));
+        Ok(())
+    }
+
+    fn cost(&self, inputs: &[ArrayType]) -> Cost {
+        let macs = self.product(inputs).map_or(0, |p| p.rows as u64 * p.common as u64 * p.columns as u64 * p.batch as u64);
+        Cost { macs, ..Cost::default() }
+    }
+}
+
+impl MatMul {
+    fn run<W: Wide>(&self, views: [&View<'_>; 2], out: &mut ViewMut<'_>) {
+        let kinds = views.map(|view| view.kind);
+        let (Some([a, b]), Some(product)) = (MatMul::matrices(&kinds), self.product(&kinds)) else { return };
+        let Ok(batches) = outer("MatMul", &[a.extents, b.extents]) else { return };
+        let Product { rows, common, columns, .. } = product;
+        let at = |extents: &crate::Extents, index: &[usize]| {
+            let strides = extents.strides();
+            let shift = batches.len() + 2 - extents.len();
+            let own = extents.len() - 2;
+            (0..own).map(|axis| if extents[axis] == 1 { 0 } else { index[shift + axis] * strides[axis] }).sum::<usize>()
+        };
+        let mut index = [0; MAX_RANK];
+        for batch in 0..product.batch {
+            let (a_at, b_at) = (at(&a.extents, &index), at(&b.extents, &index));
+            for row in 0..rows {
+                for first in (0..columns).step_by(LANES) {
+                    let mut sums = [W::default(); LANES];
+                    let sums = &mut sums[..LANES.min(columns - first)];
+                    for k in 0..common {
+                        let (mut x, mut y) = ([W::default()], [W::default(); LANES]);
+                        views[0].load(a_at + row * common + k, &mut x);
+                        let y = &mut y[..sums.len()];
+                        if self.b_is_transposed {
+                            for (column, y) in y.chunks_exact_mut(1).enumerate() {
+                                views[1].load(b_at + (first + column) * common + k, y);
+                            }
+                        } else {
+                            views[1].load(b_at + k * columns + first, y);
+                        }
+                        sums.iter_mut().zip(&*y).for_each(|(sum, y)| *sum = x[0].mul_add(*y, *sum));
+                    }
+                    out.store((batch * rows + row) * columns + first, sums);
+                }
+            }
+            for axis in (0..batches.len()).rev() {
+                index[axis] += 1;
+                if index[axis] < batches[axis] {
+                    break;
+                }
+                index[axis] = 0;
+            }
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Runs a network: one operator on arrays after another, over memory that was planned.
+//!
+//! What it is not: a decision. The one design choice: an operator sees its inputs and outputs as pieces of one arena, cut
+//! apart by ranges and never copied; a network that needs more than was planned stops with an error. Nothing inside a run
+//! allocates, except where extents are known only when an array is there.
+
+use crate::Error;
+use ::memory::Error as MemoryError;
+use graph::array::{View, ViewMut};
+use graph::{ArrayType, Data, Graph, Node, Op, Plan, ValueId};
+use host::{Ledger, Part, Region};
+use kernels::Cpu;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The most inputs that an operator has.
+pub const MAX_INPUTS: usize = 32;
+/// The most outputs that an operator has.
+const MAX_OUTPUTS: usize = 8;
+
+/// What a network runs on.
+pub struct ArrayParts {
+    /// Operators on arrays alone.
+    pub graph: Arc<Graph>,
+    /// Where values live.
+    pub plan: Plan,
+    /// By value, whether its extents are known only when it is there.
+    pub dynamic: Vec<bool>,
+    /// Kernels and threads.
+    pub cpu: Cpu,
+}
+
+/// Runs a network.
+pub struct ArrayExecutor {
+    graph: Arc<Graph>,
+    dynamic: Vec<bool>,
+    arena: Region,
+    weights: Region,
+    places: Vec<Place>,
+    /// By node, where it works besides.
+    scratch: Vec<Range<usize>>,
+    /// What each value is in this run.
+    kinds: Vec<ArrayType>,
+    cpu: Cpu,
+}
+
+/// Where the elements of a value are.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// In the arena, with room for so many bytes.
+    Arena { offset: usize, room: usize },
+    /// With the constants that the graph holds.
+    Here(usize),
+    /// Nobody reads or makes it.
+    Nowhere,
+    /// With the weights.
+    Weights(usize),
+}
+
+impl ArrayExecutor {
+    /// Bytes that the constants of `graph` take which lie in files.
+    pub fn weight_bytes(graph: &Graph) -> u64 {
+        in_files(graph).map(|(_, kind)| (kind.bytes() as u64).next_multiple_of(64)).sum()
+    }
+
+    /// Takes memory and reads the constants; `read` fills a buffer with the weight of this number in the graph.
+    ///
+    /// # Errors
+    /// If the ledger has no room or a constant cannot be read.
+    pub fn new(
+        ledger: &Ledger,
+        parts: ArrayParts,
+        mut read: impl FnMut(usize, &mut [u8]) -> Result<(), MemoryError>,
+    ) -> Result<ArrayExecutor, Error> {
+        let ArrayParts { graph, plan, mut dynamic, cpu } = parts;
+        let mut places = vec![Place::Nowhere; graph.values.len()];
+        let mut kinds = Vec::with_capacity(places.len());
+        for (id, place) in (0u32..).map(ValueId).zip(&mut places) {
+            let kind = kind_of(&graph, id)?;
+            kinds.push(kind);
+            if let Some(offset) = plan.offset(id) {
+                *place = Place::Arena { offset: offset as usize, room: kind.bytes() };
+            }
+        }
+        let bytes = Self::weight_bytes(&graph).max(1) as usize;
+        let mut weights = Region::new(ledger, Part::Weights, bytes).map_err(MemoryError::from)?;
+        let mut end = 0;
+        for (number, constant) in graph.constants.iter().enumerate() {
+            places[constant.value.0 as usize] = match constant.data {
+                Data::Here(_) => Place::Here(number),
+                Data::InFile(weight) => {
+                    let start = end;
+                    end += kinds[constant.value.0 as usize].bytes();
+                    read(weight.0 as usize, &mut weights.as_mut_bytes()[start..end])?;
+                    end = end.next_multiple_of(64);
+                    Place::Weights(start)
+                }
+            };
+        }
+        let arena = Region::new(ledger, Part::Activations, plan.arena_bytes.max(1) as usize);
+        let arena = arena.map_err(MemoryError::from)?;
+        let scratch = graph.nodes.iter().enumerate().map(|(index, node)| {
+            let inputs: Vec<graph::Value> = node.inputs.iter().map(|&id| *graph.value_of(id)).collect();
+            let start = plan.scratch(index).unwrap_or(0) as usize;
+            start..start + node.op.scratch(&graph, &inputs, &plan.bounds) as usize
+        });
+        let scratch = scratch.collect();
+        dynamic.resize(graph.values.len(), false);
+        Ok(ArrayExecutor { graph, dynamic, arena, weights, places, scratch, kinds, cpu })
+    }
+
+    /// Runs the network on inputs by their values.
+    ///
+    /// # Errors
+    /// If an input is not of its size, or a number in an array makes no sense to an operator.
+    pub fn run(&mut self, inputs: &[(ValueId, &[u8])]) -> Result<(), Error> {
+        for &(id, bytes) in inputs {
+            let unplanned = Error::Unplanned { value: id.0 };
+            let Some(Place::Arena { offset, room }) = self.places.get(id.0 as usize) else { continue };
+            let to = self.arena.as_mut_bytes().get_mut(*offset..*offset + *room).ok_or(unplanned)?;
+            if to.len() != bytes.len() {
+                return Err(Error::InputBytes { found: bytes.len(), expected: to.len() });
+            }
+            to.copy_from_slice(bytes);
+        }
+        let graph = Arc::clone(&self.graph);
+        graph.nodes.iter().enumerate().try_for_each(|(index, node)| self.node(index, node))
+    }
+
+    /// A value after a run: what it is, and its elements.
+    pub fn value(&self, id: ValueId) -> Option<(ArrayType, &[u8])> {
+        let kind = *self.kinds.get(id.0 as usize)?;
+        let bytes = match self.places[id.0 as usize] {
+            Place::Arena { offset, .. } => self.arena.as_bytes().get(offset..offset + kind.bytes())?,
+            Place::Here(number) => here(&self.graph, number),
+            Place::Nowhere => return None,
+            Place::Weights(start) => self.weights.as_bytes().get(start..start + kind.bytes())?,
+        };
+        Some((kind, bytes))
+    }
+
+    fn node(&mut self, index: usize, node: &Node) -> Result<(), Error> {
+        let Op::Array(op) = &node.op else { return Err(Error::Unplanned { value: node.output.0 }) };
+        let unplanned = || Error::Unplanned { value: node.output.0 };
+        let outputs = 1 + node.more.len();
+        if outputs > MAX_OUTPUTS || node.inputs.len() > MAX_INPUTS {
+            return Err(unplanned());
+        }
+        if node.outputs().any(|id| self.dynamic[id.0 as usize]) {
+            let inputs: Vec<ArrayType> = node.inputs.iter().map(|id| self.kinds[id.0 as usize]).collect();
+            for (id, kind) in node.outputs().zip(op.infer(&inputs)?) {
+                self.kinds[id.0 as usize] = kind;
+            }
+        }
+        let ArrayExecutor { graph, arena, weights, places, kinds, scratch, cpu, .. } = self;
+        let mut ranges: [Range<usize>; MAX_OUTPUTS + 1] = std::array::from_fn(|_| 0..0);
+        for (range, id) in ranges.iter_mut().zip(node.outputs()) {
+            let Place::Arena { offset, room } = places[id.0 as usize] else { return Err(unplanned()) };
+            let bytes = kinds[id.0 as usize].bytes();
+            if bytes > room {
+                return Err(unplanned());
+            }
+            *range = offset..offset + bytes;
+        }
+        ranges[outputs] = scratch[index].clone();
+        let pieces = Pieces::cut(arena.as_mut_bytes(), &ranges[..=outputs]).ok_or_else(unplanned)?;
+        let empty = ArrayType { elem: graph::Elem::Bool, extents: graph::Extents::default() };
+        let mut views = [View { kind: empty, bytes: None }; MAX_INPUTS];
+        for (view, id) in views.iter_mut().zip(&node.inputs) {
+            let kind = kinds[id.0 as usize];
+            let bytes = match places[id.0 as usize] {
+                Place::Arena { offset, .. } => pieces.between(offset..offset + kind.bytes()),
+                Place::Here(number) => Some(here(graph, number)),
+                Place::Nowhere => return Err(unplanned()),
+                Place::Weights(start) => weights.as_bytes().get(start..start + kind.bytes()),
+            };
+            *view = View { kind, bytes };
+        }
+        let mut taken = pieces.taken.into_iter();
+        let mut made: [ViewMut<'_>; MAX_OUTPUTS] =
+            std::array::from_fn(|_| ViewMut { kind: empty, bytes: &mut [] });
+        for ((view, id), bytes) in made.iter_mut().zip(node.outputs()).zip(&mut taken) {
+            *view = ViewMut { kind: kinds[id.0 as usize], bytes };
+        }
+        let scratch = taken.next().unwrap_or_default();
+        let (inputs, made) = (&views[..node.inputs.len()], &mut made[..outputs]);
+        let _ = cpu;
+        op.evaluate(inputs, made, scratch)?;
+        if op.is_dynamic() {
+            for (id, view) in node.outputs().zip(made) {
+                kinds[id.0 as usize] = view.kind;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes cut into ranges that are written and what lies between them.
+struct Pieces<'a> {
+    /// What is written, in the order of the ranges.
+    taken: [&'a mut [u8]; MAX_OUTPUTS + 1],
+    /// What lies between, each with where it begins.
+    rest: [(usize, &'a [u8]); MAX_OUTPUTS + 2],
+}
+
+impl<'a> Pieces<'a> {
+    /// Cuts; `None` if ranges overlap or lie outside.
+    fn cut(bytes: &'a mut [u8], ranges: &[Range<usize>]) -> Option<Pieces<'a>> {
+        let mut order: [usize; MAX_OUTPUTS + 1] = std::array::from_fn(|k| k);
+        let order = &mut order[..ranges.len()];
+        order.sort_unstable_by_key(|&k| (ranges[k].start, ranges[k].end));
+        let mut taken: [&mut [u8]; MAX_OUTPUTS + 1] = std::array::from_fn(|_| &mut [][..]);
+        let mut rest: [(usize, &[u8]); MAX_OUTPUTS + 2] = std::array::from_fn(|_| (0, &[][..]));
+        let (mut at, mut left) = (0, bytes);
+        let mut gaps = rest.iter_mut();
+        for &k in order.iter().filter(|&&k| !ranges[k].is_empty()) {
+            let (gap, behind) = left.split_at_mut_checked(ranges[k].start.checked_sub(at)?)?;
+            *gaps.next()? = (at, gap);
+            let (piece, behind) = behind.split_at_mut_checked(ranges[k].len())?;
+            taken[k] = piece;
+            (at, left) = (ranges[k].end, behind);
+        }
+        *gaps.next()? = (at, left);
+        Some(Pieces { taken, rest })
+    }
+
+    /// What lies in a range; `None` if some of it is written.
+    fn between(&self, range: Range<usize>) -> Option<&'a [u8]> {
+        self.rest.iter().find_map(|&(start, bytes)| {
+            bytes.get(range.start.checked_sub(start)?..range.end.checked_sub(start)?)
+        })
+    }
+}
+
+fn here(graph: &Graph, number: usize) -> &[u8] {
+    match graph.constants.get(number).map(|constant| &constant.data) {
+        Some(Data::Here(bytes)) => bytes,
+        _ => &[],
+    }
+}
+
+fn kind_of(graph: &Graph, id: ValueId) -> Result<ArrayType, Error> {
+    let value = graph.value_of(id);
+    let extents = value.dims.known().ok_or(Error::Unplanned { value: id.0 })?;
+    Ok(ArrayType { elem: value.elem, extents })
+}
+
+/// Constants that lie in files.
+fn in_files(graph: &Graph) -> impl Iterator<Item = (ValueId, ArrayType)> + '_ {
+    let constants = graph.constants.iter().filter(|constant| matches!(constant.data, Data::InFile(_)));
+    constants.filter_map(|constant| Some((constant.value, kind_of(graph, constant.value).ok()?)))
+}
