@@ -8,11 +8,13 @@
 
 mod lanes;
 mod walk;
+mod window;
 
 use crate::{Cost, Elem, Error, Extents, MAX_RANK};
 use std::fmt;
 
 pub(crate) use lanes::{LANES, Wide, each_wide};
+pub use window::Windows;
 
 /// What an array is: kind of element and extents.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,10 +92,13 @@ macro_rules! arrays {
 arrays! {
     binary: Binary with BinaryKind;
     cast: Cast;
+    conv: Conv;
+    conv_transpose: ConvTranspose;
     join: Join;
     matmul: MatMul with Product;
     pad: Pad with PadKind;
     pick: Pick;
+    pool: Pool with PoolKind;
     reduce: Reduce with ReduceKind;
     reshape: Reshape;
     restride: Restride with Along;

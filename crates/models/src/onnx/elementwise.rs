@@ -64,7 +64,7 @@ pub(super) const ROWS: &[Row] = &[
     (OWN, "Neg", |i, c| unary(i, c, UnaryKind::Neg)),
     (OWN, "Not", |i, c| unary(i, c, UnaryKind::Not)),
     (OWN, "Or", |i, c| binary(i, c, BinaryKind::Or)),
-    (OWN, "PRelu", |i, c| binary(i, c, BinaryKind::Prelu)),
+    (OWN, "PRelu", prelu),
     (OWN, "Pow", |i, c| binary(i, c, BinaryKind::Pow)),
     (OWN, "Reciprocal", |i, c| unary(i, c, UnaryKind::Reciprocal)),
     (OWN, "Relu", |i, c| unary(i, c, UnaryKind::Relu)),
@@ -106,6 +106,19 @@ fn unary(importer: &mut Importer<'_>, call: &Call<'_>, kind: UnaryKind) -> Resul
 fn binary(importer: &mut Importer<'_>, call: &Call<'_>, kind: BinaryKind) -> Result<Vec<Item>, Error> {
     let (a, b) = (call.value(0)?, call.value(1)?);
     Ok(vec![Item::Value(importer.builder.one(Binary { kind }, &[a, b])?)])
+}
+
+/// Old exports give a slope for each channel as a list.
+fn prelu(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, Error> {
+    let (input, mut slope) = (call.value(0)?, call.value(1)?);
+    let (own, slopes) = (importer.builder.extents(input)?, importer.builder.extents(slope)?);
+    if let ([slopes], [_, channels, places @ ..]) = (&slopes[..], &own[..])
+        && slopes == channels
+        && places.last().is_some_and(|last| last != slopes)
+    {
+        slope = importer.reshaped(slope, &[&[*slopes], &vec![1; places.len()][..]].concat())?;
+    }
+    Ok(vec![Item::Value(importer.builder.one(Binary { kind: BinaryKind::Prelu }, &[input, slope])?)])
 }
 
 /// All inputs, one with another.

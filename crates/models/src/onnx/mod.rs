@@ -7,9 +7,11 @@
 //! Meaning of the operators: onnx/onnx, `docs/Operators.md` and `docs/Changelog.md`.
 
 mod call;
+mod control;
 mod elementwise;
 mod reduce;
 mod shape;
+mod window;
 
 use crate::network::{Builder, Given, Item, Network, Place, Port};
 use crate::{Error, onnx::call::Call};
@@ -20,13 +22,13 @@ use host::ReadAt;
 use std::collections::HashMap;
 
 /// How a node is built: what it makes, in order.
-type Lower = fn(&mut Importer<'_>, &Call<'_>) -> Result<Vec<Item>, Error>;
+type Lower = for<'a> fn(&mut Importer<'a>, &Call<'a>) -> Result<Vec<Item>, Error>;
 
 /// An operator: its domain (empty for ONNX's own), its name, how it is built.
 type Row = (&'static str, &'static str, Lower);
 
 /// All operators, by kind.
-static OPERATORS: &[&[Row]] = &[elementwise::ROWS, reduce::ROWS, shape::ROWS];
+static OPERATORS: &[&[Row]] = &[control::ROWS, elementwise::ROWS, reduce::ROWS, shape::ROWS, window::ROWS];
 
 /// Graphs within graphs.
 const DEPTH_MAX: usize = 32;

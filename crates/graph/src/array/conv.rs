@@ -1,0 +1,131 @@
+//! Convolutions over any number of axes, in groups.
+//!
+//! Each element of the result is one chain of fused multiply-adds over channels and places of its window, ascending; the
+//! bias comes last. Input (n, c, places), weights (m, c / groups, kernel), bias (m).
+
+use super::window::{Windows, each_index, places};
+use super::{ArrayOperator, ArrayType, LANES, View, ViewMut, Wide, each_wide, extents, fault};
+use crate::{Cost, Error};
+
+/// A convolution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conv {
+    /// How windows lie.
+    pub windows: Windows,
+    /// Groups of channels that do not see each other.
+    pub groups: usize,
+}
+
+impl ArrayOperator for Conv {
+    fn infer(&self, inputs: &[ArrayType]) -> Result<Vec<ArrayType>, Error> {
+        let ([x, w] | [x, w, _]) = inputs else { return fault("Conv", "two or three inputs are needed", inputs) };
+        let count = self.windows.count("Conv", x, false)?;
+        let (channels, maps) = (x.extents[1], w.extents.first().copied().unwrap_or(0));
+        let kernel = w.extents.get(2..).unwrap_or_default();
+        let fits = self.groups > 0
+            && channels.is_multiple_of(self.groups)
+            && maps.is_multiple_of(self.groups)
+            && w.extents.get(1) == Some(&(channels / self.groups))
+            && *kernel == self.windows.kernel[..];
+        let same = inputs.iter().all(|input| input.elem == x.elem);
+        let bias = inputs.get(2).is_none_or(|bias| bias.extents.elements() == maps);
+        if !fits || !same || !bias {
+            return fault("Conv", "weights must fit the channels, the groups and the window", inputs);
+        }
+        let made = [&[x.extents[0], maps], &count[..]].concat();
+        Ok(vec![ArrayType { elem: x.elem, extents: extents("Conv", &made)? }])
+    }
+
+    fn evaluate(&self, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>], _: &mut [u8]) -> Result<(), Error> {
+        let ([x, w, bias @ ..], [out]) = (inputs, outputs) else { return fault("Conv", "two inputs are needed", &[]) };
+        each_wide!(out.kind.elem, W => self.run::<W>(x, w, bias.first(), out));
+        Ok(())
+    }
+
+    fn cost(&self, inputs: &[ArrayType]) -> Cost {
+        let (Some(w), Ok(made)) = (inputs.get(1), self.infer(inputs)) else { return Cost::default() };
+        let window: usize = w.extents[1..].iter().product();
+        Cost { macs: made[0].extents.elements() as u64 * window as u64, ..Cost::default() }
+    }
+}
+
+impl Conv {
+    fn run<W: Wide>(&self, x: &View<'_>, w: &View<'_>, bias: Option<&View<'_>>, out: &mut ViewMut<'_>) {
+        let (own, made) = (places(&x.kind.extents), places(&out.kind.extents));
+        let (channels, maps) = (w.kind.extents[1], w.kind.extents[0]);
+        let (volume, window) = (own.elements(), self.windows.kernel.iter().product::<usize>());
+        let last = made.len() - 1;
+        let rows = &made[..last];
+        let mut start = 0;
+        for batch in 0..x.kind.extents[0] {
+            for map in 0..maps {
+                let group = map / (maps / self.groups);
+                let mut add = [W::default()];
+                if let Some(bias) = bias {
+                    bias.load(map, &mut add);
+                }
+                let source = (batch * channels * self.groups + group * channels) * volume;
+                each_index(rows, |row| {
+                    for first in (0..made[last]).step_by(LANES) {
+                        let mut sums = [W::default(); LANES];
+                        let sums = &mut sums[..LANES.min(made[last] - first)];
+                        for channel in 0..channels {
+                            let at = (source + channel * volume, (map * channels + channel) * window);
+                            self.channel(x, w, at, (row, first), sums);
+                        }
+                        sums.iter_mut().for_each(|sum| *sum = sum.add(add[0]));
+                        out.store(start + first, sums);
+                    }
+                    start += made[last];
+                });
+            }
+        }
+    }
+
+    /// Adds what windows of one row see of one channel, the first of them at `first`.
+    fn channel<W: Wide>(
+        &self,
+        x: &View<'_>,
+        w: &View<'_>,
+        (source, weights): (usize, usize),
+        (row, first): (&[usize], usize),
+        sums: &mut [W],
+    ) {
+        let own = places(&x.kind.extents);
+        let (strides, last) = (own.strides(), own.len() - 1);
+        let Windows { kernel, strides: steps, dilations, before, .. } = &self.windows;
+        let mut place = 0;
+        each_index(kernel, |inside| {
+            let at = weights + place;
+            place += 1;
+            let mut base = source;
+            for axis in 0..last {
+                let seen = (row[axis] * steps[axis] + inside[axis] * dilations[axis]).wrapping_sub(before[axis]);
+                if seen >= own[axis] {
+                    return;
+                }
+                base += seen * strides[axis];
+            }
+            let mut weight = [W::default()];
+            w.load(at, &mut weight);
+            let shift = inside[last] * dilations[last];
+            // Windows whose place on the last axis lies in the array.
+            let step = steps[last];
+            let from = before[last].saturating_sub(shift).div_ceil(step).max(first);
+            let to = (own[last] + before[last]).saturating_sub(shift).div_ceil(step).min(first + sums.len());
+            if from >= to {
+                return;
+            }
+            let start = base + from * step + shift - before[last];
+            let mut seen = [W::default(); LANES];
+            let seen = &mut seen[..to - from];
+            if step == 1 {
+                x.load(start, seen);
+            } else {
+                seen.chunks_exact_mut(1).enumerate().for_each(|(i, seen)| x.load(start + i * step, seen));
+            }
+            let sums = &mut sums[from - first..to - first];
+            sums.iter_mut().zip(&*seen).for_each(|(sum, x)| *sum = weight[0].mul_add(*x, *sum));
+        });
+    }
+}
