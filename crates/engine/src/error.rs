@@ -45,6 +45,22 @@ pub enum Error {
         /// Its name at its source.
         path: std::path::PathBuf,
     },
+    /// A network lacks an input.
+    #[error("input '{name}' is missing; it is {kind}: give it with --input {name}=FILE.npy")]
+    MissingInput {
+        /// Its name.
+        name: String,
+        /// What it is.
+        kind: graph::ArrayType,
+    },
+    /// A network has no such input.
+    #[error("the network has no input '{name}'; it takes {inputs}")]
+    NoSuchInput {
+        /// The name that was given.
+        name: String,
+        /// Those that there are.
+        inputs: String,
+    },
     /// There is nothing to answer.
     #[error("the prompt is empty; say something, or pass a prompt with -p")]
     EmptyPrompt,
@@ -251,6 +267,12 @@ impl Error {
             | Error::NotHere { .. }
             | Error::NoPeer { .. }
             | Error::NoTokenizer { .. } => Trouble::Unsupported,
+            Error::Model(models::Error::Input { .. } | models::Error::Open { .. })
+            | Error::MissingInput { .. }
+            | Error::NoSuchInput { .. }
+            | Error::Run(runtime::Error::InputBytes { .. }) => Trouble::Usage,
+            Error::Model(models::Error::Read { .. }) => Trouble::Damaged,
+            Error::Model(models::Error::Node { .. } | models::Error::Element { .. }) => Trouble::Unsupported,
             Error::Model(_) | Error::VocabularySize { .. } => Trouble::Damaged,
             Error::Text(e) => match e.kind() {
                 processors::Kind::Damaged | processors::Kind::Io => Trouble::Damaged,

@@ -206,6 +206,20 @@ impl Opened {
     }
 }
 
+/// What a process takes that runs something, whose lists take so much heap.
+pub(crate) fn fixed(threads: usize, heap: u64) -> Fixed {
+    let program = host::program_bytes();
+    Fixed {
+        program: (program.code.min(CODE) + CONSTANTS).min(program.mapped),
+        // Most of a library's pages belong to whoever mapped it first: of 8.1 MB 5.5 to 6.6 were seen, of 11.1 up to 9.9.
+        start: program.mapped / 16 * 15,
+        threads: threads as u32,
+        heap: HEAP + heap,
+        scratch: (Cpu::SCRATCH_BYTES * threads) as u64,
+        ..Fixed::default()
+    }
+}
+
 /// The folder that holds the weights.
 fn files_folder(file: &ModelFile) -> Option<&Path> {
     file.files.first()?.path.parent()
@@ -278,21 +292,16 @@ impl Engine {
         budget: u64,
     ) -> Request<'a> {
         // Nothing here is measured at this moment: the same request must give the same answer in every process.
-        let (graph, program) = (&opened.decoder.graph, host::program_bytes());
+        let graph = &opened.decoder.graph;
         // A draw among all tokens sorts them, for one answer at a time.
         let draw = 8 * u64::from(opened.decoder.vocabulary);
         let of_answer = HEAP_OF_ANSWER + HEAP_OF_TOKEN * u64::from(context);
         let crowd =
             options.crowd.map_or(0, |crowd| draw + u64::from(crowd.answers + crowd.queue) * of_answer);
         let fixed = Fixed {
-            program: (program.code.min(CODE) + CONSTANTS).min(program.mapped),
-            // Most of a library's pages belong to whoever mapped it first: of 8.1 MB 5.5 to 6.6 were seen, of 11.1 up to 9.9.
-            start: program.mapped / 16 * 15,
-            threads: self.threads as u32,
-            heap: HEAP + opened.heap_bytes() + 2 * graph.heap_bytes() + crowd,
             tokenizer: opened.tokenizer_bytes(),
-            scratch: (Cpu::SCRATCH_BYTES * self.threads) as u64,
             connections: options.crowd.map_or(0, |crowd| crowd.connections),
+            ..fixed(self.threads, opened.heap_bytes() + 2 * graph.heap_bytes() + crowd)
         };
         let (answers, sequences) = options.crowd.map_or((1, 1), |crowd| (crowd.answers, crowd.contexts));
         Request {
@@ -339,7 +348,7 @@ impl Engine {
         host::drop_program_pages();
         let before = self.ledger.lines();
         let pool = Pool::new(&self.ledger, self.threads)?;
-        let reserved = self.reserve_lines(&placement, &before)?;
+        let reserved = self.reserve_lines(&placement.lines, &before)?;
         let Opened { path, file, decoder, files, vocabulary, template } = opened;
         let tokenizer = vocabulary.build(&file, &files).map_err(|error| error.in_file(&path))?;
         let template = template.map(|source| vocabulary::template(&source, &tokenizer));
@@ -375,8 +384,12 @@ impl Engine {
     }
 
     /// Holds the lines of the account that nobody else reserves; the account was `before` the model was begun.
-    fn reserve_lines(&self, placement: &Placement, before: &[(Part, u64)]) -> Result<Vec<Reserved>, Error> {
-        let lines = placement.lines.iter().filter(|l| {
+    pub(crate) fn reserve_lines(
+        &self,
+        lines: &[Line],
+        before: &[(Part, u64)],
+    ) -> Result<Vec<Reserved>, Error> {
+        let lines = lines.iter().filter(|l| {
             matches!(
                 l.part,
                 Part::Program | Part::Kernel | Part::Heap | Part::Tokenizer | Part::Connections | Part::Slack

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod cost;
+pub mod network;
 mod placement;
 mod profile;
 mod request;

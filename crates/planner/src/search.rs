@@ -35,7 +35,7 @@ const AS_SOON: f64 = 1.02;
 /// How many times the least of caches a chunk may need: what they take is not given back.
 const LARGER_CACHES: f64 = 1.25;
 /// Held back for what nobody can name.
-const SLACK: u64 = 512 << 10;
+pub(crate) const SLACK: u64 = 512 << 10;
 
 /// Why no placement fits.
 #[derive(Clone, Debug, thiserror::Error)]

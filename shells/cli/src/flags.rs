@@ -53,6 +53,7 @@ flags! {
     GRAMMAR_FILE = "grammar-file", None, "FILE", "a file of such rules";
     HOST = "host", None, "ADDRESS", "where to listen; 127.0.0.1, this machine alone, if not said";
     IGNORE_EOS = "ignore-eos", None, "", "go on after the model says that it is done";
+    INPUT = "input", None, "NAME=WHAT", "an input of a network: a .npy file, or numbers such as 1,2.5; may be repeated";
     IO = "io", None, "READER", "who reads the disk: auto, cached, pread, uring or uring2";
     ISA = "isa", None, "NAME", "instruction set of the kernels; the best there is if not said";
     JSON = "json", None, "", "print one JSON object";
@@ -68,6 +69,7 @@ flags! {
     N_GEN = "n-gen", Some('n'), "LIST", "tokens of answers to time: 128, or 32,128; 0 for none; may be repeated";
     N_PROMPT = "n-prompt", Some('p'), "LIST", "tokens of prompts to time: 512, or 128-512*2; 0 for none; may be repeated";
     OUT = "out", None, "FILE", "where to write; report.html if not said";
+    OUT_DIR = "out-dir", None, "FOLDER", "where a network's outputs go, each as NAME.npy";
     OUTPUT = "output", Some('o'), "FORMAT", "md, json or csv";
     OVERFLOW = "overflow", None, "HOW", "a chat that outgrows the context: refuse or drop-oldest";
     PARALLEL = "parallel", None, "N", "answers in one step at most";
@@ -81,6 +83,7 @@ flags! {
     REPETITIONS = "repetitions", Some('r'), "N", "timed runs, or rounds, after one that does not count";
     SEED = "seed", None, "N", "start of the draws";
     SENSITIVITY = "sensitivity", None, "", "measure too how much each layer minds that experts are left out";
+    SHAPE = "shape", None, "NAME=SHAPE", "extents of an input of a network, such as 1x3x224x224; may be repeated";
     SKIP_COLD = "skip-cold", None, "SHARE", "leave out experts not in memory below this share of the strongest; changes answers";
     SKIP_WEAK = "skip-weak", None, "SHARE", "leave out experts below this share of the strongest; changes answers";
     SPARSITY = "sparsity", None, "SHARE", "put this share of the neurons to sleep, by --text; changes answers";

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod arrays;
 mod bar;
 mod budget;
 mod chat;

@@ -114,7 +114,10 @@ fn checked<'g>(input: &onnx::ValueInfo, given: Given<'g>) -> Result<Given<'g>, E
 }
 
 /// The kind of element of a type, if it is computed with.
-pub(crate) fn elem(name: &str, element: DataType) -> Result<Elem, Error> {
+///
+/// # Errors
+/// [`Error::Element`] if it is not.
+pub fn elem(name: &str, element: DataType) -> Result<Elem, Error> {
     Ok(match element {
         DataType::Bfloat16 => Elem::BF16,
         DataType::Bool => Elem::Bool,

@@ -11,13 +11,13 @@ use serde_json::json;
 use super::{Verb, curve};
 use crate::exit::{Code, Failure};
 use crate::flags::{self, Args};
-use crate::{find, profile, refusal, report, setup};
+use crate::{arrays, find, profile, refusal, report, setup};
 
 pub(super) const VERB: Verb = Verb {
     name: "plan",
     operands: &["MODEL"],
     summary: "say what a budget would give: memory by part, speed, what limits it",
-    flags: &[setup::LOAD, setup::ENGINE, curve::FLAGS, &[&flags::JSON]],
+    flags: &[setup::LOAD, setup::ENGINE, curve::FLAGS, arrays::FLAGS, &[&flags::JSON]],
     run,
 };
 
@@ -26,6 +26,9 @@ const ROWS: u64 = 256 << 10;
 
 fn run(args: &Args) -> Result<(), Failure> {
     let (reference, _) = find::named(args)?;
+    if let Some(network) = arrays::found(&reference, args)? {
+        return arrays::plan(&network, args);
+    }
     let name = reference.to_string();
     let options = setup::load(args)?;
     let engine = setup::engine(args)?;

@@ -13,12 +13,12 @@ use crate::chat::{Chat, Overflow, speak};
 use crate::exit::Failure;
 use crate::flags::{self, Args};
 use crate::interrupt::Interrupt;
-use crate::{find, load, report, setup};
+use crate::{arrays, find, load, report, setup};
 
 pub(super) const VERB: Verb = Verb {
     name: "run",
     operands: &["MODEL", "[PROMPT]"],
-    summary: "answer a prompt, or chat when there is none",
+    summary: "answer a prompt, chat when there is none, or run a network on arrays",
     flags: &[
         setup::LOAD,
         setup::ENGINE,
@@ -39,7 +39,8 @@ pub(super) const VERB: Verb = Verb {
         ],
         setup::SAMPLING,
         setup::ECONOMY,
-        &[&flags::JSON, &flags::STATS],
+        arrays::FLAGS,
+        &[&flags::OUT_DIR, &flags::JSON, &flags::STATS],
     ],
     run,
 };
@@ -50,6 +51,9 @@ const LONGEST: u64 = 16 << 20;
 fn run(args: &Args) -> Result<(), Failure> {
     let interrupt = Interrupt::new()?;
     let (reference, rest) = find::named(args)?;
+    if let Some(network) = arrays::found(&reference, args)? {
+        return arrays::run(&network, args);
+    }
     let typed = args.get(&flags::PROMPT).or(rest.first().map(String::as_str));
     let raw = args.is_on(&flags::RAW);
     let prompt = prompt(typed, raw)?;

@@ -1,0 +1,259 @@
+//! Networks: arrays in, arrays out, within the budget.
+//!
+//! What it is: what a user of the library does with a network in a file, from its inputs to its outputs. What it is not:
+//! people's data; pictures and sound become arrays before. The one design choice: a network is built for the extents of its
+//! inputs, so that all it takes is known and can be refused before a weight is read.
+
+use crate::live::Reserved;
+use crate::load::fixed;
+use crate::{Engine, Error};
+use formats::onnx;
+use graph::array::Array;
+use graph::{ArrayType, Bounds, Graph, Plan, ValueId};
+use host::{FlashFile, Part, Pool, ReadAt};
+use kernels::Cpu;
+use models::network::{Given, Item, Place};
+use planner::network::{NetworkRequest, account};
+use planner::{Line, Refusal};
+use runtime::{ArrayExecutor, ArrayParts};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// An input: its name, what it is and, if they are known already, its elements.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    /// Its name in the file.
+    pub name: String,
+    /// What it is.
+    pub kind: ArrayType,
+    /// Its elements; without them a network can be planned, if none of them decides an extent.
+    pub bytes: Option<Box<[u8]>>,
+}
+
+impl From<(String, Array)> for Feed {
+    fn from((name, array): (String, Array)) -> Feed {
+        Feed { name, kind: array.kind, bytes: Some(array.bytes) }
+    }
+}
+
+/// A network that was built for its inputs, not loaded.
+pub struct BuiltNetwork {
+    network: models::network::Network,
+    graph: Arc<Graph>,
+    plan: Plan,
+    files: Vec<Arc<FlashFile>>,
+    /// Heap of what was read and of the inputs.
+    heap: u64,
+}
+
+/// What a network takes and gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PortType {
+    /// Its name; of an array in a list with its place.
+    pub name: String,
+    /// What it is; if it is dynamic, at most.
+    pub kind: ArrayType,
+    value: ValueId,
+}
+
+impl Engine {
+    /// Builds the network in `model` for inputs like `feeds`; those that are left out must be declared in full.
+    ///
+    /// # Errors
+    /// What is not supported, by the node's name; an input whose extents are not known.
+    pub fn build_network(&self, model: &onnx::Model, feeds: &[Feed]) -> Result<BuiltNetwork, Error> {
+        let files = model.files.iter().map(|part| Ok(Arc::new(FlashFile::open(&part.path)?)));
+        let files = files.collect::<Result<Vec<_>, host::Error>>()?;
+        let sources: Vec<&dyn ReadAt> = files.iter().map(|file| &**file as &dyn ReadAt).collect();
+        let known: Vec<&str> = model.graph.inputs.iter().map(|input| &*input.name).collect();
+        if let Some(feed) = feeds.iter().find(|feed| !known.contains(&&*feed.name)) {
+            return Err(Error::NoSuchInput { name: feed.name.clone(), inputs: known.join(", ") });
+        }
+        let given = feeds
+            .iter()
+            .map(|feed| (&*feed.name, Given::Array { kind: feed.kind, bytes: feed.bytes.as_deref() }));
+        let mut network = models::onnx::build(model, &sources, &given.collect::<Vec<_>>())?;
+        let graph = Arc::new(std::mem::take(&mut network.graph));
+        let plan = Plan::new(&graph, Bounds { rows: 1, logit_rows: 1 });
+        let inputs: usize = feeds.iter().map(|feed| feed.bytes.as_ref().map_or(0, |bytes| bytes.len())).sum();
+        Ok(BuiltNetwork { network, graph, plan, files, heap: model.heap_bytes() + inputs as u64 })
+    }
+
+    /// The account of a network in this engine's budget, or why it does not fit.
+    pub fn plan_network(&self, built: &BuiltNetwork) -> Result<Vec<Line>, Refusal> {
+        self.plan_network_in(built, self.budget.bytes)
+    }
+
+    /// As [`Engine::plan_network`], for another budget.
+    pub fn plan_network_in(&self, built: &BuiltNetwork, budget: u64) -> Result<Vec<Line>, Refusal> {
+        // The lists of the graph are there twice while it is planned.
+        let heap = built.heap + built.graph.heap_bytes();
+        let weights = ArrayExecutor::weight_bytes(&built.graph);
+        let fixed = fixed(self.threads, heap);
+        account(&NetworkRequest { graph: &built.graph, plan: &built.plan, weights, budget, fixed })
+    }
+
+    /// Loads a network, or refuses before a weight is read.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if it does not fit the budget; otherwise what is wrong with the disk.
+    pub fn load_network(&self, built: BuiltNetwork) -> Result<Network, Error> {
+        let lines = self.plan_network(&built).map_err(|refused| Error::Refused(Box::new(refused)))?;
+        host::drop_program_pages();
+        let before = self.ledger.lines();
+        let pool = Pool::new(&self.ledger, self.threads)?;
+        let reserved = self.reserve_lines(&lines, &before)?;
+        let cpu = Cpu::new(self.kernels, pool, &self.ledger)?;
+        let BuiltNetwork { network, graph, plan, files, .. } = built;
+        let ports = |ports: &[models::network::Port]| {
+            let mut found = Vec::new();
+            ports.iter().for_each(|port| arrays(&graph, &port.name, &port.item, &mut found));
+            found
+        };
+        let (inputs, outputs) = (ports(&network.inputs), ports(&network.outputs));
+        let read =
+            |weight: usize, bytes: &mut [u8]| {
+                let weight = &graph.weights[weight];
+                let Place { file, range } = &network.weights[weight.tensor];
+                files[*file as usize].read_exact_at(range.start, bytes).map_err(|source| {
+                    ::memory::Error::Read { tensor: weight.name.clone(), offset: range.start, source }
+                })
+            };
+        let parts = ArrayParts { graph: Arc::clone(&graph), plan, dynamic: network.dynamic, cpu };
+        let executor = ArrayExecutor::new(&self.ledger, parts, read)?;
+        host::trim_heap();
+        host::drop_program_pages();
+        Ok(Network { executor, inputs, outputs, decided: network.decided, lines, _reserved: reserved })
+    }
+}
+
+impl BuiltNetwork {
+    /// What it takes.
+    pub fn inputs(&self) -> Vec<PortType> {
+        self.ports(&self.network.inputs)
+    }
+
+    /// What it gives.
+    pub fn outputs(&self) -> Vec<PortType> {
+        self.ports(&self.network.outputs)
+    }
+
+    fn ports(&self, ports: &[models::network::Port]) -> Vec<PortType> {
+        let mut found = Vec::new();
+        ports.iter().for_each(|port| arrays(&self.graph, &port.name, &port.item, &mut found));
+        found
+    }
+
+    /// Operators that run.
+    pub fn nodes(&self) -> usize {
+        self.graph.nodes.len()
+    }
+
+    /// How often each operator runs, by name.
+    pub fn operators(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        self.graph.nodes.iter().for_each(|node| *counts.entry(node.op.name()).or_default() += 1);
+        counts
+    }
+
+    /// Multiply-adds of a run.
+    pub fn macs(&self) -> u64 {
+        let of = |node: &graph::Node| {
+            let inputs: Vec<graph::Value> = node.inputs.iter().map(|&id| *self.graph.value_of(id)).collect();
+            node.op.cost(&self.graph, &inputs, &self.plan.bounds, 0).macs
+        };
+        self.graph.nodes.iter().map(of).sum()
+    }
+
+    /// Bytes of constants that lie in files.
+    pub fn weight_bytes(&self) -> u64 {
+        ArrayExecutor::weight_bytes(&self.graph)
+    }
+
+    /// Bytes of the arena, and the most that are alive in it at once: no arena can be smaller.
+    pub fn arena_bytes(&self) -> (u64, u64) {
+        (self.plan.arena_bytes, Plan::live_bound(&self.graph, &self.plan.bounds))
+    }
+}
+
+/// All arrays of an item, by name.
+fn arrays(graph: &Graph, name: &str, item: &Item, found: &mut Vec<PortType>) {
+    match item {
+        Item::None => {}
+        Item::Sequence(items) => {
+            let each = items.iter().enumerate();
+            each.for_each(|(at, item)| arrays(graph, &format!("{name}[{at}]"), item, found));
+        }
+        Item::Value(value) => {
+            let known = graph.value_of(*value);
+            let extents = known.dims.known().unwrap_or_default();
+            let kind = ArrayType { elem: known.elem, extents };
+            found.push(PortType { name: name.to_string(), kind, value: *value });
+        }
+    }
+}
+
+/// A network that runs.
+pub struct Network {
+    executor: ArrayExecutor,
+    inputs: Vec<PortType>,
+    outputs: Vec<PortType>,
+    decided: Vec<ValueId>,
+    lines: Vec<Line>,
+    _reserved: Vec<Reserved>,
+}
+
+impl Network {
+    /// What it takes.
+    pub fn inputs(&self) -> &[PortType] {
+        &self.inputs
+    }
+
+    /// What it gives; of what is dynamic, at most.
+    pub fn outputs(&self) -> &[PortType] {
+        &self.outputs
+    }
+
+    /// Whether an input's numbers decided how the network was built: it is good only for the same there.
+    pub fn is_decided_by(&self, input: &PortType) -> bool {
+        self.decided.contains(&input.value)
+    }
+
+    /// The account, in printing order.
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// Runs on inputs by name: elements without gaps, row-major, little-endian, of the kinds that it was built for.
+    ///
+    /// # Errors
+    /// An input that is missing, unknown or of another size; a number that an operator cannot take.
+    pub fn run(&mut self, feeds: &[(&str, &[u8])]) -> Result<(), Error> {
+        let inputs = self.inputs.iter().map(|port| {
+            let fed = feeds.iter().find(|(name, _)| *name == port.name);
+            let fed = fed.ok_or_else(|| Error::MissingInput { name: port.name.clone(), kind: port.kind })?;
+            Ok((port.value, fed.1))
+        });
+        let inputs = inputs.collect::<Result<Vec<_>, Error>>()?;
+        Ok(self.executor.run(&inputs)?)
+    }
+
+    /// An output after a run.
+    pub fn output(&self, name: &str) -> Option<(ArrayType, &[u8])> {
+        let port = self.outputs.iter().find(|port| port.name == name)?;
+        self.executor.value(port.value)
+    }
+
+    /// Bytes of a part of the account.
+    pub fn bytes_of(&self, part: Part) -> u64 {
+        self.lines.iter().filter(|line| line.part == part).map(|line| line.bytes).sum()
+    }
+}
+
+/// The kind of element of a type of ONNX, for the value `name`.
+///
+/// # Errors
+/// A type that is not computed with.
+pub fn elem(name: &str, element: onnx::DataType) -> Result<graph::Elem, Error> {
+    Ok(models::onnx::elem(name, element)?)
+}

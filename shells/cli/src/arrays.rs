@@ -1,0 +1,329 @@
+//! A network on the command line: its inputs from files of arrays or numbers, its outputs to files or the screen.
+//!
+//! What it is not: people's data, nor models of language, which `verbs/run.rs` knows. The one design choice: a file of an
+//! array is read and written past the page cache, so that it costs what the account says.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use host::{FlashFile, NewFile, ReadAt, format_bytes};
+use hub::Reference;
+use pintpot::{
+    Array, ArrayType, BuiltNetwork, Elem, Engine, Examined, Extents, Feed, Network, PortType, npy, onnx,
+};
+use serde_json::{Value, json};
+
+use crate::exit::{Code, Failure};
+use crate::flags::{self, Args, Flag};
+use crate::{find, report, setup, size};
+
+/// The flags of networks that both `run` and `plan` take.
+pub(crate) const FLAGS: &[&Flag] = &[&flags::INPUT, &flags::SHAPE];
+
+/// Elements that are printed as JSON at most, and on a line for people.
+const PRINTED: usize = 1 << 16;
+const SHOWN: usize = 6;
+
+/// A network that the command line names, in an engine as it wants it.
+pub(crate) struct Found {
+    name: String,
+    engine: Engine,
+    model: Box<onnx::Model>,
+}
+
+/// The network that the command line names, if that is what it is.
+pub(crate) fn found(reference: &Reference, args: &Args) -> Result<Option<Found>, Failure> {
+    let Reference::Path(path) = reference else { return Ok(None) };
+    let is_weights =
+        |end: &str| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(end));
+    if !path.is_file() || ["gguf", "json", "safetensors"].into_iter().any(is_weights) {
+        return Ok(None);
+    }
+    let engine = setup::engine(args)?;
+    let name = reference.to_string();
+    match find::examined(reference, &engine)? {
+        Examined::Onnx(model) => Ok(Some(Found { name, engine, model })),
+        Examined::Tflite(_) => Err(Failure::new(
+            Code::Missing,
+            format!("{name}: networks in TFLite cannot be run yet\n  pintpot show {name} says what is in it"),
+        )),
+        _ => Ok(None),
+    }
+}
+
+/// `pintpot run` of a network.
+pub(crate) fn run(found: &Found, args: &Args) -> Result<(), Failure> {
+    let feeds = feeds(found, args)?;
+    let built = built(found, &feeds)?;
+    if let Err(refused) = found.engine.plan_network(&built) {
+        return Err(refusal(found, &built, &refused));
+    }
+    let inputs: Vec<(String, Box<[u8]>)> =
+        feeds.into_iter().filter_map(|feed| Some((feed.name, feed.bytes?))).collect();
+    let mut network = found.engine.load_network(built)?;
+    let given: Vec<(&str, &[u8])> = inputs.iter().map(|(name, bytes)| (&**name, &**bytes)).collect();
+    let start = std::time::Instant::now();
+    network.run(&given)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let folder = args.get(&flags::OUT_DIR).map(Path::new);
+    if let Some(folder) = folder {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Failure::io(&format!("make {}", folder.display()), error))?;
+        for port in network.outputs().to_vec() {
+            write(&network, &port, folder)?;
+        }
+    }
+    let is_json = args.is_on(&flags::JSON);
+    if is_json {
+        let outputs: Vec<Value> =
+            network.outputs().iter().map(|port| told(&network, port, folder.is_none())).collect();
+        let peak: u64 = network.lines().iter().map(|line| line.bytes).sum();
+        let value = json!({
+            "model": found.name,
+            "outputs": outputs,
+            "seconds": seconds,
+            "planned_peak_bytes": peak,
+            "budget_bytes": found.engine.budget().bytes,
+            "ledger": report::ledger(network.lines()),
+        });
+        return crate::print(&format!("{value}\n"));
+    }
+    if folder.is_none() {
+        let lines: String = network.outputs().iter().map(|port| shown(&network, port)).collect();
+        crate::print(&lines)?;
+    }
+    if args.is_on(&flags::STATS) {
+        eprint!("{:.3} ms\n{}", seconds * 1e3, report::ledger_text(network.lines()));
+    }
+    Ok(())
+}
+
+/// `pintpot plan` of a network.
+pub(crate) fn plan(found: &Found, args: &Args) -> Result<(), Failure> {
+    let built = built(found, &feeds(found, args)?)?;
+    let smallest = match found.engine.plan_network_in(&built, 0) {
+        Ok(_) => 0,
+        Err(refused) => refused.needed,
+    };
+    let lines = found.engine.plan_network(&built).map_err(|refused| refusal(found, &built, &refused))?;
+    let peak: u64 = lines.iter().map(|line| line.bytes).sum();
+    let (arena, bound) = built.arena_bytes();
+    if args.is_on(&flags::JSON) {
+        let ports = |ports: Vec<PortType>| -> Vec<Value> {
+            ports.iter().map(|port| json!({"name": port.name, "type": port.kind.to_string()})).collect()
+        };
+        let value = json!({
+            "model": found.name,
+            "fits": true,
+            "budget_bytes": found.engine.budget().bytes,
+            "peak_bytes": peak,
+            "smallest_budget_bytes": smallest,
+            "ledger": report::ledger(&lines),
+            "inputs": ports(built.inputs()),
+            "outputs": ports(built.outputs()),
+            "operators": built.operators(),
+            "multiply_adds": built.macs(),
+            "weight_bytes": built.weight_bytes(),
+            "arena_bytes": arena,
+            "arena_bound_bytes": bound,
+        });
+        return crate::print(&format!("{value}\n"));
+    }
+    let mut text = format!("{}: fits in {}\n", found.name, found.engine.budget());
+    text += &report::ledger_text(&lines);
+    text += &format!("  {:<12}{:>11}\n", "peak", format_bytes(peak));
+    for (what, ports) in [("input", built.inputs()), ("output", built.outputs())] {
+        ports.iter().for_each(|port| text += &format!("{what} {}: {}\n", port.name, port.kind));
+    }
+    text += &format!(
+        "{} operators, {:.1} million multiply-adds; weights {}; arena {}, {} alive at once\n",
+        built.nodes(),
+        built.macs() as f64 / 1e6,
+        format_bytes(built.weight_bytes()),
+        format_bytes(arena),
+        format_bytes(bound),
+    );
+    text += &format!("smallest budget: --memory {}\n", size::budget(smallest));
+    crate::print(&text)
+}
+
+fn built(found: &Found, feeds: &[Feed]) -> Result<BuiltNetwork, Failure> {
+    Ok(found.engine.build_network(&found.model, feeds)?)
+}
+
+fn refusal(found: &Found, built: &BuiltNetwork, refused: &pintpot::Refusal) -> Failure {
+    let mut text =
+        format!("{} cannot run in {}; nothing was loaded\n", found.name, format_bytes(refused.budget));
+    text += &format!(
+        "  needs at least {} (weights {}, values of a run {})\n",
+        format_bytes(refused.needed),
+        format_bytes(built.weight_bytes()),
+        format_bytes(built.arena_bytes().0),
+    );
+    text += &report::ledger_text(&refused.lines);
+    text += &format!("  smallest budget: --memory {}", size::budget(refused.needed));
+    Failure::new(Code::Budget, text)
+}
+
+/// What `--input` and `--shape` say of the inputs.
+fn feeds(found: &Found, args: &Args) -> Result<Vec<Feed>, Failure> {
+    let mut feeds: Vec<Feed> = Vec::new();
+    for text in args.all(&flags::SHAPE) {
+        let wrong = || flags::wrong(&flags::SHAPE, text, "a name and extents, such as x=1x3x224x224");
+        let (name, shape) = text.split_once('=').ok_or_else(wrong)?;
+        let extents = shape.split(['x', ',']).filter(|part| !part.is_empty()).map(str::parse);
+        let extents = extents.collect::<Result<Vec<usize>, _>>().map_err(|_| wrong())?;
+        let kind = ArrayType { elem: elem(found, name)?, extents: Extents::new(&extents).ok_or_else(wrong)? };
+        feeds.push(Feed { name: name.to_string(), kind, bytes: None });
+    }
+    for text in args.all(&flags::INPUT) {
+        let wrong = || {
+            flags::wrong(
+                &flags::INPUT,
+                text,
+                "a name and a file or numbers, such as x=picture.npy or sr=16000",
+            )
+        };
+        let (name, what) = text.split_once('=').ok_or_else(wrong)?;
+        let path = PathBuf::from(what);
+        let array = if path.is_file() {
+            file(&path, name)?
+        } else {
+            numbers(what, elem(found, name)?, declared_rank(found, name)).ok_or_else(wrong)?
+        };
+        feeds.retain(|feed| feed.name != name);
+        feeds.push(Feed::from((name.to_string(), array)));
+    }
+    Ok(feeds)
+}
+
+fn input<'f>(found: &'f Found, name: &str) -> Option<&'f onnx::ValueInfo> {
+    found.model.graph.inputs.iter().find(|input| &*input.name == name)
+}
+
+/// The kind of element that an input declares.
+fn elem(found: &Found, name: &str) -> Result<Elem, Failure> {
+    let names: Vec<&str> = found.model.graph.inputs.iter().map(|input| &*input.name).collect();
+    let missing = || pintpot::Error::NoSuchInput { name: name.to_string(), inputs: names.join(", ") };
+    match &input(found, name).ok_or_else(missing)?.value_type {
+        onnx::ValueType::Tensor { element, .. } => Ok(pintpot::elem(name, *element)?),
+        other => Err(Failure::new(
+            Code::Missing,
+            format!("input '{name}' is {other}, which has no shape of its own"),
+        )),
+    }
+}
+
+fn declared_rank(found: &Found, name: &str) -> Option<usize> {
+    match &input(found, name)?.value_type {
+        onnx::ValueType::Tensor { shape: Some(shape), .. } => Some(shape.len()),
+        _ => None,
+    }
+}
+
+/// Numbers of the command line as an array of the rank that is declared; one number may be a single one.
+fn numbers(text: &str, elem: Elem, rank: Option<usize>) -> Option<Array> {
+    let numbers = text.split(',').map(|number| match number.trim() {
+        "true" => Some(1.0),
+        "false" => Some(0.0),
+        number => number.parse::<f64>().ok(),
+    });
+    let numbers = numbers.collect::<Option<Vec<f64>>>()?;
+    let rank = rank.unwrap_or(usize::from(numbers.len() > 1));
+    let mut extents = vec![1; rank];
+    match extents.last_mut() {
+        Some(last) => *last = numbers.len(),
+        None if numbers.len() == 1 => {}
+        None => return None,
+    }
+    let bytes = numbers.iter().flat_map(|&number| Array::number(elem, number).bytes.into_vec()).collect();
+    Some(Array { kind: ArrayType { elem, extents: Extents::new(&extents)? }, bytes })
+}
+
+/// NumPy's names of types.
+const KINDS: [(Elem, &str); 12] = [
+    (Elem::Bool, "b1"),
+    (Elem::F16, "f2"),
+    (Elem::F32, "f4"),
+    (Elem::F64, "f8"),
+    (Elem::I8, "i1"),
+    (Elem::I16, "i2"),
+    (Elem::I32, "i4"),
+    (Elem::I64, "i8"),
+    (Elem::U8, "u1"),
+    (Elem::U16, "u2"),
+    (Elem::U32, "u4"),
+    (Elem::U64, "u8"),
+];
+
+/// An array from a file.
+fn file(path: &Path, name: &str) -> Result<Array, Failure> {
+    let damaged =
+        |what: String| Failure::new(Code::Damaged, format!("{}, for input '{name}': {what}", path.display()));
+    let file = FlashFile::open(path).map_err(pintpot::Error::from)?;
+    let mut start = vec![0; file.len().min(4096) as usize];
+    file.read_exact_at(0, &mut start).map_err(|error| damaged(error.to_string()))?;
+    let header = npy::read(&start).map_err(|error| damaged(error.to_string()))?;
+    let elem = KINDS.iter().find(|(_, kind)| *kind == header.kind).map(|(elem, _)| *elem);
+    let elem = elem.ok_or_else(|| damaged(format!("arrays of type {} are not read", header.kind)))?;
+    let extents = Extents::new(&header.extents).ok_or_else(|| damaged("too many elements".into()))?;
+    let kind = ArrayType { elem, extents };
+    let stored = file.len().saturating_sub(header.start as u64);
+    if stored != kind.bytes() as u64 {
+        return Err(damaged(format!("{stored} bytes of elements, but {kind} takes {}", kind.bytes())));
+    }
+    let mut bytes = vec![0; kind.bytes()];
+    file.read_exact_at(header.start as u64, &mut bytes).map_err(|error| damaged(error.to_string()))?;
+    Ok(Array { kind, bytes: bytes.into() })
+}
+
+/// An output to a file.
+fn write(network: &Network, port: &PortType, folder: &Path) -> Result<(), Failure> {
+    let Some((kind, bytes)) = network.output(&port.name) else { return Ok(()) };
+    let path = folder.join(format!("{}.npy", port.name.replace('/', "_")));
+    let (kind, wide) = match kind.elem {
+        // NumPy has no brain floats.
+        Elem::BF16 => ("f4", Some(Array { kind, bytes: bytes.into() }.fractions())),
+        elem => (KINDS.iter().find(|(own, _)| *own == elem).map_or("V1", |(_, kind)| *kind), None),
+    };
+    let extents = network.output(&port.name).map(|(kind, _)| kind.extents).unwrap_or_default();
+    let failed = |error| Failure::io(&format!("write {}", path.display()), error);
+    if path.exists() {
+        std::fs::remove_file(&path).map_err(failed)?;
+    }
+    let mut file = NewFile::create(&path).map_err(pintpot::Error::from)?;
+    file.write_all(&npy::header(kind, &extents)).map_err(failed)?;
+    match wide {
+        Some(numbers) => numbers.iter().try_for_each(|x| file.write_all(&(*x as f32).to_le_bytes())),
+        None => file.write_all(bytes),
+    }
+    .map_err(failed)?;
+    file.finish().map_err(pintpot::Error::from)?;
+    Ok(())
+}
+
+/// An output as JSON.
+fn told(network: &Network, port: &PortType, with_data: bool) -> Value {
+    let Some((kind, bytes)) = network.output(&port.name) else { return json!({"name": port.name}) };
+    let mut told =
+        json!({"name": port.name, "type": format!("{:?}", kind.elem), "shape": kind.extents.to_vec()});
+    if with_data && kind.extents.elements() <= PRINTED {
+        let array = Array { kind, bytes: bytes.into() };
+        told["data"] = if kind.elem.is_float() { json!(array.fractions()) } else { json!(array.integers()) };
+    }
+    told
+}
+
+/// An output on a line for people.
+fn shown(network: &Network, port: &PortType) -> String {
+    let Some((kind, bytes)) = network.output(&port.name) else { return String::new() };
+    let (width, count) = (kind.elem.bytes(), kind.extents.elements().min(SHOWN));
+    let Some(extents) = Extents::new(&[count]) else { return String::new() };
+    let first = Array { kind: ArrayType { extents, ..kind }, bytes: bytes[..count * width].into() };
+    let numbers: Vec<String> = match kind.elem.is_float() {
+        true => first.fractions().iter().map(|x| format!("{x:.6}")).collect(),
+        false => first.integers().iter().map(i64::to_string).collect(),
+    };
+    let more = if kind.extents.elements() > count { " ..." } else { "" };
+    format!("{} {kind}: {}{more}\n", port.name, numbers.join(" "))
+}
