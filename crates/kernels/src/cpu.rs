@@ -8,6 +8,7 @@ use crate::activation::{Activate, Activation, Glu};
 use crate::attention::{
     self, Apart, Attention, AttentionSlice, Division, KvShape, Merge, Slots, Space, State, StoreKv,
 };
+use crate::dense;
 use crate::elementwise::{Add, AddScaled, Gate, Scale, Scores, SoftCap};
 use crate::norm::RmsNorm;
 use crate::product::float::FloatSlice;
@@ -57,7 +58,7 @@ struct Share(AtomicUsize);
 
 /// What a worker works in.
 #[repr(C)]
-struct Scratch {
+pub(crate) struct Scratch {
     kernel: KernelScratch,
     /// The product whose only column lies prepared in the scratch.
     prepared: u64,
@@ -67,18 +68,19 @@ struct Scratch {
 #[repr(C)]
 union KernelScratch {
     product: std::mem::ManuallyDrop<panels::Scratch>,
+    dense: std::mem::ManuallyDrop<dense::Scratch>,
     attention: std::mem::ManuallyDrop<attention::Scratch>,
 }
 
 /// Where the scratch of worker 0 begins; the others follow.
 #[derive(Clone, Copy)]
-struct Scratches(*mut Scratch);
+pub(crate) struct Scratches(*mut Scratch);
 
 // SAFETY: only an address; each worker turns it into a reference to a part of its own.
 unsafe impl Sync for Scratches {}
 
 impl Scratches {
-    fn worker(&self, worker: usize) -> *mut Scratch {
+    pub(crate) fn worker(&self, worker: usize) -> *mut Scratch {
         self.0.wrapping_add(worker)
     }
 }
@@ -420,6 +422,21 @@ impl Cpu {
         unsafe { (*self.scratch.get()).as_mut_bytes().as_mut_ptr().cast() }
     }
 
+    /// The scratch of all workers.
+    pub(crate) fn scratches(&self) -> Scratches {
+        Scratches(self.scratch())
+    }
+
+    /// The kernels.
+    pub(crate) fn set(&self) -> &'static KernelSet {
+        self.set
+    }
+
+    /// Calls `task` with each number below `count` and the worker that does it, on all threads.
+    pub(crate) fn run_with_worker(&self, count: usize, task: &(dyn Fn(usize, usize) + Sync)) {
+        self.pool.run_with_worker(count, task);
+    }
+
     /// Calls `task` with ranges that together are `0..n`; a row is `width` elements.
     fn by_rows(&self, n: usize, width: usize, task: &(dyn Fn(Range<usize>) + Sync)) {
         let threads = self.threads();
@@ -541,14 +558,19 @@ fn target(out: &mut [f32], n: usize, rows: usize, stride: usize, first: usize) -
 }
 
 /// A mutable slice that tasks take apart by rows.
-struct Parts<T>(*mut T, usize);
+pub(crate) struct Parts<T>(*mut T, usize);
 
 // SAFETY: sharing it only shares the right to take parts, whose elements are Send; `rows` says the rest.
 unsafe impl<T: Send> Sync for Parts<T> {}
 
 impl<T> Parts<T> {
-    fn new(slice: &mut [T]) -> Parts<T> {
+    pub(crate) fn new(slice: &mut [T]) -> Parts<T> {
         Parts(slice.as_mut_ptr(), slice.len())
+    }
+
+    /// Where it begins.
+    pub(crate) fn start(&self) -> *mut T {
+        self.0
     }
 
     /// Rows of `width` elements.
@@ -556,7 +578,7 @@ impl<T> Parts<T> {
     /// # Safety
     /// The slice is still borrowed and nobody else uses those rows.
     #[allow(clippy::mut_from_ref)]
-    unsafe fn rows(&self, range: &Range<usize>, width: usize) -> &mut [T] {
+    pub(crate) unsafe fn rows(&self, range: &Range<usize>, width: usize) -> &mut [T] {
         let (start, end) = (range.start * width, range.end * width);
         assert!(start <= end && end <= self.1, "{start}..{end} of {}", self.1);
         // SAFETY: within the slice; the caller answers for the rest.

@@ -1,4 +1,4 @@
-//! Functions of f32, sixteen lanes at a time: exp, sigmoid, tanh.
+//! Functions of f32, sixteen lanes at a time: erf, exp, sigmoid, tanh.
 //!
 //! Not libm: the same fused multiply-adds on every instruction set, hence the same bits, at a small cost in accuracy:
 //! exp and sigmoid are within 2 units in the last place, tanh within 3. The range reduction and the polynomials are the
@@ -55,6 +55,52 @@ pub(crate) fn tanh<I: Isa>(isa: I, x: I::F) -> I::F {
     isa.less(a, isa.splat(0.625), small, large)
 }
 
+/// The error function: below one a polynomial, above one minus e to the power of another.
+#[inline(always)]
+pub(crate) fn erf<I: Isa>(isa: I, x: I::F) -> I::F {
+    let (one, minus) = (isa.splat(1.0), isa.splat(-1.0));
+    let polynomial = |x: I::F, terms: &[f32]| {
+        let mut sum = isa.splat(terms[0]);
+        for i in 1..terms.len() {
+            sum = isa.fma(sum, x, isa.splat(terms[i]));
+        }
+        sum
+    };
+    let small = polynomial(
+        isa.mul(x, x),
+        &[
+            -9.673_595e-6,
+            1.126_825_9e-4,
+            -8.484_398e-4,
+            5.221_053_5e-3,
+            -2.686_543_8e-2,
+            1.128_378_3e-1,
+            -3.761_263_8e-1,
+            1.128_379_2,
+        ],
+    );
+    let small = isa.mul(small, x);
+    let a = isa.max(x, isa.mul(x, minus));
+    let a = isa.less(isa.splat(4.0), a, isa.splat(4.0), a);
+    let power = polynomial(
+        a,
+        &[
+            -1.614_049_3e-6,
+            4.559_039_4e-5,
+            -5.927_677_3e-4,
+            4.740_214_4e-3,
+            -2.636_469_5e-2,
+            1.099_782_1e-1,
+            6.319_371_5e-1,
+            1.130_166_7,
+            -3.032_09e-4,
+        ],
+    );
+    let large = isa.add(one, isa.mul(minus, exp(isa, isa.mul(power, minus))));
+    let large = isa.less(x, isa.splat(0.0), isa.mul(large, minus), large);
+    isa.less(a, one, small, large)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +129,7 @@ mod tests {
         assert!(worst(sigmoid, |x| 1.0 / (1.0 + (-x).exp()), -80.0, 20.0) < 3.0);
         assert!(worst(tanh, f64::tanh, -10.0, 10.0) < 3.0);
         assert!(worst(tanh, f64::tanh, 0.001, 1.0) < 3.0);
+        assert!(worst(erf, libm::erf, -5.0, 5.0) < 4.0);
     }
 
     #[test]
@@ -95,7 +142,7 @@ mod tests {
             (one(exp, f32::INFINITY), one(exp, -3e38), one(exp, 3e38)),
             (f32::INFINITY, 0.0, f32::INFINITY)
         );
-        assert!([exp, sigmoid, tanh].map(|f: fn(_, _) -> _| one(f, f32::NAN).is_nan()) == [true; 3]);
+        assert!([erf, exp, sigmoid, tanh].map(|f: fn(_, _) -> _| one(f, f32::NAN).is_nan()) == [true; 4]);
         assert_eq!((one(tanh, 30.0), one(tanh, -30.0), one(tanh, 0.0)), (1.0, -1.0, 0.0));
         assert_eq!((one(sigmoid, 200.0), one(sigmoid, -200.0)), (1.0, 0.0));
     }

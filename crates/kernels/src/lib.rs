@@ -27,12 +27,15 @@
 #![allow(clippy::needless_range_loop)]
 
 mod activation;
+mod arrays;
 mod attention;
 mod cpu;
+mod dense;
 mod dot;
 mod elementwise;
 mod float;
 mod isa;
+mod map;
 mod norm;
 mod product;
 mod quantize;
@@ -42,7 +45,9 @@ mod set;
 pub use activation::Activation;
 pub use attention::{Attention, KvFormat, KvShape};
 pub use cpu::{Cpu, NextRows};
+pub use dense::{Dense, Finish, Image, Right};
 pub use isa::{available, best};
+pub use map::{JoinKind, MapKind};
 pub use product::{ACTIVATION_GROUP, Quantized, QuantizedMut, Weights};
 pub use rope::RopeStyle;
 pub use set::KernelSet;

@@ -5,8 +5,10 @@
 
 use crate::activation::{Activate, Glu};
 use crate::attention::{AttentionSlice, Merge, StoreKv};
+use crate::dense::{DenseSlice, PlaneSlice};
 use crate::elementwise::{Add, AddScaled, Gate, Scale, Scores, SoftCap};
 use crate::isa::{self, Isa};
+use crate::map::{Join, Map};
 use crate::norm::RmsNorm;
 use crate::product::definition::Definition;
 use crate::product::float::FloatSlice;
@@ -25,10 +27,14 @@ pub struct KernelSet {
     pub(crate) add_scaled: fn(AddScaled),
     pub(crate) attention: fn(AttentionSlice),
     pub(crate) definition: fn(Definition),
+    pub(crate) dense: fn(DenseSlice),
     pub(crate) gate: fn(Gate),
     pub(crate) glu: fn(Glu),
+    pub(crate) join: fn(Join),
+    pub(crate) map: fn(Map),
     pub(crate) merge: fn(Merge),
     pub(crate) outer: fn(OuterSlice),
+    pub(crate) planes: fn(PlaneSlice),
     pub(crate) product_float: fn(FloatSlice),
     pub(crate) quantize: fn(Quantize),
     pub(crate) rms_norm: fn(RmsNorm),
@@ -56,10 +62,14 @@ impl KernelSet {
                 add_scaled: |kernel| isa::run::<I, _>(kernel),
                 attention: |kernel| isa::run::<I, _>(kernel),
                 definition: |kernel| isa::run::<I, _>(kernel),
+                dense: |kernel| isa::run::<I, _>(kernel),
                 gate: |kernel| isa::run::<I, _>(kernel),
                 glu: |kernel| isa::run::<I, _>(kernel),
+                join: |kernel| isa::run::<I, _>(kernel),
+                map: |kernel| isa::run::<I, _>(kernel),
                 merge: |kernel| isa::run::<I, _>(kernel),
                 outer: |kernel| isa::run::<I, _>(kernel),
+                planes: |kernel| isa::run::<I, _>(kernel),
                 product_float: |kernel| isa::run::<I, _>(kernel),
                 quantize: |kernel| isa::run::<I, _>(kernel),
                 rms_norm: |kernel| isa::run::<I, _>(kernel),

@@ -14,6 +14,7 @@ use crate::{Cost, Elem, Error, Extents, MAX_RANK};
 use std::fmt;
 
 pub(crate) use lanes::{LANES, Wide, each_wide};
+pub use walk::{Stretch, Walk, repeated};
 pub use window::Windows;
 
 /// What an array is: kind of element and extents.

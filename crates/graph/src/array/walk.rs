@@ -6,14 +6,14 @@
 use crate::{Extents, MAX_RANK};
 
 /// A walk over an array without gaps, and beside it over `N` others with strides of their own.
-pub(crate) struct Walk<const N: usize> {
+pub struct Walk<const N: usize> {
     extents: [usize; MAX_RANK],
     strides: [[isize; MAX_RANK]; N],
     rank: usize,
 }
 
 /// A stretch of a walk: elements of the array without gaps, one after another.
-pub(crate) struct Stretch<const N: usize> {
+pub struct Stretch<const N: usize> {
     /// The first element.
     pub start: usize,
     /// How many.
@@ -46,6 +46,11 @@ impl<const N: usize> Walk<N> {
         }
         walk.rank = walk.rank.max(1);
         walk
+    }
+
+    /// From an element to the next in each of the others, along the innermost axis.
+    pub fn steps(&self) -> [isize; N] {
+        std::array::from_fn(|k| self.strides[k][self.rank - 1])
     }
 
     /// Walks, in stretches of at most `most` elements.
@@ -85,7 +90,7 @@ impl<const N: usize> Walk<N> {
 }
 
 /// Strides of `input` when it is repeated to the extents `to`.
-pub(crate) fn repeated(input: &Extents, to: &Extents) -> [isize; MAX_RANK] {
+pub fn repeated(input: &Extents, to: &Extents) -> [isize; MAX_RANK] {
     let (own, shift) = (input.strides(), to.len().saturating_sub(input.len()));
     let mut strides = [0; MAX_RANK];
     for axis in 0..input.len() {

@@ -1,0 +1,140 @@
+//! The safe face of the kernels for arrays: products, convolutions, functions of each element.
+//!
+//! Not a place for arithmetic, as [`crate::Cpu`]'s other half. The one design choice: work is cut by the extents of the result
+//! alone, into more pieces than threads, and small work is not cut at all.
+
+use crate::dense::{Dense, DenseSlice, Finish, Image, PlaneSlice, WIDTH, planes_fit};
+use crate::map::{Join, JoinKind, Map, MapKind};
+use crate::{Cpu, cpu::Parts};
+
+/// Multiply-adds below which a product is not worth waking a thread for.
+const SMALL: usize = 64 << 10;
+/// Pieces for each thread.
+const PIECES: usize = 4;
+/// Rows of a piece, at least, where columns are too few.
+const ROWS: usize = 48;
+/// Elements of a piece of a function of each element.
+const ELEMENTS: usize = 16 << 10;
+
+impl Cpu {
+    /// `out` (rows, columns) = the product.
+    pub fn dense(&self, product: &Dense<'_>, out: &mut [f32]) {
+        let Dense { a, a_stride, rows, common, columns, .. } = *product;
+        assert_eq!(out.len(), rows * columns, "elements of {rows} rows of {columns}");
+        assert!(common > 0 && a_stride >= common && (rows == 0 || a.len() >= (rows - 1) * a_stride + common));
+        product.check();
+        let panels = columns.div_ceil(WIDTH);
+        let wanted = (PIECES * self.threads()).div_ceil(panels.max(1));
+        let block = rows.div_ceil(wanted.max(1)).max(ROWS).next_multiple_of(6).min(rows.max(1));
+        let down = rows.div_ceil(block);
+        let (to, set, scratches) = (Parts::new(out), self.set(), self.scratches());
+        let task = |i: usize, worker: usize| {
+            let (panel, part) = (i / down, i % down);
+            let rows = part * block..rows.min((part + 1) * block);
+            let columns = panel * WIDTH..columns.min((panel + 1) * WIDTH);
+            let (out, scratch) = (to.start(), scratches.worker(worker).cast());
+            (set.dense)(DenseSlice { product, rows, columns, out, scratch });
+        };
+        self.pieces(panels * down, rows * common * columns, &task);
+    }
+
+    /// As many products as there are parts of `out`, which are equal in size; `product` gives each by its number.
+    pub fn dense_each<'a>(
+        &self,
+        count: usize,
+        product: &(dyn Fn(usize) -> Dense<'a> + Sync),
+        out: &mut [f32],
+    ) {
+        let part = out.len() / count.max(1);
+        if part == 0 {
+            return;
+        }
+        // Few products are each cut up, many are handed out whole.
+        if count < PIECES * self.threads() {
+            out.chunks_exact_mut(part).enumerate().for_each(|(i, out)| self.dense(&product(i), out));
+            return;
+        }
+        let (to, set, scratches) = (Parts::new(out), self.set(), self.scratches());
+        let work = product(0).common * part * count;
+        self.pieces(count, work, &|i, worker| {
+            let product = product(i);
+            product.check();
+            assert_eq!(product.rows * product.columns, part, "elements of a product");
+            // SAFETY: ranges of different tasks do not overlap.
+            let out = unsafe { to.rows(&(i..i + 1), part) }.as_mut_ptr();
+            let (rows, columns, scratch) =
+                (0..product.rows, 0..product.columns, scratches.worker(worker).cast());
+            (set.dense)(DenseSlice { product: &product, rows, columns, out, scratch });
+        });
+    }
+
+    /// `out` (channels, made) = each channel of `image` by its own window of `weights` (channels, kernel).
+    ///
+    /// # Panics
+    /// If [`Cpu::takes_planes`] says no.
+    pub fn planes(&self, image: &Image<'_>, weights: &[f32], finish: Finish<'_>, out: &mut [f32]) {
+        let (made, window) = (image.made[0] * image.made[1], image.kernel[0] * image.kernel[1]);
+        let plane = image.size[0] * image.size[1];
+        let channels = weights.len() / window.max(1);
+        assert!(
+            Cpu::takes_planes(image) && out.len() == channels * made && image.x.len() == channels * plane
+        );
+        let block = channels.div_ceil(PIECES * self.threads()).max(1);
+        let (to, set, scratches) = (Parts::new(out), self.set(), self.scratches());
+        let task = |i: usize, worker: usize| {
+            let channels = i * block..channels.min((i + 1) * block);
+            // SAFETY: ranges of different tasks do not overlap.
+            let out = unsafe { to.rows(&channels, made) };
+            let scratch = scratches.worker(worker).cast();
+            (set.planes)(PlaneSlice { image: *image, weights, finish, channels, out, scratch });
+        };
+        self.pieces(channels.div_ceil(block), channels * made * window, &task);
+    }
+
+    /// Whether lines of such an image have room in the scratch.
+    pub fn takes_planes(image: &Image<'_>) -> bool {
+        planes_fit(image)
+    }
+
+    /// `out = f(x)` for each element; of those in `out` if there is no `x`.
+    pub fn map(&self, kind: MapKind, x: Option<&[f32]>, out: &mut [f32]) {
+        assert!(x.is_none_or(|x| x.len() == out.len()), "as many elements");
+        let (len, to, set) = (out.len(), Parts::new(out), self.set());
+        self.pieces(len.div_ceil(ELEMENTS), len * kind.weight(), &|i, _| {
+            let range = i * ELEMENTS..len.min((i + 1) * ELEMENTS);
+            // SAFETY: ranges of different tasks do not overlap.
+            let out = unsafe { to.rows(&range, 1) };
+            if let Some(x) = x {
+                out.copy_from_slice(&x[range]);
+            }
+            (set.map)(Map { kind, x: out });
+        });
+    }
+
+    /// `out = f(a, b)` for each element; `b` has as many elements or one; `a` is what is in `out` if there is none.
+    pub fn join(&self, kind: JoinKind, a: Option<&[f32]>, b: &[f32], out: &mut [f32]) {
+        let (len, to, set) = (out.len(), Parts::new(out), self.set());
+        assert!(
+            (b.len() == len || b.len() == 1) && a.is_none_or(|a| a.len() == len),
+            "as many elements, or one"
+        );
+        self.pieces(len.div_ceil(ELEMENTS), len, &|i, _| {
+            let range = i * ELEMENTS..len.min((i + 1) * ELEMENTS);
+            let b = if b.len() == len { &b[range.clone()] } else { b };
+            // SAFETY: ranges of different tasks do not overlap.
+            let out = unsafe { to.rows(&range, 1) };
+            if let Some(a) = a {
+                out.copy_from_slice(&a[range]);
+            }
+            (set.join)(Join { kind, a: out, b });
+        });
+    }
+
+    /// Calls `task` with the numbers of pieces and a worker, on all threads if the work is worth it.
+    pub fn pieces(&self, count: usize, work: usize, task: &(dyn Fn(usize, usize) + Sync)) {
+        if work < SMALL || count < 2 {
+            return (0..count).for_each(|i| task(i, 0));
+        }
+        self.run_with_worker(count, task);
+    }
+}

@@ -1,0 +1,269 @@
+//! Products of two matrices of f32 that both change, and convolutions as such products.
+//!
+//! Not products with weights in rows, which are in [`crate::product`]. The left matrix is read as it lies; of the right one a
+//! panel of a few dozen columns at a time is laid out for the registers, in the second cache, and of a convolution that
+//! panel is made from the image itself. The one design choice: each result is one chain of fused multiply-adds along the
+//! common extent, ascending, whatever is cut where; the chain waits in the result between pieces. (Goto and van de Geijn,
+//! "Anatomy of High-Performance Matrix Multiplication", 2008; Dukhan, "The Indirect Convolution Algorithm", 2019.)
+
+mod pack;
+mod planes;
+
+use crate::isa::{Isa, Kernel, LANES};
+pub use pack::{Image, Right};
+pub(crate) use planes::{PlaneSlice, fits as planes_fit};
+use std::ops::Range;
+
+/// Elements of the common extent that are worked on at a time.
+const DEPTH: usize = 256;
+/// Columns of a panel, at most.
+pub(crate) const WIDTH: usize = 4 * LANES;
+/// Rows of a tile, at most.
+const ROWS: usize = 6;
+/// Sums of a tile where registers are many.
+const MANY: usize = 24;
+
+/// What a thread works in.
+#[repr(C, align(64))]
+pub(crate) struct Scratch {
+    panel: [[f32; LANES]; DEPTH * WIDTH / LANES],
+}
+
+/// Floats of the scratch.
+pub(crate) const SCRATCH: usize = DEPTH * WIDTH;
+
+/// A product: (rows, columns) = `a` (rows, common) times `right` (common, columns).
+#[derive(Clone, Copy)]
+pub struct Dense<'a> {
+    /// (rows, common), one row `a_stride` behind the other.
+    pub a: &'a [f32],
+    /// From a row of `a` to the next.
+    pub a_stride: usize,
+    /// Rows of the result.
+    pub rows: usize,
+    /// What is multiplied and added up.
+    pub common: usize,
+    /// Columns of the result.
+    pub columns: usize,
+    /// The other matrix.
+    pub right: Right<'a>,
+    /// What becomes of each sum.
+    pub finish: Finish<'a>,
+}
+
+impl Dense<'_> {
+    /// Checks that the right matrix is as large as it must be.
+    pub(crate) fn check(&self) {
+        let (common, columns) = (self.common, self.columns);
+        match self.right {
+            Right::Image(image) => {
+                let window = image.kernel[0] * image.kernel[1];
+                let plane = image.size[0] * image.size[1];
+                let fits =
+                    common.is_multiple_of(window.max(1)) && image.x.len() >= common / window.max(1) * plane;
+                let apart = image.strides.iter().chain(&image.dilations).all(|step| *step > 0);
+                assert!(
+                    fits && apart && columns == image.made[0] * image.made[1],
+                    "windows and an image that fit"
+                );
+            }
+            Right::Rows { b, stride } => {
+                assert!(stride >= columns && (common == 0 || b.len() >= (common - 1) * stride + columns));
+            }
+        }
+        assert!(self.finish.bias.is_none_or(|bias| bias.len() == self.rows), "a bias for each row");
+    }
+}
+
+/// What becomes of a sum: a number of its row is added, then it is held between two bounds.
+#[derive(Clone, Copy)]
+pub struct Finish<'a> {
+    /// (rows)
+    pub bias: Option<&'a [f32]>,
+    /// Bounds, if there are some.
+    pub bounds: Option<(f32, f32)>,
+}
+
+impl Finish<'_> {
+    /// Nothing.
+    pub const NOTHING: Finish<'static> = Finish { bias: None, bounds: None };
+
+    #[inline(always)]
+    fn of<I: Isa>(&self, isa: I, row: usize, x: I::F) -> I::F {
+        let x = match self.bias {
+            Some(bias) => isa.add(x, isa.splat(bias[row])),
+            None => x,
+        };
+        match self.bounds {
+            Some((least, most)) => {
+                let (least, most) = (isa.splat(least), isa.splat(most));
+                let x = isa.less(x, least, least, x);
+                isa.less(most, x, most, x)
+            }
+            None => x,
+        }
+    }
+}
+
+/// What one thread does: some rows and some columns.
+pub(crate) struct DenseSlice<'a> {
+    pub product: &'a Dense<'a>,
+    pub rows: Range<usize>,
+    /// They begin at a multiple of [`WIDTH`].
+    pub columns: Range<usize>,
+    /// (product.rows, product.columns); nobody else writes to the rows and columns of this slice.
+    pub out: *mut f32,
+    /// Memory of this thread alone.
+    pub scratch: *mut Scratch,
+}
+
+impl<I: Isa> Kernel<I> for DenseSlice<'_> {
+    #[inline(always)]
+    fn run(self, isa: I) {
+        if I::CHAINS >= MANY {
+            self.panels::<I, 4>(isa);
+        } else {
+            self.panels::<I, 1>(isa);
+        }
+    }
+}
+
+/// A tile of the product: where it begins in all three matrices.
+#[derive(Clone, Copy)]
+struct Tile {
+    row: usize,
+    column: usize,
+    /// Columns that there are.
+    columns: usize,
+    /// The part of the common extent.
+    start: usize,
+    depth: usize,
+    /// The right matrix's part, and from a row of it to the next.
+    right: (*const f32, usize),
+}
+
+impl DenseSlice<'_> {
+    #[inline(always)]
+    fn panels<I: Isa, const V: usize>(&self, isa: I) {
+        for column in self.columns.clone().step_by(V * LANES) {
+            let columns = (self.columns.end - column).min(V * LANES);
+            for start in (0..self.product.common.max(1)).step_by(DEPTH) {
+                let depth = (self.product.common - start).min(DEPTH);
+                let tile = Tile { row: 0, column, columns, start, depth, right: (std::ptr::null(), 0) };
+                match columns.div_ceil(LANES) {
+                    1 => self.panel::<I, 1>(isa, tile),
+                    2 if V > 1 => self.panel::<I, 2>(isa, tile),
+                    _ => self.panel::<I, V>(isa, tile),
+                }
+            }
+        }
+    }
+
+    /// All rows times a panel of `V` vectors.
+    #[inline(always)]
+    fn panel<I: Isa, const V: usize>(&self, isa: I, tile: Tile) {
+        let width = V * LANES;
+        let as_it_lies = match self.product.right {
+            // Laying it out for so few rows takes longer than the product.
+            Right::Rows { b, stride } if self.rows.len() <= ROWS && tile.columns == width => {
+                Some((b[tile.start * stride + tile.column..].as_ptr(), stride))
+            }
+            _ => None,
+        };
+        let right = as_it_lies.unwrap_or_else(|| {
+            // SAFETY: the scratch belongs to this thread, and has room for DEPTH rows of WIDTH.
+            let panel =
+                unsafe { std::slice::from_raw_parts_mut(self.scratch.cast::<f32>(), tile.depth * width) };
+            self.product.right.pack(tile.start, tile.column, tile.columns, width, panel);
+            (panel.as_ptr(), width)
+        });
+        let mut row = self.rows.start;
+        while row < self.rows.end {
+            let tile = Tile { row, right, ..tile };
+            row += match self.rows.end - row {
+                ROWS.. => self.tile::<I, ROWS, V>(isa, tile),
+                4.. => self.tile::<I, 4, V>(isa, tile),
+                2.. => self.tile::<I, 2, V>(isa, tile),
+                _ => self.tile::<I, 1, V>(isa, tile),
+            };
+        }
+    }
+
+    #[inline(always)]
+    fn tile<I: Isa, const R: usize, const V: usize>(&self, isa: I, tile: Tile) -> usize {
+        let Dense { a, a_stride, common, columns, finish, .. } = *self.product;
+        let Tile { row, column, start, depth, right: (b, b_stride), .. } = tile;
+        let left = &a[row * a_stride + start..][..(R - 1) * a_stride + depth];
+        let mut sums = [[isa.splat(0.0); V]; R];
+        // SAFETY: rows and columns of the result belong to this slice.
+        let out = |r: usize| unsafe { self.out.add((row + r) * columns + column) };
+        let whole = tile.columns == V * LANES;
+        if start > 0 {
+            for r in 0..R {
+                for v in 0..V {
+                    // SAFETY: as above; only columns that there are.
+                    sums[r][v] = unsafe { load(isa, out(r).add(v * LANES), tile.columns, v, whole) };
+                }
+            }
+        }
+        for k in 0..depth {
+            let mut right = [isa.splat(0.0); V];
+            for v in 0..V {
+                // SAFETY: the panel, or the matrix where it is used as it lies, has `depth` rows of V vectors.
+                right[v] = isa.load(unsafe { &*b.add(k * b_stride + v * LANES).cast() });
+            }
+            for r in 0..R {
+                // SAFETY: checked where `left` was cut.
+                let x = isa.splat(unsafe { *left.get_unchecked(r * a_stride + k) });
+                for v in 0..V {
+                    sums[r][v] = isa.fma(x, right[v], sums[r][v]);
+                }
+            }
+        }
+        let last = start + depth == common;
+        for r in 0..R {
+            for v in 0..V {
+                let sum = if last { finish.of(isa, row + r, sums[r][v]) } else { sums[r][v] };
+                // SAFETY: as above.
+                unsafe { store(isa, sum, out(r).add(v * LANES), tile.columns, v, whole) }
+            }
+        }
+        R
+    }
+}
+
+/// Sixteen floats of a row of `columns`, the vector `v`; zeros beyond its end.
+///
+/// # Safety
+/// The columns that there are can be read.
+#[inline(always)]
+unsafe fn load<I: Isa>(isa: I, from: *const f32, columns: usize, v: usize, whole: bool) -> I::F {
+    if whole {
+        // SAFETY: the caller's.
+        return isa.load(unsafe { &*from.cast() });
+    }
+    let mut all = [0.0; LANES];
+    for (i, x) in all.iter_mut().enumerate().take(columns.saturating_sub(v * LANES)) {
+        // SAFETY: the caller's.
+        *x = unsafe { *from.add(i) };
+    }
+    isa.load(&all)
+}
+
+/// Writes what of a vector lies in a row of `columns`.
+///
+/// # Safety
+/// The columns that there are can be written.
+#[inline(always)]
+unsafe fn store<I: Isa>(isa: I, x: I::F, to: *mut f32, columns: usize, v: usize, whole: bool) {
+    if whole {
+        // SAFETY: the caller's.
+        return isa.store(x, unsafe { &mut *to.cast() });
+    }
+    let mut all = [0.0; LANES];
+    isa.store(x, &mut all);
+    for (i, x) in all.iter().enumerate().take(columns.saturating_sub(v * LANES)) {
+        // SAFETY: the caller's.
+        unsafe { *to.add(i) = *x };
+    }
+}

@@ -1,0 +1,103 @@
+//! The right matrix of a product, and panels of it laid out for the registers.
+
+/// The right matrix of a product.
+#[derive(Clone, Copy)]
+pub enum Right<'a> {
+    /// What windows see of an image: (channel and place in the window, window).
+    Image(Image<'a>),
+    /// (common, columns), one row `stride` behind the other.
+    Rows {
+        /// Its elements.
+        b: &'a [f32],
+        /// From a row to the next.
+        stride: usize,
+    },
+}
+
+/// An image and the windows that slide over it.
+#[derive(Clone, Copy)]
+pub struct Image<'a> {
+    /// (channels, height, width)
+    pub x: &'a [f32],
+    /// Height and width.
+    pub size: [usize; 2],
+    /// Windows down and across.
+    pub made: [usize; 2],
+    /// Height and width of a window.
+    pub kernel: [usize; 2],
+    /// From a window to the next.
+    pub strides: [usize; 2],
+    /// From a place to the next within a window.
+    pub dilations: [usize; 2],
+    /// Places that are added before the first.
+    pub before: [usize; 2],
+}
+
+impl Right<'_> {
+    /// Rows from `start` and `columns` columns from `column`, laid out `width` apart; zeros in the columns behind.
+    pub(super) fn pack(&self, start: usize, column: usize, columns: usize, width: usize, panel: &mut [f32]) {
+        match *self {
+            Right::Image(image) => image.pack(start, column, columns, width, panel),
+            Right::Rows { b, stride } => {
+                for (k, row) in panel.chunks_exact_mut(width).enumerate() {
+                    let from = &b[(start + k) * stride + column..][..columns];
+                    row[..columns].copy_from_slice(from);
+                    row[columns..].fill(0.0);
+                }
+            }
+        }
+    }
+}
+
+impl Image<'_> {
+    fn pack(&self, start: usize, column: usize, columns: usize, width: usize, panel: &mut [f32]) {
+        let [_, kernel_width] = self.kernel;
+        let window = self.kernel[0] * kernel_width;
+        let plane = self.size[0] * self.size[1];
+        for (k, row) in panel.chunks_exact_mut(width).enumerate() {
+            let (channel, place) = ((start + k) / window, (start + k) % window);
+            let inside = [place / kernel_width, place % kernel_width];
+            let x = &self.x[channel * plane..][..plane];
+            row[columns..].fill(0.0);
+            // Windows of one row of them after another.
+            let mut at = 0;
+            while at < columns {
+                let (down, across) = ((column + at) / self.made[1], (column + at) % self.made[1]);
+                let len = (self.made[1] - across).min(columns - at);
+                let to = &mut row[at..at + len];
+                let seen =
+                    (down * self.strides[0] + inside[0] * self.dilations[0]).wrapping_sub(self.before[0]);
+                match x.get(seen.wrapping_mul(self.size[1])..).filter(|_| seen < self.size[0]) {
+                    Some(line) => self.line(&line[..self.size[1]], across, inside[1], to),
+                    None => to.fill(0.0),
+                }
+                at += len;
+            }
+        }
+    }
+
+    /// What windows from `across` on see of a line at their place `inside`.
+    #[inline(always)]
+    fn line(&self, line: &[f32], across: usize, inside: usize, to: &mut [f32]) {
+        let (stride, shift) = (self.strides[1], inside * self.dilations[1]);
+        // Windows whose place lies in the line.
+        let from = self.before[1].saturating_sub(shift).div_ceil(stride).clamp(across, across + to.len());
+        let end = (line.len() + self.before[1])
+            .saturating_sub(shift)
+            .div_ceil(stride)
+            .clamp(from, across + to.len());
+        let (before, rest) = to.split_at_mut(from - across);
+        let (seen, behind) = rest.split_at_mut(end - from);
+        before.fill(0.0);
+        behind.fill(0.0);
+        if seen.is_empty() {
+            return;
+        }
+        let first = from * stride + shift - self.before[1];
+        if stride == 1 {
+            seen.copy_from_slice(&line[first..first + seen.len()]);
+        } else {
+            seen.iter_mut().zip(line[first..].iter().step_by(stride)).for_each(|(x, seen)| *x = *seen);
+        }
+    }
+}

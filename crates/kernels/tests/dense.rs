@@ -1,0 +1,216 @@
+//! Products of two matrices and convolutions, on every instruction set and any number of threads, against plain loops.
+
+use host::{Ledger, Pool};
+use pintpot_kernels::{Cpu, Dense, Finish, Image, JoinKind, MapKind, Right, available};
+
+/// Every instruction set, alone and with two threads.
+fn each(mut check: impl FnMut(&Cpu, &str)) {
+    let ledger = Ledger::new(64 << 20);
+    for set in available() {
+        for threads in [1, 2] {
+            let cpu = Cpu::new(set, Pool::new(&ledger, threads).unwrap(), &ledger).unwrap();
+            check(&cpu, &format!("{} on {threads}", set.name()));
+        }
+    }
+}
+
+/// Numbers that are the same in every run.
+fn numbers(len: usize, seed: u32) -> Vec<f32> {
+    let mut x = seed.wrapping_mul(2_654_435_761) | 1;
+    let mut next = || {
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        (x >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+fn fused(a: f32, b: f32, c: f32) -> f32 {
+    if cfg!(target_arch = "wasm32") { a * b + c } else { a.mul_add(b, c) }
+}
+
+#[test]
+fn products_are_chains_along_the_common_extent() {
+    for (rows, common, columns) in
+        [(1, 1, 1), (7, 300, 70), (6, 256, 64), (3, 513, 129), (100, 31, 200), (13, 64, 16)]
+    {
+        let (a, b, bias) = (numbers(rows * common, 1), numbers(common * columns, 2), numbers(rows, 3));
+        let finish = Finish { bias: Some(&bias), bounds: Some((-0.5, 2.0)) };
+        let mut expected = Vec::new();
+        for r in 0..rows {
+            for c in 0..columns {
+                let sum = (0..common).fold(0.0, |sum, k| fused(a[r * common + k], b[k * columns + c], sum));
+                expected.push((sum + bias[r]).clamp(-0.5, 2.0));
+            }
+        }
+        each(|cpu, what| {
+            let right = Right::Rows { b: &b, stride: columns };
+            let product = Dense { a: &a, a_stride: common, rows, common, columns, right, finish };
+            let mut out = vec![f32::NAN; rows * columns];
+            cpu.dense(&product, &mut out);
+            assert_eq!(out, expected, "{rows} x {common} x {columns}, {what}");
+        });
+    }
+}
+
+/// Images with odd sizes, strides, margins, gaps: size, window, strides, dilations, margin before and behind.
+const IMAGES: [([usize; 2], [usize; 2], [usize; 2], [usize; 2], usize); 8] = [
+    ([9, 11], [3, 3], [1, 1], [1, 1], 1),
+    ([9, 40], [3, 3], [2, 2], [1, 1], 1),
+    ([7, 7], [5, 5], [1, 1], [1, 1], 2),
+    ([1, 90], [1, 9], [1, 3], [1, 1], 0),
+    ([12, 75], [3, 3], [1, 1], [2, 3], 3),
+    ([8, 8], [1, 1], [1, 1], [1, 1], 0),
+    ([5, 130], [2, 4], [2, 3], [1, 2], 2),
+    ([3, 3], [3, 3], [1, 1], [1, 1], 4),
+];
+
+type Made = ([usize; 2], Vec<f32>);
+
+/// What windows see of an image: (channel and place, window), zeros in the margin.
+fn seen(x: &[f32], channels: usize, image: &([usize; 2], [usize; 2], [usize; 2], [usize; 2], usize)) -> Made {
+    let (size, kernel, strides, dilations, margin) = *image;
+    let made = std::array::from_fn(|axis| {
+        (size[axis] + 2 * margin - (kernel[axis] - 1) * dilations[axis] - 1) / strides[axis] + 1
+    });
+    let [high, wide]: [usize; 2] = made;
+    let mut all = Vec::new();
+    for c in 0..channels {
+        for place in 0..kernel[0] * kernel[1] {
+            let inside = [place / kernel[1], place % kernel[1]];
+            for window in 0..high * wide {
+                let at = [window / wide, window % wide];
+                let y = (at[0] * strides[0] + inside[0] * dilations[0]).wrapping_sub(margin);
+                let z = (at[1] * strides[1] + inside[1] * dilations[1]).wrapping_sub(margin);
+                let is_inside = y < size[0] && z < size[1];
+                all.push(if is_inside { x[c * size[0] * size[1] + y * size[1] + z] } else { 0.0 });
+            }
+        }
+    }
+    (made, all)
+}
+
+#[test]
+fn convolutions_are_products_of_what_windows_see() {
+    for case in &IMAGES {
+        let (size, kernel, strides, dilations, margin) = *case;
+        let (channels, maps) = (5, 9);
+        let x = numbers(channels * size[0] * size[1], 4);
+        let (made, b) = seen(&x, channels, case);
+        let (common, columns) = (channels * kernel[0] * kernel[1], made[0] * made[1]);
+        let image = Image { x: &x, size, made, kernel, strides, dilations, before: [margin; 2] };
+        let a = numbers(maps * common, 5);
+        each(|cpu, what| {
+            let plain = Right::Rows { b: &b, stride: columns };
+            let product = Dense {
+                a: &a,
+                a_stride: common,
+                rows: maps,
+                common,
+                columns,
+                right: plain,
+                finish: Finish::NOTHING,
+            };
+            let (mut expected, mut out) = (vec![0.0; maps * columns], vec![f32::NAN; maps * columns]);
+            cpu.dense(&product, &mut expected);
+            cpu.dense(&Dense { right: Right::Image(image), ..product }, &mut out);
+            assert_eq!(out, expected, "{case:?}, {what}");
+
+            let window = kernel[0] * kernel[1];
+            let weights = &a[..channels * window];
+            let mut expected = Vec::new();
+            for c in 0..channels {
+                for at in 0..columns {
+                    let chain = (0..window).fold(0.0, |sum, place| {
+                        fused(weights[c * window + place], b[(c * window + place) * columns + at], sum)
+                    });
+                    expected.push(chain);
+                }
+            }
+            let mut out = vec![f32::NAN; channels * columns];
+            cpu.planes(&image, weights, Finish::NOTHING, &mut out);
+            assert_eq!(out, expected, "planes, {case:?}, {what}");
+        });
+    }
+}
+
+#[test]
+fn many_products_are_each_by_itself() {
+    let (count, rows, common, columns) = (20, 5, 40, 33);
+    let (a, b) = (numbers(count * rows * common, 6), numbers(count * common * columns, 7));
+    let product = |i: usize| Dense {
+        a: &a[i * rows * common..][..rows * common],
+        a_stride: common,
+        rows,
+        common,
+        columns,
+        right: Right::Rows { b: &b[i * common * columns..][..common * columns], stride: columns },
+        finish: Finish::NOTHING,
+    };
+    each(|cpu, what| {
+        let (mut all, mut one) = (vec![0.0; count * rows * columns], vec![0.0; rows * columns]);
+        cpu.dense_each(count, &product, &mut all);
+        for (i, part) in all.chunks_exact(rows * columns).enumerate() {
+            cpu.dense(&product(i), &mut one);
+            assert_eq!(part, one, "{what}");
+        }
+    });
+}
+
+#[test]
+fn functions_of_elements_agree_on_all_sets() {
+    let kinds = [
+        MapKind::Clamp { least: -0.2, most: 0.3 },
+        MapKind::Erf,
+        MapKind::Exp,
+        MapKind::Gelu,
+        MapKind::HardSigmoid { alpha: 0.2, beta: 0.5 },
+        MapKind::HardSwish,
+        MapKind::LeakyRelu { alpha: 0.1 },
+        MapKind::Relu,
+        MapKind::Sigmoid,
+        MapKind::Silu,
+        MapKind::Tanh,
+    ];
+    let x: Vec<f32> = numbers(40_003, 8).iter().map(|x| x * 6.0).collect();
+    for kind in kinds {
+        let mut first: Option<Vec<f32>> = None;
+        each(|cpu, what| {
+            let mut out = vec![0.0; x.len()];
+            cpu.map(kind, Some(&x), &mut out);
+            assert_eq!(first.get_or_insert(out.clone()), &out, "{kind:?}, {what}");
+        });
+    }
+    let y = numbers(x.len(), 9);
+    for kind in [
+        JoinKind::Add,
+        JoinKind::Div,
+        JoinKind::From,
+        JoinKind::Max,
+        JoinKind::Min,
+        JoinKind::Mul,
+        JoinKind::Over,
+        JoinKind::Sub,
+    ] {
+        let f = |a: f32, b: f32| match kind {
+            JoinKind::Add => a + b,
+            JoinKind::Div => a / b,
+            JoinKind::From => b - a,
+            JoinKind::Max => a.max(b),
+            JoinKind::Min => a.min(b),
+            JoinKind::Mul => a * b,
+            JoinKind::Over => b / a,
+            _ => a - b,
+        };
+        each(|cpu, what| {
+            for b in [&y[..], &y[..1]] {
+                let mut out = x.clone();
+                cpu.join(kind, None, b, &mut out);
+                let expected: Vec<f32> =
+                    x.iter().enumerate().map(|(i, a)| f(*a, b[i.min(b.len() - 1)])).collect();
+                assert_eq!(out, expected, "{kind:?}, {what}");
+            }
+        });
+    }
+}
