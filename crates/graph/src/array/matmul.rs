@@ -1,7 +1,8 @@
 //! Products of matrices, many of them at once.
 //!
-//! Each element of the result is one chain of fused multiply-adds along the common extent, ascending; of integers it is
-//! exact. A backend adds up in the order that `kernels` defines for floats.
+//! Each element of the result is one chain of fused multiply-adds along the common extent, ascending. Where the matrices
+//! of the right array come transposed, as weights do, it is sixteen chains, element `k` in number `k % 16`, which are added
+//! up as a tree.
 
 use super::{ArrayOperator, ArrayType, LANES, View, ViewMut, Wide, broadcast, each_wide, extents, fault};
 use crate::{Cost, Elem, Error, MAX_RANK};
@@ -110,21 +111,16 @@ impl MatMul {
         for batch in 0..product.batch {
             let (a_at, b_at) = (at(&a.extents, &index), at(&b.extents, &index));
             for row in 0..rows {
+                let start = a_at + row * common;
                 for first in (0..columns).step_by(LANES) {
                     let mut sums = [W::default(); LANES];
                     let sums = &mut sums[..LANES.min(columns - first)];
-                    for k in 0..common {
-                        let (mut x, mut y) = ([W::default()], [W::default(); LANES]);
-                        views[0].load(a_at + row * common + k, &mut x);
-                        let y = &mut y[..sums.len()];
-                        if self.b_is_transposed {
-                            for (column, y) in y.chunks_exact_mut(1).enumerate() {
-                                views[1].load(b_at + (first + column) * common + k, y);
-                            }
-                        } else {
-                            views[1].load(b_at + k * columns + first, y);
+                    if self.b_is_transposed {
+                        for (column, sum) in sums.iter_mut().enumerate() {
+                            *sum = chains(views, [start, b_at + (first + column) * common], common);
                         }
-                        sums.iter_mut().zip(&*y).for_each(|(sum, y)| *sum = x[0].mul_add(*y, *sum));
+                    } else {
+                        chain(views, [start, b_at + first], (common, columns), sums);
                     }
                     out.store((batch * rows + row) * columns + first, sums);
                 }
@@ -138,4 +134,41 @@ impl MatMul {
             }
         }
     }
+}
+
+/// Some columns of the right matrix, each added up along the common extent.
+fn chain<W: Wide>(
+    views: [&View<'_>; 2],
+    at: [usize; 2],
+    (common, columns): (usize, usize),
+    sums: &mut [W],
+) {
+    let mut y = [W::default(); LANES];
+    let y = &mut y[..sums.len()];
+    for k in 0..common {
+        let mut x = [W::default()];
+        views[0].load(at[0] + k, &mut x);
+        views[1].load(at[1] + k * columns, y);
+        sums.iter_mut().zip(&*y).for_each(|(sum, y)| *sum = x[0].mul_add(*y, *sum));
+    }
+}
+
+/// A row by a row in sixteen chains, added up as a tree.
+fn chains<W: Wide>(views: [&View<'_>; 2], at: [usize; 2], common: usize) -> W {
+    let mut sums = [W::default(); 16];
+    for k in (0..common).step_by(16) {
+        let (mut x, mut y) = ([W::default(); 16], [W::default(); 16]);
+        let len = (common - k).min(16);
+        views[0].load(at[0] + k, &mut x[..len]);
+        views[1].load(at[1] + k, &mut y[..len]);
+        for i in 0..len {
+            sums[i] = x[i].mul_add(y[i], sums[i]);
+        }
+    }
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            sums[i] = sums[i].add(sums[i + half]);
+        }
+    }
+    sums[0]
 }

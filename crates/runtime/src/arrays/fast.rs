@@ -106,12 +106,21 @@ fn matmul(cpu: &Cpu, op: MatMul, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>
         return None;
     }
     if op.b_is_transposed {
-        // Weights in rows, as in a decoder.
-        if product.batch != 1 {
+        // Weights in rows, as in a decoder; one matrix for all is more columns.
+        let (matrix, own) = (common * columns, product.rows * common);
+        let one = |x: &[f32], y: &[f32], to: &mut [f32]| {
+            let weights = Weights { dtype: DType::F32, bytes: as_bytes(y), rows: columns, columns: common };
+            cpu.product_float(weights, x, to, columns, 0);
+        };
+        if y.len() == matrix {
+            one(x, y, to);
+            return Some(());
+        }
+        if x.len() != own * product.batch || y.len() != matrix * product.batch {
             return None;
         }
-        let weights = Weights { dtype: DType::F32, bytes: as_bytes(y), rows: columns, columns: common };
-        cpu.product_float(weights, x, to, columns, 0);
+        let pairs = x.chunks_exact(own).zip(y.chunks_exact(matrix));
+        pairs.zip(to.chunks_exact_mut(product.rows * columns)).for_each(|((x, y), to)| one(x, y, to));
         return Some(());
     }
     let dense = |x, rows, b| Dense {
