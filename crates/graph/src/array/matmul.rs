@@ -7,7 +7,8 @@ use super::{ArrayOperator, ArrayType, LANES, View, ViewMut, Wide, broadcast, eac
 use crate::{Cost, Elem, Error, MAX_RANK};
 
 /// `a b`: the last two extents are matrices, the others are repeated where the other array is longer. Arrays of one
-/// extent are a row on the left and a column on the right.
+/// extent are a row on the left and a column on the right. Integers that become wider may come with what counts as zero: of
+/// `a` for all or for each row, of `b` for all or for each column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatMul {
     /// Whether matrices of `b` are given row by column the other way round.
@@ -32,7 +33,7 @@ pub struct Product {
 impl MatMul {
     /// Extents of both with what a row or a column lacks.
     fn matrices(inputs: &[ArrayType]) -> Option<[ArrayType; 2]> {
-        let [a, b] = inputs else { return None };
+        let [a, b, ..] = inputs else { return None };
         let mut pair = [*a, *b];
         if a.extents.len() == 1 {
             pair[0].extents = crate::Extents::new(&[1, a.extents[0]])?;
@@ -68,6 +69,19 @@ impl ArrayOperator for MatMul {
         let (Some([a, b]), Some(product)) = (MatMul::matrices(inputs), self.product(inputs)) else {
             return fault("MatMul", "matrices with a common extent are needed", inputs);
         };
+        let zeros = match inputs {
+            [_, _] => true,
+            [_, _, a_zero, b_zero] => {
+                let fits = |zero: &ArrayType, of: &ArrayType, extent| {
+                    zero.elem == of.elem && [1, extent].contains(&zero.extents.elements())
+                };
+                self.widens && fits(a_zero, &a, product.rows) && fits(b_zero, &b, product.columns)
+            }
+            _ => false,
+        };
+        if !zeros {
+            return fault("MatMul", "zeros must be two and fit rows and columns", inputs);
+        }
         if a.elem != b.elem && !self.widens {
             return fault("MatMul", "both must be of one kind", inputs);
         }
@@ -83,8 +97,10 @@ impl ArrayOperator for MatMul {
     }
 
     fn evaluate(&self, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>], _: &mut [u8]) -> Result<(), Error> {
-        let ([a, b], [out]) = (inputs, outputs) else { return fault("MatMul", "two inputs are needed", &[]) };
-        each_wide!(out.kind.elem, W => self.run::<W>([a, b], out));
+        let ([a, b, zeros @ ..], [out]) = (inputs, outputs) else {
+            return fault("MatMul", "two inputs are needed", &[]);
+        };
+        each_wide!(out.kind.elem, W => self.run::<W>([a, b], zeros, out));
         Ok(())
     }
 
@@ -95,7 +111,7 @@ impl ArrayOperator for MatMul {
 }
 
 impl MatMul {
-    fn run<W: Wide>(&self, views: [&View<'_>; 2], out: &mut ViewMut<'_>) {
+    fn run<W: Wide>(&self, views: [&View<'_>; 2], zeros: &[View<'_>], out: &mut ViewMut<'_>) {
         let kinds = views.map(|view| view.kind);
         let (Some([a, b]), Some(product)) = (MatMul::matrices(&kinds), self.product(&kinds)) else { return };
         let Ok(batches) = outer("MatMul", &[a.extents, b.extents]) else { return };
@@ -124,6 +140,10 @@ impl MatMul {
                         } else {
                             views[1].load(b_at + k * columns + first, y);
                         }
+                        if let [a_zero, b_zero] = zeros {
+                            x[0] = x[0].sub(zero(a_zero, row));
+                            y.iter_mut().zip(first..).for_each(|(y, column)| *y = y.sub(zero(b_zero, column)));
+                        }
                         sums.iter_mut().zip(&*y).for_each(|(sum, y)| *sum = x[0].mul_add(*y, *sum));
                     }
                     out.store((batch * rows + row) * columns + first, sums);
@@ -138,4 +158,11 @@ impl MatMul {
             }
         }
     }
+}
+
+/// What counts as zero in a row or a column.
+fn zero<W: Wide>(zeros: &View<'_>, place: usize) -> W {
+    let mut zero = [W::default()];
+    zeros.load(if zeros.kind.extents.elements() == 1 { 0 } else { place }, &mut zero);
+    zero[0]
 }
