@@ -8,7 +8,8 @@ use super::{ArrayOperator, ArrayType, LANES, View, ViewMut, Wide, broadcast, eac
 use crate::{Cost, Elem, Error, MAX_RANK};
 
 /// `a b`: the last two extents are matrices, the others are repeated where the other array is longer. Arrays of one
-/// extent are a row on the left and a column on the right.
+/// extent are a row on the left and a column on the right. Integers that become wider may come with what counts as zero: of
+/// `a` for all or for each row, of `b` for all or for each column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatMul {
     /// Whether matrices of `b` are given row by column the other way round.
@@ -33,7 +34,7 @@ pub struct Product {
 impl MatMul {
     /// Extents of both with what a row or a column lacks.
     fn matrices(inputs: &[ArrayType]) -> Option<[ArrayType; 2]> {
-        let [a, b] = inputs else { return None };
+        let [a, b, ..] = inputs else { return None };
         let mut pair = [*a, *b];
         if a.extents.len() == 1 {
             pair[0].extents = crate::Extents::new(&[1, a.extents[0]])?;
@@ -69,6 +70,19 @@ impl ArrayOperator for MatMul {
         let (Some([a, b]), Some(product)) = (MatMul::matrices(inputs), self.product(inputs)) else {
             return fault("MatMul", "matrices with a common extent are needed", inputs);
         };
+        let zeros = match inputs {
+            [_, _] => true,
+            [_, _, a_zero, b_zero] => {
+                let fits = |zero: &ArrayType, of: &ArrayType, extent| {
+                    zero.elem == of.elem && [1, extent].contains(&zero.extents.elements())
+                };
+                self.widens && fits(a_zero, &a, product.rows) && fits(b_zero, &b, product.columns)
+            }
+            _ => false,
+        };
+        if !zeros {
+            return fault("MatMul", "zeros must be two and fit rows and columns", inputs);
+        }
         if a.elem != b.elem && !self.widens {
             return fault("MatMul", "both must be of one kind", inputs);
         }
@@ -84,8 +98,10 @@ impl ArrayOperator for MatMul {
     }
 
     fn evaluate(&self, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>], _: &mut [u8]) -> Result<(), Error> {
-        let ([a, b], [out]) = (inputs, outputs) else { return fault("MatMul", "two inputs are needed", &[]) };
-        each_wide!(out.kind.elem, W => self.run::<W>([a, b], out));
+        let ([a, b, zeros @ ..], [out]) = (inputs, outputs) else {
+            return fault("MatMul", "two inputs are needed", &[]);
+        };
+        each_wide!(out.kind.elem, W => self.run::<W>([a, b], zeros, out));
         Ok(())
     }
 
@@ -96,7 +112,7 @@ impl ArrayOperator for MatMul {
 }
 
 impl MatMul {
-    fn run<W: Wide>(&self, views: [&View<'_>; 2], out: &mut ViewMut<'_>) {
+    fn run<W: Wide>(&self, views: [&View<'_>; 2], zeros: &[View<'_>], out: &mut ViewMut<'_>) {
         let kinds = views.map(|view| view.kind);
         let (Some([a, b]), Some(product)) = (MatMul::matrices(&kinds), self.product(&kinds)) else { return };
         let Ok(batches) = outer("MatMul", &[a.extents, b.extents]) else { return };
@@ -115,12 +131,12 @@ impl MatMul {
                 for first in (0..columns).step_by(LANES) {
                     let mut sums = [W::default(); LANES];
                     let sums = &mut sums[..LANES.min(columns - first)];
-                    if self.b_is_transposed {
+                    if self.b_is_transposed && zeros.is_empty() {
                         for (column, sum) in sums.iter_mut().enumerate() {
                             *sum = chains(views, [start, b_at + (first + column) * common], common);
                         }
                     } else {
-                        chain(views, [start, b_at + first], (common, columns), sums);
+                        self.chain(views, zeros, ([start, b_at], row, first), (common, columns), sums);
                     }
                     out.store((batch * rows + row) * columns + first, sums);
                 }
@@ -136,20 +152,33 @@ impl MatMul {
     }
 }
 
-/// Some columns of the right matrix, each added up along the common extent.
-fn chain<W: Wide>(
-    views: [&View<'_>; 2],
-    at: [usize; 2],
-    (common, columns): (usize, usize),
-    sums: &mut [W],
-) {
-    let mut y = [W::default(); LANES];
-    let y = &mut y[..sums.len()];
-    for k in 0..common {
-        let mut x = [W::default()];
-        views[0].load(at[0] + k, &mut x);
-        views[1].load(at[1] + k * columns, y);
-        sums.iter_mut().zip(&*y).for_each(|(sum, y)| *sum = x[0].mul_add(*y, *sum));
+impl MatMul {
+    /// A row by some columns from `first` on, each added up along the common extent, less what counts as zero.
+    fn chain<W: Wide>(
+        &self,
+        views: [&View<'_>; 2],
+        zeros: &[View<'_>],
+        ([a_at, b_at], row, first): ([usize; 2], usize, usize),
+        (common, columns): (usize, usize),
+        sums: &mut [W],
+    ) {
+        let (mut x, mut y) = ([W::default()], [W::default(); LANES]);
+        let y = &mut y[..sums.len()];
+        for k in 0..common {
+            views[0].load(a_at + k, &mut x);
+            if self.b_is_transposed {
+                for (column, y) in y.chunks_exact_mut(1).enumerate() {
+                    views[1].load(b_at + (first + column) * common + k, y);
+                }
+            } else {
+                views[1].load(b_at + k * columns + first, y);
+            }
+            if let [a_zero, b_zero] = zeros {
+                x[0] = x[0].sub(zero(a_zero, row));
+                y.iter_mut().zip(first..).for_each(|(y, column)| *y = y.sub(zero(b_zero, column)));
+            }
+            sums.iter_mut().zip(&*y).for_each(|(sum, y)| *sum = x[0].mul_add(*y, *sum));
+        }
     }
 }
 
@@ -171,4 +200,11 @@ fn chains<W: Wide>(views: [&View<'_>; 2], at: [usize; 2], common: usize) -> W {
         }
     }
     sums[0]
+}
+
+/// What counts as zero in a row or a column.
+fn zero<W: Wide>(zeros: &View<'_>, place: usize) -> W {
+    let mut zero = [W::default()];
+    zeros.load(if zeros.kind.extents.elements() == 1 { 0 } else { place }, &mut zero);
+    zero[0]
 }

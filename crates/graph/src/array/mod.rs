@@ -6,6 +6,7 @@
 //! function of views over memory that somebody else planned; it allocates nothing, and it never panics on what is in
 //! its inputs.
 
+mod floats;
 mod lanes;
 mod walk;
 mod window;
@@ -91,18 +92,24 @@ macro_rules! arrays {
 }
 
 arrays! {
+    attention: Attention with Scores;
     binary: Binary with BinaryKind;
     cast: Cast;
     conv: Conv;
     conv_transpose: ConvTranspose;
     join: Join;
     matmul: MatMul with Product;
+    matmul_blocks: MatMulBlocks;
+    norm: Norm;
     pad: Pad with PadKind;
     pick: Pick;
     pool: Pool with PoolKind;
+    quantize: Quantize;
+    recurrent: Recurrent with RecurrentInputs, RecurrentKind;
     reduce: Reduce with ReduceKind;
     reshape: Reshape;
     restride: Restride with Along;
+    rotary: Rotary;
     select: Select;
     softmax: Softmax;
     unary: Unary with UnaryKind;

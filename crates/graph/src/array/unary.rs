@@ -10,6 +10,8 @@ pub enum UnaryKind {
     Abs,
     Acos,
     Acosh,
+    /// `alpha x + beta`.
+    Affine { alpha: f32, beta: f32 },
     Asin,
     Asinh,
     Atan,
@@ -48,6 +50,8 @@ pub enum UnaryKind {
     Relu,
     /// Halves to even.
     Round,
+    /// `alpha tanh(beta x)`.
+    ScaledTanh { alpha: f32, beta: f32 },
     /// arXiv 1706.02515.
     Selu { alpha: f32, gamma: f32 },
     /// Towards zero by `bias` where it is beyond `lambd`, else zero.
@@ -106,7 +110,7 @@ impl Unary {
 }
 
 /// What functions do to a kind of number.
-trait Function: Wide {
+pub(super) trait Function: Wide {
     fn apply(kind: UnaryKind, x: &mut [Self]);
 }
 
@@ -127,6 +131,7 @@ macro_rules! function_float {
                     UnaryKind::Abs => each(x, $name::abs),
                     UnaryKind::Acos => each(x, $m::acos),
                     UnaryKind::Acosh => each(x, $m::acosh),
+                    UnaryKind::Affine { alpha, beta } => each(x, |x| of(alpha) * x + of(beta)),
                     UnaryKind::Asin => each(x, $m::asin),
                     UnaryKind::Asinh => each(x, $m::asinh),
                     UnaryKind::Atan => each(x, $m::atan),
@@ -165,6 +170,7 @@ macro_rules! function_float {
                     // What is not a number stays.
                     UnaryKind::Relu => each(x, |x| if x < 0.0 { 0.0 } else { x }),
                     UnaryKind::Round => each(x, $name::round_ties_even),
+                    UnaryKind::ScaledTanh { alpha, beta } => each(x, |x| of(alpha) * $m::tanh(of(beta) * x)),
                     UnaryKind::Selu { alpha, gamma } => {
                         each(x, |x| of(gamma) * if x > 0.0 { x } else { of(alpha) * $m::expm1(x) });
                     }

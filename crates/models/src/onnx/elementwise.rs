@@ -187,3 +187,26 @@ fn clip(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, Error
     }
     Ok(vec![Item::Value(value)])
 }
+
+impl Importer<'_> {
+    /// A function of each element.
+    pub fn of_each(&mut self, kind: UnaryKind, x: ValueId) -> Result<ValueId, Error> {
+        self.builder.one(Unary { kind }, &[x])
+    }
+
+    /// Two arrays element by element.
+    pub fn of_both(&mut self, kind: BinaryKind, a: ValueId, b: ValueId) -> Result<ValueId, Error> {
+        self.builder.one(Binary { kind }, &[a, b])
+    }
+
+    /// An array and a number of its kind.
+    pub fn with_number(&mut self, kind: BinaryKind, a: ValueId, b: f64) -> Result<ValueId, Error> {
+        let b = self.builder.number(self.builder.elem(a), b);
+        self.of_both(kind, a, b)
+    }
+
+    /// The same numbers as another kind of element.
+    pub fn cast(&mut self, x: ValueId, to: Elem) -> Result<ValueId, Error> {
+        if self.builder.elem(x) == to { Ok(x) } else { self.builder.one(Cast { to }, &[x]) }
+    }
+}

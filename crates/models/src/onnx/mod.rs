@@ -6,9 +6,17 @@
 //! rolled out, lists exist only here, so that what is left is a plain graph with known extents.
 //! Meaning of the operators: onnx/onnx, `docs/Operators.md` and `docs/Changelog.md`.
 
+mod attention;
 mod call;
 mod control;
 mod elementwise;
+mod loss;
+mod microsoft;
+mod microsoft_attention;
+mod ml;
+mod norm;
+mod quantized;
+mod recurrent;
 mod reduce;
 mod shape;
 mod window;
@@ -28,12 +36,28 @@ type Lower = for<'a> fn(&mut Importer<'a>, &Call<'a>) -> Result<Vec<Item>, Error
 type Row = (&'static str, &'static str, Lower);
 
 /// All operators, by kind.
-static OPERATORS: &[&[Row]] = &[control::ROWS, elementwise::ROWS, reduce::ROWS, shape::ROWS, window::ROWS];
+static OPERATORS: &[&[Row]] = &[
+    attention::ROWS,
+    control::ROWS,
+    elementwise::ROWS,
+    loss::ROWS,
+    microsoft::ROWS,
+    microsoft_attention::ROWS,
+    ml::ROWS,
+    norm::ROWS,
+    quantized::ROWS,
+    recurrent::ROWS,
+    reduce::ROWS,
+    shape::ROWS,
+    window::ROWS,
+];
 
 /// Graphs within graphs.
 const DEPTH_MAX: usize = 32;
 /// The domain of ONNX's own operators.
 const OWN: &str = "";
+/// The domain of the operators of onnxruntime.
+const MICROSOFT: &str = "com.microsoft";
 
 /// The network in `model`, whose tensors lie in `files`, built for `given`, by the names of its inputs.
 ///

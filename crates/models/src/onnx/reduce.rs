@@ -93,7 +93,7 @@ fn gemm(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, Error
     Ok(vec![Item::Value(made)])
 }
 
-fn scaled(importer: &mut Importer<'_>, value: ValueId, factor: f32) -> Result<ValueId, Error> {
+pub(super) fn scaled(importer: &mut Importer<'_>, value: ValueId, factor: f32) -> Result<ValueId, Error> {
     if factor == 1.0 {
         return Ok(value);
     }

@@ -4,8 +4,8 @@ use super::{Importer, OWN, Row};
 use crate::Error;
 use crate::network::Item;
 use crate::onnx::call::{Call, unknown};
-use graph::Extents;
 use graph::array::{Conv, ConvTranspose, Pool, PoolKind, Windows};
+use graph::{Extents, ValueId};
 
 pub(super) const ROWS: &[Row] = &[
     (OWN, "AveragePool", |i, c| {
@@ -78,14 +78,23 @@ fn kernel(call: &Call<'_>, weights: Option<&Extents>) -> Result<Vec<usize>, Erro
 }
 
 fn conv(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, Error> {
-    let (x, w) = (call.value(0)?, call.value(1)?);
+    let mut inputs = vec![call.value(0)?, call.value(1)?];
+    inputs.extend(call.optional(2)?);
+    Ok(vec![Item::Value(conv_of(importer, call, &inputs)?)])
+}
+
+/// A convolution by the settings of a call: of an input, weights, and maybe a bias.
+pub(super) fn conv_of(
+    importer: &mut Importer<'_>,
+    call: &Call<'_>,
+    inputs: &[ValueId],
+) -> Result<ValueId, Error> {
+    let [x, w, ..] = *inputs else { return Err(Error::MissingInput { input: 1 }) };
     let weights = importer.builder.extents(w)?;
     let kernel = kernel(call, Some(&weights))?;
     let windows = windows(call, &kernel, &importer.builder.extents(x)?)?;
     let groups = call.int_or("group", 1)?.max(0) as usize;
-    let mut inputs = vec![x, w];
-    inputs.extend(call.optional(2)?);
-    Ok(vec![Item::Value(importer.builder.one(Conv { windows, groups }, &inputs)?)])
+    importer.builder.one(Conv { windows, groups }, inputs)
 }
 
 fn conv_transpose(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, Error> {
