@@ -7,6 +7,8 @@
 //! its inputs.
 
 mod lanes;
+mod order;
+mod put;
 mod walk;
 mod window;
 
@@ -14,6 +16,7 @@ use crate::{Cost, Elem, Error, Extents, MAX_RANK};
 use std::fmt;
 
 pub(crate) use lanes::{LANES, Wide, each_wide};
+pub use put::PutKind;
 pub use walk::{Stretch, Walk, repeated};
 pub use window::Windows;
 
@@ -92,20 +95,44 @@ macro_rules! arrays {
 
 arrays! {
     binary: Binary with BinaryKind;
+    blend: Blend;
     cast: Cast;
+    compress: Compress;
     conv: Conv;
     conv_transpose: ConvTranspose;
+    cumulate: Cumulate;
+    deform: Deform;
+    determinant: Determinant;
+    extreme: Extreme;
+    fourier: Fourier;
+    from_columns: FromColumns;
+    grams: Grams;
     join: Join;
     matmul: MatMul with Product;
+    non_zero: NonZero;
     pad: Pad with PadKind;
     pick: Pick;
+    pick_elements: PickElements;
+    pick_slices: PickSlices;
     pool: Pool with PoolKind;
+    put_elements: PutElements;
+    put_slices: PutSlices;
+    put_stretch: PutStretch;
+    random: Random with RandomKind;
     reduce: Reduce with ReduceKind;
+    region_average: RegionAverage;
+    region_max: RegionMax;
     reshape: Reshape;
     restride: Restride with Along;
+    reverse: Reverse;
+    sample: Sample with Beyond, SampleKind;
     select: Select;
     softmax: Softmax;
+    suppress: Suppress;
+    top: Top;
+    triangle: Triangle;
     unary: Unary with UnaryKind;
+    unique: Unique;
 }
 
 /// What every operator on arrays says of itself.

@@ -8,9 +8,14 @@
 
 mod call;
 mod control;
+mod einsum;
 mod elementwise;
+mod image;
+mod index;
 mod reduce;
+mod resize;
 mod shape;
+mod signal;
 mod window;
 
 use crate::network::{Builder, Given, Item, Network, Place, Port};
@@ -28,7 +33,18 @@ type Lower = for<'a> fn(&mut Importer<'a>, &Call<'a>) -> Result<Vec<Item>, Error
 type Row = (&'static str, &'static str, Lower);
 
 /// All operators, by kind.
-static OPERATORS: &[&[Row]] = &[control::ROWS, elementwise::ROWS, reduce::ROWS, shape::ROWS, window::ROWS];
+static OPERATORS: &[&[Row]] = &[
+    control::ROWS,
+    einsum::ROWS,
+    elementwise::ROWS,
+    image::ROWS,
+    index::ROWS,
+    reduce::ROWS,
+    resize::ROWS,
+    shape::ROWS,
+    signal::ROWS,
+    window::ROWS,
+];
 
 /// Graphs within graphs.
 const DEPTH_MAX: usize = 32;
