@@ -67,3 +67,23 @@ impl Cumulate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Extents;
+    use crate::array::{Array, evaluate};
+
+    #[test]
+    fn products_from_either_end() {
+        let bytes = [1i8, 2, 3, 4, 5, 6].iter().map(|number| *number as u8).collect();
+        let array = Array { kind: ArrayType { elem: Elem::I8, extents: Extents::new(&[2, 3]).unwrap() }, bytes };
+        let made = |axis, exclusive, reverse| {
+            let op = Cumulate { axis, exclusive, product: true, reverse };
+            evaluate(&op.into(), &[&array]).unwrap()[0].integers()
+        };
+        assert_eq!(made(1, false, false), [1, 2, 6, 4, 20, 120]);
+        assert_eq!(made(1, true, true), [6, 3, 1, 30, 6, 1]);
+        assert_eq!(made(0, false, true), [4, 10, 18, 4, 5, 6]);
+    }
+}

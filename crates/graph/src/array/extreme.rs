@@ -2,7 +2,7 @@
 //!
 //! What is not a number is taken for the most extreme.
 
-use super::order::around;
+use super::order::{around, is_nan};
 use super::{ArrayOperator, ArrayType, LANES, View, ViewMut, Wide, each_wide, fault};
 use crate::{Elem, Error};
 
@@ -43,9 +43,8 @@ impl ArrayOperator for Extreme {
 
 impl Extreme {
     fn beats<W: Wide>(&self, x: W, best: W) -> bool {
-        let (is_nan, best_is_nan) = (x != x, best != best);
-        if is_nan || best_is_nan {
-            return is_nan && (!best_is_nan || self.last);
+        if is_nan(x) || is_nan(best) {
+            return is_nan(x) && (!is_nan(best) || self.last);
         }
         (if self.largest { x > best } else { x < best }) || (self.last && x == best)
     }

@@ -3,7 +3,7 @@
 //! The one design choice: whatever an array holds, a number becomes a key of 64 bits that sorts as the number does, so that
 //! there is one sort in the program; keys lie in scratch memory as bytes.
 
-use super::{View, lanes};
+use super::{View, Wide, lanes};
 use crate::{Elem, Error};
 
 /// Bytes of a key with a place beside it.
@@ -36,6 +36,11 @@ pub(super) fn key(view: &View<'_>, at: usize) -> u64 {
             x[0] as u64 ^ SIGN
         }
     }
+}
+
+/// Whether it is a float that is not a number.
+pub(super) fn is_nan<W: Wide>(x: W) -> bool {
+    x.partial_cmp(&x).is_none()
 }
 
 /// A key with a place beside it, so that equal keys are in the order of their places.
@@ -71,4 +76,33 @@ pub(super) fn place(op: &'static str, number: i64, extent: usize) -> Result<usiz
 /// Extents around an axis: how many blocks, and elements within.
 pub(super) fn around(extents: &[usize], axis: usize) -> (usize, usize) {
     (extents[..axis].iter().product(), extents[axis + 1..].iter().product())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::array::ArrayType;
+    use crate::{Elem, Extents};
+
+    #[test]
+    fn keys_sort_as_numbers_do() {
+        let numbers = [f32::NEG_INFINITY, -2.5, -1e-40, 0.0, -0.0, 1e-40, 7.0, f32::INFINITY, f32::NAN];
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let extents = Extents::new(&[numbers.len()]).unwrap();
+        let view = View { kind: ArrayType { elem: Elem::F32, extents }, bytes: Some(&bytes) };
+        let keys: Vec<u64> = (0..numbers.len()).map(|at| key(&view, at)).collect();
+        assert!(keys.is_sorted());
+        assert_eq!(keys[3], keys[4]);
+        let mut keyed: Vec<_> = [5, 1, 5, 0].iter().zip(0..).map(|(key, at)| keyed(*key, at)).collect();
+        sort(&mut keyed, 3);
+        assert_eq!(keyed[..3].iter().map(place_of).collect::<Vec<_>>(), [3, 1, 0]);
+    }
+
+    #[test]
+    fn places_are_counted_from_either_end() {
+        assert_eq!(place("Pick", -1, 3).unwrap(), 2);
+        for beyond in [3, -4, i64::MIN, i64::MAX] {
+            assert!(matches!(place("Pick", beyond, 3), Err(Error::Content { .. })));
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Not an operator: what those share that put elements into an array.
 
+use super::order::is_nan;
 use super::{View, ViewMut, Wide, each_wide};
 
 /// What becomes of an element where another is put.
@@ -41,14 +42,14 @@ impl PutKind {
         let put = match self {
             PutKind::Add => old.add(new),
             PutKind::Max => {
-                if new > old || new != new {
+                if new > old || is_nan(new) {
                     new
                 } else {
                     old
                 }
             }
             PutKind::Min => {
-                if new < old || new != new {
+                if new < old || is_nan(new) {
                     new
                 } else {
                     old

@@ -1,7 +1,7 @@
 //! What is in an array, each once.
 
 use super::order::{around, key};
-use super::{ArrayOperator, ArrayType, View, ViewMut, extents, fault};
+use super::{ArrayOperator, ArrayType, View, ViewMut, extents, fault, lanes};
 use crate::{Elem, Error, Extents};
 use std::cmp::Ordering;
 
@@ -68,19 +68,18 @@ impl ArrayOperator for Unique {
             each.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
         };
         order.sort_unstable_by(|a, b| compare(number(a), number(b)).then(number(a).cmp(&number(b))));
-        let mut leader = 0;
-        for at in 0..slices {
-            let slice = number(&order[at]);
-            if at == 0 || compare(leader, slice).is_ne() {
-                leader = slice;
-            }
-            leaders[slice] = (leader as u64).to_le_bytes();
+        let mut leader = None;
+        for place in order.iter() {
+            let slice = number(place);
+            let first = leader.filter(|leader| compare(*leader, slice).is_eq()).unwrap_or(slice);
+            leaders[slice] = (first as u64).to_le_bytes();
+            leader = Some(first);
         }
         let mut found = 0;
         let count = (0..slices).filter(|slice| number(&leaders[*slice]) == *slice).count();
-        for at in 0..slices {
+        for (at, place) in order.iter().enumerate() {
             // A leader comes before those that are equal to it, either way.
-            let slice = if self.sorted { number(&order[at]) } else { at };
+            let slice = if self.sorted { number(place) } else { at };
             let leader = number(&leaders[slice]);
             let mut which = [found as i64];
             if leader == slice {
@@ -89,11 +88,11 @@ impl ArrayOperator for Unique {
                 copy(input, out, (blocks, slices, inner), (slice, found, count));
                 found += 1;
             } else {
-                super::lanes::load(Elem::I64, inverse.bytes, leader, &mut which);
+                lanes::load(Elem::I64, inverse.bytes, leader, &mut which);
             }
             inverse.store(slice, &which);
             let mut times = [0i64];
-            super::lanes::load(Elem::I64, counts.bytes, which[0] as usize, &mut times);
+            lanes::load(Elem::I64, counts.bytes, which[0] as usize, &mut times);
             counts.store(which[0] as usize, &[times[0] + 1]);
         }
         let count = extents("Unique", &[count])?;

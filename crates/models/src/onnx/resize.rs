@@ -176,8 +176,10 @@ fn along(
 /// Where in the input an element of the result lies.
 fn place(axis: &Scaled, style: &Style<'_>, at: usize) -> Result<f64, Error> {
     let (at, from, scale) = (at as f64, axis.from as f64, axis.scale);
-    // Not the number of elements: what they would be if there were fractions of one.
-    let to = scale * from;
+    // Not the number of elements: what they would be if there were fractions of one. Rounded where others round, since a
+    // place in the middle of two elements goes one way or the other.
+    let rounded = |x: f64| f64::from(x as f32);
+    let to = rounded(scale * from);
     Ok(match style.places {
         "align_corners" if to == 1.0 => 0.0,
         "align_corners" => at * (from - 1.0) / (to - 1.0),
@@ -188,8 +190,9 @@ fn place(axis: &Scaled, style: &Style<'_>, at: usize) -> Result<f64, Error> {
         "pytorch_half_pixel" => (at + 0.5) / scale - 0.5,
         "tf_crop_and_resize" => {
             let [start, end] = axis.part;
-            let within = if to == 1.0 { 0.5 } else { at / (to - 1.0) };
-            (start + within * (end - start)) * (from - 1.0)
+            let len = rounded(end - start) * (from - 1.0);
+            let within = if to == 1.0 { len / 2.0 } else { at * len / (to - 1.0) };
+            within + rounded(start * (from - 1.0))
         }
         other => return unknown("coordinate_transformation_mode", other, "a mode that ONNX names is needed"),
     })
