@@ -8,6 +8,8 @@
 
 mod floats;
 mod lanes;
+mod order;
+mod put;
 mod walk;
 mod window;
 
@@ -15,6 +17,7 @@ use crate::{Cost, Elem, Error, Extents, MAX_RANK};
 use std::fmt;
 
 pub(crate) use lanes::{LANES, Wide, each_wide};
+pub use put::PutKind;
 pub use walk::{Stretch, Walk, repeated};
 pub use window::Windows;
 
@@ -94,25 +97,49 @@ macro_rules! arrays {
 arrays! {
     attention: Attention with Scores;
     binary: Binary with BinaryKind;
+    blend: Blend;
     cast: Cast;
+    compress: Compress;
     conv: Conv;
     conv_transpose: ConvTranspose;
+    cumulate: Cumulate;
+    deform: Deform;
+    determinant: Determinant;
+    extreme: Extreme;
+    fourier: Fourier;
+    from_columns: FromColumns;
+    grams: Grams;
     join: Join;
     matmul: MatMul with Product;
     matmul_blocks: MatMulBlocks;
+    non_zero: NonZero;
     norm: Norm;
     pad: Pad with PadKind;
     pick: Pick;
+    pick_elements: PickElements;
+    pick_slices: PickSlices;
     pool: Pool with PoolKind;
+    put_elements: PutElements;
+    put_slices: PutSlices;
+    put_stretch: PutStretch;
     quantize: Quantize;
+    random: Random with RandomKind;
     recurrent: Recurrent with RecurrentInputs, RecurrentKind;
     reduce: Reduce with ReduceKind;
+    region_average: RegionAverage;
+    region_max: RegionMax;
     reshape: Reshape;
     restride: Restride with Along;
+    reverse: Reverse;
     rotary: Rotary;
+    sample: Sample with Beyond, SampleKind;
     select: Select;
     softmax: Softmax;
+    suppress: Suppress;
+    top: Top;
+    triangle: Triangle;
     unary: Unary with UnaryKind;
+    unique: Unique;
 }
 
 /// What every operator on arrays says of itself.

@@ -9,7 +9,10 @@
 mod attention;
 mod call;
 mod control;
+mod einsum;
 mod elementwise;
+mod image;
+mod index;
 mod loss;
 mod microsoft;
 mod microsoft_attention;
@@ -18,7 +21,9 @@ mod norm;
 mod quantized;
 mod recurrent;
 mod reduce;
+mod resize;
 mod shape;
+mod signal;
 mod window;
 
 use crate::network::{Builder, Given, Item, Network, Place, Port};
@@ -39,7 +44,10 @@ type Row = (&'static str, &'static str, Lower);
 static OPERATORS: &[&[Row]] = &[
     attention::ROWS,
     control::ROWS,
+    einsum::ROWS,
     elementwise::ROWS,
+    image::ROWS,
+    index::ROWS,
     loss::ROWS,
     microsoft::ROWS,
     microsoft_attention::ROWS,
@@ -48,7 +56,9 @@ static OPERATORS: &[&[Row]] = &[
     quantized::ROWS,
     recurrent::ROWS,
     reduce::ROWS,
+    resize::ROWS,
     shape::ROWS,
+    signal::ROWS,
     window::ROWS,
 ];
 
