@@ -101,7 +101,7 @@ def main():
             if share < needed or ran.returncode:
                 wrong.append(f"{name}: {share:.1%}, {needed:.0%} are needed")
             for case, what in told.items():
-                if re.search(r"PANIC|expected .*, found", what) and case not in ours:
+                if re.search(r"PANIC|expected .*, found", what) and case not in ours and not TRAINING.search(case):
                     wrong.append(f"{case}: {what[:160]}")
     print("\n".join(wrong))
     sys.exit(bool(wrong))
