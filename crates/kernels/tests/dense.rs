@@ -35,13 +35,14 @@ fn products_are_chains_along_the_common_extent() {
     for (rows, common, columns) in
         [(1, 1, 1), (7, 300, 70), (6, 256, 64), (3, 513, 129), (100, 31, 200), (13, 64, 16)]
     {
-        let (a, b, bias) = (numbers(rows * common, 1), numbers(common * columns, 2), numbers(rows, 3));
-        let finish = Finish { bias: Some(&bias), bounds: Some((-0.5, 2.0)) };
+        let (a, b) = (numbers(rows * common, 1), numbers(common * columns, 2));
+        let (scale, bias) = (numbers(rows, 30), numbers(rows, 3));
+        let finish = Finish { scale: Some(&scale), bias: Some(&bias), bounds: Some((-0.5, 2.0)) };
         let mut expected = Vec::new();
         for r in 0..rows {
             for c in 0..columns {
                 let sum = (0..common).fold(0.0, |sum, k| fused(a[r * common + k], b[k * columns + c], sum));
-                expected.push((sum + bias[r]).clamp(-0.5, 2.0));
+                expected.push((sum * scale[r] + bias[r]).clamp(-0.5, 2.0));
             }
         }
         each(|cpu, what| {

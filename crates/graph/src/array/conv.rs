@@ -1,24 +1,31 @@
 //! Convolutions over any number of axes, in groups.
 //!
-//! Each element of the result is one chain of fused multiply-adds over channels and places of its window, ascending; the
-//! bias comes last. Input (n, c, places), weights (m, c / groups, kernel), bias (m).
+//! Each element of the result is one chain of fused multiply-adds over channels and places of its window, ascending; then it
+//! is multiplied by a scale of its map, a bias is added, and it is held between bounds, as far as there are such. Input (n,
+//! c, places), weights (m, c / groups, kernel), scale (m), bias (m).
 
 use super::window::{Windows, each_index, places};
 use super::{ArrayOperator, ArrayType, LANES, View, ViewMut, Wide, each_wide, extents, fault};
 use crate::{Cost, Error};
 
 /// A convolution.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Conv {
     /// How windows lie.
     pub windows: Windows,
     /// Groups of channels that do not see each other.
     pub groups: usize,
+    /// Whether a scale is the third input; a bias comes behind.
+    pub scales: bool,
+    /// The least and the most that comes out.
+    pub bounds: Option<[f32; 2]>,
 }
 
 impl ArrayOperator for Conv {
     fn infer(&self, inputs: &[ArrayType]) -> Result<Vec<ArrayType>, Error> {
-        let ([x, w] | [x, w, _]) = inputs else { return fault("Conv", "two or three inputs are needed", inputs) };
+        let ([x, w] | [x, w, _] | [x, w, _, _]) = inputs else {
+            return fault("Conv", "an input, weights, and at most a scale and a bias are needed", inputs);
+        };
         let count = self.windows.count("Conv", x, false)?;
         let (channels, maps) = (x.extents[1], w.extents.first().copied().unwrap_or(0));
         let kernel = w.extents.get(2..).unwrap_or_default();
@@ -28,7 +35,7 @@ impl ArrayOperator for Conv {
             && w.extents.get(1) == Some(&(channels / self.groups))
             && *kernel == self.windows.kernel[..];
         let same = inputs.iter().all(|input| input.elem == x.elem);
-        let bias = inputs.get(2).is_none_or(|bias| bias.extents.elements() == maps);
+        let bias = inputs[2..].iter().all(|factor| factor.extents.elements() == maps);
         if !fits || !same || !bias {
             return fault("Conv", "weights must fit the channels, the groups and the window", inputs);
         }
@@ -37,8 +44,8 @@ impl ArrayOperator for Conv {
     }
 
     fn evaluate(&self, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>], _: &mut [u8]) -> Result<(), Error> {
-        let ([x, w, bias @ ..], [out]) = (inputs, outputs) else { return fault("Conv", "two inputs are needed", &[]) };
-        each_wide!(out.kind.elem, W => self.run::<W>(x, w, bias.first(), out));
+        let ([x, w, ..], [out]) = (inputs, outputs) else { return fault("Conv", "two inputs are needed", &[]) };
+        each_wide!(out.kind.elem, W => self.run::<W>(x, w, self.factors(inputs), out));
         Ok(())
     }
 
@@ -50,7 +57,13 @@ impl ArrayOperator for Conv {
 }
 
 impl Conv {
-    fn run<W: Wide>(&self, x: &View<'_>, w: &View<'_>, bias: Option<&View<'_>>, out: &mut ViewMut<'_>) {
+    /// Scale and bias.
+    pub fn factors<'v, 'a>(&self, inputs: &'v [View<'a>]) -> [Option<&'v View<'a>>; 2] {
+        let more = inputs.get(2..).unwrap_or_default();
+        if self.scales { [more.first(), more.get(1)] } else { [None, more.first()] }
+    }
+
+    fn run<W: Wide>(&self, x: &View<'_>, w: &View<'_>, factors: [Option<&View<'_>>; 2], out: &mut ViewMut<'_>) {
         let (own, made) = (places(&x.kind.extents), places(&out.kind.extents));
         let (channels, maps) = (w.kind.extents[1], w.kind.extents[0]);
         let (volume, window) = (own.elements(), self.windows.kernel.iter().product::<usize>());
@@ -60,10 +73,11 @@ impl Conv {
         for batch in 0..x.kind.extents[0] {
             for map in 0..maps {
                 let group = map / (maps / self.groups);
-                let mut add = [W::default()];
-                if let Some(bias) = bias {
-                    bias.load(map, &mut add);
-                }
+                let factors = factors.map(|factor| factor.map(|factor| {
+                    let mut number = [W::default()];
+                    factor.load(map, &mut number);
+                    number[0]
+                }));
                 let source = (batch * channels * self.groups + group * channels) * volume;
                 each_index(rows, |row| {
                     for first in (0..made[last]).step_by(LANES) {
@@ -73,13 +87,21 @@ impl Conv {
                             let at = (source + channel * volume, (map * channels + channel) * window);
                             self.channel(x, w, at, (row, first), sums);
                         }
-                        sums.iter_mut().for_each(|sum| *sum = sum.add(add[0]));
+                        sums.iter_mut().for_each(|sum| *sum = self.finish(*sum, factors));
                         out.store(start + first, sums);
                     }
                     start += made[last];
                 });
             }
         }
+    }
+
+    fn finish<W: Wide>(&self, sum: W, [scale, bias]: [Option<W>; 2]) -> W {
+        let sum = scale.map_or(sum, |scale| sum.mul(scale));
+        let sum = bias.map_or(sum, |bias| sum.add(bias));
+        let Some([least, most]) = self.bounds.map(|bounds| bounds.map(W::of_f32)) else { return sum };
+        let sum = if sum < least { least } else { sum };
+        if sum > most { most } else { sum }
     }
 
     /// Adds what windows of one row see of one channel, the first of them at `first`.

@@ -1,10 +1,12 @@
 //! Rewrites of a graph, one file each; every pass keeps [`crate::verify`] true.
 
 mod dead;
+mod fuse;
 mod int8;
 mod share;
 
 pub use dead::remove_dead;
+pub use fuse::fuse_convolutions;
 pub use int8::int8_products;
 pub use share::share_equal;
 
@@ -16,6 +18,17 @@ pub type Pass = fn(&mut Graph) -> Result<(), Error>;
 /// The passes that every graph goes through before it is planned, in order.
 pub fn standard(graph: &mut Graph) -> Result<(), Error> {
     for pass in [int8_products, share_equal, remove_dead] as [Pass; 3] {
+        pass(graph)?;
+        if cfg!(debug_assertions) {
+            verify(graph)?;
+        }
+    }
+    verify(graph)
+}
+
+/// The passes that every network goes through before it is planned, in order.
+pub fn network(graph: &mut Graph) -> Result<(), Error> {
+    for pass in [remove_dead, fuse_convolutions, remove_dead] as [Pass; 3] {
         pass(graph)?;
         if cfg!(debug_assertions) {
             verify(graph)?;

@@ -71,13 +71,16 @@ impl Dense<'_> {
                 assert!(stride >= columns && (common == 0 || b.len() >= (common - 1) * stride + columns));
             }
         }
-        assert!(self.finish.bias.is_none_or(|bias| bias.len() == self.rows), "a bias for each row");
+        let lists = [self.finish.scale, self.finish.bias];
+        assert!(lists.into_iter().flatten().all(|list| list.len() == self.rows), "a number for each row");
     }
 }
 
-/// What becomes of a sum: a number of its row is added, then it is held between two bounds.
+/// What becomes of a sum: it is multiplied by a number of its row, another is added, then it is held between two bounds.
 #[derive(Clone, Copy)]
 pub struct Finish<'a> {
+    /// (rows)
+    pub scale: Option<&'a [f32]>,
     /// (rows)
     pub bias: Option<&'a [f32]>,
     /// Bounds, if there are some.
@@ -86,10 +89,14 @@ pub struct Finish<'a> {
 
 impl Finish<'_> {
     /// Nothing.
-    pub const NOTHING: Finish<'static> = Finish { bias: None, bounds: None };
+    pub const NOTHING: Finish<'static> = Finish { scale: None, bias: None, bounds: None };
 
     #[inline(always)]
     fn of<I: Isa>(&self, isa: I, row: usize, x: I::F) -> I::F {
+        let x = match self.scale {
+            Some(scale) => isa.mul(x, isa.splat(scale[row])),
+            None => x,
+        };
         let x = match self.bias {
             Some(bias) => isa.add(x, isa.splat(bias[row])),
             None => x,

@@ -17,7 +17,7 @@ use tensor::{DType, Shape};
 /// Bytes up to which a constant that is worked out is kept instead of the node.
 const FOLD_MAX: usize = 64 << 10;
 /// Bytes up to which a constant in a file is held by the graph.
-const SMALL: usize = 1 << 10;
+const SMALL: usize = 8 << 10;
 /// Bytes up to which the numbers of an array may be asked for.
 const ASK_MAX: usize = 4 << 20;
 /// Nodes that a network may have; loops are rolled out.

@@ -99,8 +99,7 @@ pub fn build(model: &Model, files: &[&dyn ReadAt], given: &[(&str, Given<'_>)]) 
     let outputs = outputs.collect::<Result<Vec<_>, Error>>()?;
     let Builder { mut graph, weights, decided, mut dynamic, .. } = importer.builder;
     outputs.iter().for_each(|port| values(&port.item, &mut graph.outputs));
-    graph::pass::remove_dead(&mut graph)?;
-    graph::verify(&graph)?;
+    graph::pass::network(&mut graph)?;
     dynamic.resize(graph.values.len(), false);
     Ok(Network { graph, inputs, outputs, weights, decided: decided.into_iter().collect(), dynamic })
 }

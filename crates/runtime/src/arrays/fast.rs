@@ -149,14 +149,14 @@ fn matmul(cpu: &Cpu, op: MatMul, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>
 }
 
 fn conv(cpu: &Cpu, op: &Conv, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>]) -> Option<()> {
-    let ([x, w, bias @ ..], [out]) = (inputs, outputs) else { return None };
+    let ([x, w, ..], [out]) = (inputs, outputs) else { return None };
     let made = pair(&out.kind.extents[2..], 1)?;
     let size = pair(&x.kind.extents[2..], 1)?;
     let windows = &op.windows;
-    let bias = match bias.first() {
-        Some(bias) => Some(floats(bias)?),
-        None => None,
-    };
+    let [scale, bias] = op.factors(inputs).map(|factor| factor.map(floats));
+    let [scale, bias] =
+        [scale.map_or(Some(None), |list| list.map(Some))?, bias.map_or(Some(None), |list| list.map(Some))?];
+    let bounds = op.bounds.map(|[least, most]| (least, most));
     let (pixels, weights) = (floats(x)?, floats(w)?);
     let to = floats_mut(out)?;
     let (batch, channels, maps) = (x.kind.extents[0], w.kind.extents[1], w.kind.extents[0]);
@@ -179,7 +179,7 @@ fn conv(cpu: &Cpu, op: &Conv, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>]) 
         if !Cpu::takes_planes(&image(&[])) {
             return None;
         }
-        let finish = Finish { bias, bounds: None };
+        let finish = Finish { scale, bias, bounds };
         of_batch.for_each(|(x, to)| cpu.planes(&image(x), weights, finish, to));
         return Some(());
     }
@@ -189,8 +189,9 @@ fn conv(cpu: &Cpu, op: &Conv, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>]) 
         let groups = x.chunks_exact(channels * plane).zip(to.chunks_exact_mut(rows * seen)).enumerate();
         for (group, (x, to)) in groups {
             let right = if as_it_is { Right::Rows { b: x, stride: plane } } else { Right::Image(image(x)) };
-            let finish =
-                Finish { bias: bias.map(|bias| &bias[group * rows..(group + 1) * rows]), bounds: None };
+            let own = group * rows..(group + 1) * rows;
+            let [scale, bias] = [scale, bias].map(|list| list.map(|list| &list[own.clone()]));
+            let finish = Finish { scale, bias, bounds };
             let a = &weights[group * rows * common..(group + 1) * rows * common];
             cpu.dense(&Dense { a, a_stride: common, rows, common, columns: seen, right, finish }, to);
         }
