@@ -5,7 +5,9 @@ use super::{Importer, MICROSOFT, Row};
 use crate::Error;
 use crate::network::Item;
 use crate::onnx::call::{Call, unknown};
-use graph::array::{Attention, BinaryKind, MatMul, Norm, Pick, Reduce, ReduceKind, Rotary, Select};
+use graph::array::{
+    Along, Attention, BinaryKind, MatMul, Norm, Pick, Reduce, ReduceKind, Restride, Rotary, Select,
+};
 use graph::{Elem, ValueId};
 
 pub(super) const ROWS: &[Row] = &[
@@ -271,8 +273,8 @@ fn embed(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, Erro
             importer.builder.one(Reduce { kind: ReduceKind::Sum, axes: vec![1], keeps: false }, &[mask])?
         }
         None => {
-            let zeros = importer.builder.integers_constant(&vec![0; batch])?;
-            importer.cast(zeros, Elem::I32)?
+            let zero = importer.builder.number(Elem::I32, 0.0);
+            importer.builder.one(Restride { axes: vec![Along::Repeat(batch)], at: Vec::new() }, &[zero])?
         }
     };
     Ok([made, seen, sum].map(Item::Value).into())
