@@ -144,6 +144,10 @@ def attention():
     pasts = [f32(batch, count, 2, width), f32(batch, count, 2, width)]
     more = [None, None, None, *pasts]
     case("heads_past", "MultiHeadAttention", [q, x, f32(batch, rows, hidden), *more], 3, num_heads=count)
+    small = [u8(batch, rows, hidden), i8(hidden, 3 * hidden), b, s(0.01), s(0.01), mask, np.uint8(128), np.int8(0)]
+    case("attention_quantised", "QAttention", small, num_heads=count, unidirectional=1)
+    past = f32(2, batch, count, 2, width)
+    case("attention_quantised_past", "QAttention", [*small[:5], None, *small[6:], past], 2, num_heads=count)
     table = [f32(9, width // 2), f32(9, width // 2)]
     for interleaved in (0, 1):
         ids = random.integers(0, 9, (batch, rows)).astype(np.int64)

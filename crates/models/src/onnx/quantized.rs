@@ -234,7 +234,7 @@ fn mat_mul_linear(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<It
 }
 
 /// A product of whole numbers as what it stands for, plus a bias.
-fn product_to_float(
+pub(super) fn product_to_float(
     importer: &mut Importer<'_>,
     arrays: [ValueId; 2],
     scales: [ValueId; 2],

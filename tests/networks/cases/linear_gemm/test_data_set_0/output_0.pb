@@ -1,1 +1,1 @@
-JýnW–q_d_]>šmfmj
+Jm³cehZnj`q„`‡e
