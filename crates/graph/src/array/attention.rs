@@ -140,7 +140,9 @@ impl ArrayOperator for Attention {
 
     fn cost(&self, inputs: &[ArrayType]) -> Cost {
         let Some([q, k, v]) = self.layouts(inputs) else { return Cost::default() };
-        Cost { macs: (q.batch * q.heads * q.rows * k.rows * (k.width + v.width)) as u64, ..Cost::default() }
+        let factors = [q.batch, q.heads, q.rows, k.rows, k.width + v.width];
+        let macs = factors.iter().fold(1u64, |product, factor| product.saturating_mul(*factor as u64));
+        Cost { macs, ..Cost::default() }
     }
 
     /// The scores of one query.

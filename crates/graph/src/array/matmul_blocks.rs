@@ -35,6 +35,10 @@ impl MatMulBlocks {
 
     fn fits(&self, inputs: &[ArrayType]) -> bool {
         let [a, b, scales, more @ ..] = inputs else { return false };
+        let sizes = matches!(self.bits, 2 | 4 | 8) && (1..1 << 20).contains(&self.block);
+        if !sizes || !(self.block * self.bits).is_multiple_of(8) || a.extents.last() != Some(&self.common) {
+            return false;
+        }
         let factors = self.columns.saturating_mul(self.blocks());
         let [column, zeros] = self.packed();
         let (zero, bias) = more.split_at(more.len().min(usize::from(self.zeros)));
@@ -43,11 +47,7 @@ impl MatMulBlocks {
             elem => elem.is_float() && zero.extents.elements() == factors,
         };
         let bias_fits = |bias: &ArrayType| bias.elem.is_float() && bias.extents.elements() == self.columns;
-        matches!(self.bits, 2 | 4 | 8)
-            && (1..1 << 20).contains(&self.block)
-            && (self.block * self.bits).is_multiple_of(8)
-            && a.elem.is_float()
-            && a.extents.last() == Some(&self.common)
+        a.elem.is_float()
             && b.elem == Elem::U8
             && b.extents.elements() == self.columns.saturating_mul(column)
             && scales.elem.is_float()

@@ -137,6 +137,7 @@ arrays! {
     softmax: Softmax;
     suppress: Suppress;
     top: Top;
+    trees: Trees with TreeVotes;
     triangle: Triangle;
     unary: Unary with UnaryKind;
     unique: Unique;

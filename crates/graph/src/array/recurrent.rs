@@ -172,8 +172,9 @@ impl ArrayOperator for Recurrent {
 
     fn cost(&self, inputs: &[ArrayType]) -> Cost {
         let Some(s) = self.sizes(inputs) else { return Cost::default() };
-        let gates = (self.gates() * s.hidden * (s.width + s.hidden)) as u64;
-        Cost { macs: gates * (s.rows * s.batch * s.directions) as u64, ..Cost::default() }
+        let factors = [self.gates(), s.hidden, s.width + s.hidden, s.rows, s.batch, s.directions];
+        let macs = factors.iter().fold(1u64, |product, factor| product.saturating_mul(*factor as u64));
+        Cost { macs, ..Cost::default() }
     }
 
     /// The states, the gates, and the reset state of a GRU.
@@ -383,7 +384,8 @@ impl Recurrent {
         lanes::store(W::ELEM, &cell[..len], first, c);
         peep(1, &mut output[..len], &cell[..len]);
         self.activate(gate, &mut output[..len]);
-        self.activate(out, &mut cell[..len]);
+        // As onnxruntime has it, the cell itself is not held.
+        W::apply(out, &mut cell[..len]);
         (0..len).for_each(|i| output[i] = output[i].mul(cell[i]));
         lanes::store(W::ELEM, &output[..len], first, h);
     }

@@ -41,7 +41,8 @@ impl Importer<'_> {
 /// A setting that counts heads.
 pub(super) fn heads(call: &Call<'_>, name: &'static str) -> Result<usize, Error> {
     let heads = call.int_or(name, 0)?;
-    usize::try_from(heads).or_else(|_| unknown(name, &heads.to_string(), "a number of heads is needed"))
+    let count = usize::try_from(heads).ok().filter(|count| *count < 1 << 20);
+    count.map_or_else(|| unknown(name, &heads.to_string(), "a number of heads is needed"), Ok)
 }
 
 /// As onnxruntime does it and releases of ONNX after 1.19 say it: queries stand behind past keys, and scores are bent before

@@ -18,10 +18,16 @@ pub(super) const ROWS: &[Row] = &[
     }),
 ];
 
+/// Classes whose numbers are listed.
+const CLASSES_MAX: usize = 1 << 22;
+
 /// Of logarithms (n, classes, places): what the class in question has, negative, with its weight.
 fn likelihood(importer: &mut Importer<'_>, call: &Call<'_>, x: ValueId) -> Result<ValueId, Error> {
     let (own, target) = (importer.builder.extents(x)?, call.value(1)?);
     let classes = *own.get(1).ok_or(Error::Axis { axis: 1, rank: own.len() })?;
+    if classes > CLASSES_MAX {
+        return unknown("weight", &classes.to_string(), "fewer classes are needed");
+    }
     let mut extents = own;
     extents[1] = 1;
     let wanted = importer.reshaped(target, &extents)?;

@@ -1,11 +1,14 @@
 //! Attention as onnxruntime's operators have it, and what stands before it.
 
 use super::attention::heads;
+use super::quantized::product_to_float;
 use super::{Importer, MICROSOFT, Row};
 use crate::Error;
 use crate::network::Item;
 use crate::onnx::call::{Call, unknown};
-use graph::array::{Attention, BinaryKind, MatMul, Norm, Pick, Reduce, ReduceKind, Rotary, Select};
+use graph::array::{
+    Along, Attention, BinaryKind, MatMul, Norm, Pick, Reduce, ReduceKind, Restride, Rotary, Select,
+};
 use graph::{Elem, ValueId};
 
 pub(super) const ROWS: &[Row] = &[
@@ -13,6 +16,7 @@ pub(super) const ROWS: &[Row] = &[
     (MICROSOFT, "EmbedLayerNormalization", embed),
     (MICROSOFT, "GroupQueryAttention", grouped),
     (MICROSOFT, "MultiHeadAttention", many_heads),
+    (MICROSOFT, "QAttention", quantised),
 ];
 
 /// What comes behind queries, keys and values.
@@ -100,7 +104,7 @@ fn settings(call: &Call<'_>, heads: [usize; 2], width: usize) -> Result<Attentio
 
 /// Queries, keys and values from one input by one matrix.
 fn attention(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, Error> {
-    let (x, weights, count) = (call.value(0)?, call.value(1)?, heads(call, "num_heads")?);
+    let (x, weights) = (call.value(0)?, call.value(1)?);
     if call.int_or("do_rotary", 0)? != 0 {
         return unknown("do_rotary", "1", "positions must be turned by an operator of their own");
     }
@@ -113,9 +117,35 @@ fn attention(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, 
         Some(&[q, k, v]) => [q, k, v].map(|width| width.max(0) as usize),
         _ => [width / 3; 3],
     };
+    let masks = importer.masks(call, call.optional(3)?, call.optional(5)?)?;
+    of_one(importer, call, (all, widths), masks, call.optional(4)?)
+}
+
+/// As [`attention`], where the input and the matrix are small whole numbers.
+fn quantised(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, Error> {
+    if call.int_or("do_rotary", 0)? != 0 {
+        return unknown("do_rotary", "1", "positions must be turned by an operator of their own");
+    }
+    let (arrays, scales) = ([call.value(0)?, call.value(1)?], [call.value(3)?, call.value(4)?]);
+    let zeros = [call.optional(6)?, call.optional(7)?];
+    let all = product_to_float(importer, arrays, scales, zeros, Some(call.value(2)?))?;
+    let all = importer.builder.value(all.first().unwrap_or(&Item::None))?;
+    let width = importer.builder.extents(all)?.last().copied().unwrap_or(0);
+    let masks = importer.masks(call, call.optional(5)?, None)?;
+    of_one(importer, call, (all, [width / 3; 3]), masks, call.optional(8)?)
+}
+
+/// Queries, keys and values beside each other on the last axis, of these widths.
+fn of_one(
+    importer: &mut Importer<'_>,
+    call: &Call<'_>,
+    (all, widths): (ValueId, [usize; 3]),
+    masks: Masks,
+    past: Option<ValueId>,
+) -> Result<Vec<Item>, Error> {
+    let count = heads(call, "num_heads")?;
     let [q, mut k, mut v] = importer.parts(all, widths)?;
     let (mut before, mut present) = (0, Item::None);
-    let past = call.optional(4)?;
     if past.is_some() || call.wants(1) {
         (k, v) = (importer.split_heads(k, count)?, importer.split_heads(v, count)?);
         if let Some(past) = past {
@@ -134,7 +164,6 @@ fn attention(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, 
         let pair = [importer.reshaped(k, &one)?, importer.reshaped(v, &one)?];
         present = Item::Value(importer.join(&pair, 0)?);
     }
-    let masks = importer.masks(call, call.optional(3)?, call.optional(5)?)?;
     let mut attention = settings(call, [count; 2], widths[0].checked_div(count).unwrap_or(0))?;
     attention.causal = (call.int_or("unidirectional", 0)? != 0).then_some(before as isize);
     Ok(vec![Item::Value(importer.attend(attention, [q, k, v], masks)?), present])
@@ -271,8 +300,8 @@ fn embed(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, Erro
             importer.builder.one(Reduce { kind: ReduceKind::Sum, axes: vec![1], keeps: false }, &[mask])?
         }
         None => {
-            let zeros = importer.builder.integers_constant(&vec![0; batch])?;
-            importer.cast(zeros, Elem::I32)?
+            let zero = importer.builder.number(Elem::I32, 0.0);
+            importer.builder.one(Restride { axes: vec![Along::Repeat(batch)], at: Vec::new() }, &[zero])?
         }
     };
     Ok([made, seen, sum].map(Item::Value).into())

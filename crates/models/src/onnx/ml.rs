@@ -8,7 +8,8 @@ use formats::onnx::AttributeValue;
 use graph::array::{Array, BinaryKind, Pick, Reduce, ReduceKind, Select};
 use graph::{ArrayType, Elem, Extents, ValueId};
 
-const ML: &str = "ai.onnx.ml";
+/// The domain of these operators.
+pub(super) const ML: &str = "ai.onnx.ml";
 
 pub(super) const ROWS: &[Row] = &[
     (ML, "ArrayFeatureExtractor", extract),

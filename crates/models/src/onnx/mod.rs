@@ -24,6 +24,7 @@ mod reduce;
 mod resize;
 mod shape;
 mod signal;
+mod trees;
 mod window;
 
 use crate::network::{Builder, Given, Item, Network, Place, Port};
@@ -59,6 +60,7 @@ static OPERATORS: &[&[Row]] = &[
     resize::ROWS,
     shape::ROWS,
     signal::ROWS,
+    trees::ROWS,
     window::ROWS,
 ];
 

@@ -21,6 +21,7 @@ pub(super) const ROWS: &[Row] = &[
     (MICROSOFT, "DequantizeLinear", dequantize_linear),
     (MICROSOFT, "DynamicQuantizeMatMul", dynamic_mat_mul),
     (MICROSOFT, "MatMulIntegerToFloat", mat_mul_to_float),
+    (MICROSOFT, "QGemm", gemm),
     (MICROSOFT, "QLinearAdd", |i, c| both(i, c, BinaryKind::Add)),
     (MICROSOFT, "QLinearConcat", concat),
     (MICROSOFT, "QLinearConv", conv_linear),
@@ -233,7 +234,7 @@ fn mat_mul_linear(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<It
 }
 
 /// A product of whole numbers as what it stands for, plus a bias.
-fn product_to_float(
+pub(super) fn product_to_float(
     importer: &mut Importer<'_>,
     arrays: [ValueId; 2],
     scales: [ValueId; 2],
@@ -258,6 +259,28 @@ fn dynamic_mat_mul(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<I
     let [a, scale, zero] = importer.dynamic(call.value(0)?)?;
     let (arrays, scales) = ([a, call.value(1)?], [scale, call.value(2)?]);
     product_to_float(importer, arrays, scales, [Some(zero), call.optional(3)?], call.optional(4)?)
+}
+
+/// A product plus a bias of whole numbers at its scale; as floats if no scale of the result is given.
+fn gemm(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, Error> {
+    let [mut a, mut b] = [call.value(0)?, call.value(3)?];
+    let like = importer.builder.elem(a);
+    for (name, array) in [("transA", &mut a), ("transB", &mut b)] {
+        if call.int_or(name, 0)? != 0 {
+            *array = importer.transposed(*array, &[1, 0])?;
+        }
+    }
+    let mut sum = importer.integer_product([a, b], [call.optional(2)?, call.optional(5)?])?;
+    if let Some(bias) = call.optional(6)? {
+        sum = importer.of_both(BinaryKind::Add, sum, bias)?;
+    }
+    let scale = importer.product_scale(call.value(1)?, call.value(4)?)?;
+    let scale = super::reduce::scaled(importer, scale, call.float_or("alpha", 1.0)?)?;
+    let meant = importer.builder.one(Quantize { to: Elem::F32, back: true }, &[sum, scale])?;
+    match call.optional(7)? {
+        Some(scale) => value(importer.kept(meant, scale, call.optional(8)?, like)?),
+        None => value(meant),
+    }
 }
 
 /// What a convolution adds up: whole numbers without their zeros, so that margins are zero as well.
