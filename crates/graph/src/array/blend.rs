@@ -68,18 +68,26 @@ impl Blend {
         let (blocks, inner) = around(&input.kind.extents, self.axis);
         let (len, made) = (input.kind.extents[self.axis], out.kind.extents[self.axis]);
         let mut x = [W::default(); LANES];
+        if inner == 1 {
+            let lines = (0..blocks).map(|block| &from[block * len * elem.bytes()..(block + 1) * len * elem.bytes()]);
+            return lines.enumerate().for_each(|(block, line)| {
+                for first in (0..made).step_by(LANES) {
+                    let (mut sums, width) = ([W::default(); LANES], LANES.min(made - first));
+                    for tap in 0..taps {
+                        let rows = first * taps + tap..(first + width) * taps;
+                        let places = tables[0][rows.clone()].iter().step_by(taps);
+                        scattered(elem, line, places.map(|place| i32::from_le_bytes(*place) as usize), &mut x);
+                        let weights = tables[1][rows].iter().step_by(taps).map(|w| W::of_f32(f32::from_le_bytes(*w)));
+                        let terms = x.iter().zip(weights).map(|(x, weight)| x.mul(weight));
+                        sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum = term.add(*sum));
+                    }
+                    out.store(block * made + first, &sums[..width]);
+                }
+            });
+        }
         for block in 0..blocks {
             let rows = tables[0].chunks_exact(taps).zip(tables[1].chunks_exact(taps));
             for (row, (places, weights)) in rows.enumerate() {
-                if inner == 1 {
-                    let (mut sum, mut x) = (W::default(), [W::default()]);
-                    for (place, weight) in places.iter().zip(weights) {
-                        lanes::load(elem, from, block * len + i32::from_le_bytes(*place) as usize, &mut x);
-                        sum = x[0].mul(W::of_f32(f32::from_le_bytes(*weight))).add(sum);
-                    }
-                    out.store(block * made + row, &[sum]);
-                    continue;
-                }
                 for first in (0..inner).step_by(LANES) {
                     let width = LANES.min(inner - first);
                     let mut sums = [W::default(); LANES];
@@ -93,5 +101,15 @@ impl Blend {
                 }
             }
         }
+    }
+}
+
+/// Elements at places, one after another.
+fn scattered<W: Wide>(elem: Elem, from: &[u8], places: impl Iterator<Item = usize>, to: &mut [W]) {
+    if elem == Elem::F32 {
+        let from = from.as_chunks::<4>().0;
+        to.iter_mut().zip(places).for_each(|(to, place)| *to = W::of_f32(f32::from_le_bytes(from[place])));
+    } else {
+        to.chunks_exact_mut(1).zip(places).for_each(|(to, place)| lanes::load(elem, from, place, to));
     }
 }

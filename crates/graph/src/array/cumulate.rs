@@ -42,12 +42,36 @@ impl ArrayOperator for Cumulate {
 }
 
 impl Cumulate {
+    /// A number becomes the sum up to it.
+    fn step<W: Wide>(&self, x: &mut W, sum: &mut W) {
+        let before = *sum;
+        *sum = if self.product { sum.mul(*x) } else { sum.add(*x) };
+        *x = if self.exclusive { before } else { *sum };
+    }
+
     fn run<W: Wide>(&self, input: &View<'_>, out: &mut ViewMut<'_>) {
         let (elem, own) = (input.kind.elem, input.kind.extents);
         let (blocks, inner) = around(&own, self.axis);
         let len = own[self.axis];
         let start = W::of_i64(i64::from(self.product));
         let mut x = [W::default(); LANES];
+        if inner == 1 {
+            for block in 0..blocks {
+                let mut sum = start;
+                for done in (0..len).step_by(LANES) {
+                    let width = LANES.min(len - done);
+                    let place = block * len + if self.reverse { len - done - width } else { done };
+                    let x = &mut x[..width];
+                    lanes::load(elem, input.bytes_or(out), place, x);
+                    match self.reverse {
+                        true => x.iter_mut().rev().for_each(|x| self.step(x, &mut sum)),
+                        false => x.iter_mut().for_each(|x| self.step(x, &mut sum)),
+                    }
+                    out.store(place, x);
+                }
+            }
+            return;
+        }
         for block in 0..blocks {
             for first in (0..inner).step_by(LANES) {
                 let x = &mut x[..LANES.min(inner - first)];
@@ -56,11 +80,7 @@ impl Cumulate {
                     let at = if self.reverse { len - 1 - at } else { at };
                     let place = (block * len + at) * inner + first;
                     lanes::load(elem, input.bytes_or(out), place, x);
-                    for (x, sum) in x.iter_mut().zip(&mut sums) {
-                        let before = *sum;
-                        *sum = if self.product { sum.mul(*x) } else { sum.add(*x) };
-                        *x = if self.exclusive { before } else { *sum };
-                    }
+                    x.iter_mut().zip(&mut sums).for_each(|(x, sum)| self.step(x, sum));
                     out.store(place, x);
                 }
             }

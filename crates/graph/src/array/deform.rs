@@ -29,11 +29,12 @@ impl ArrayOperator for Deform {
             return wrong();
         };
         let elements = self.kernel[0].saturating_mul(self.kernel[1]);
-        let mask = [*batch, self.groups * elements, *rows, *columns];
+        let in_all = self.groups.saturating_mul(elements);
+        let mask = [*batch, in_all, *rows, *columns];
         let fits = batch == of
             && self.groups > 0
             && channels % self.groups == 0
-            && *numbers == 2 * self.groups * elements
+            && *numbers == in_all.saturating_mul(2)
             && inputs.get(2).is_none_or(|factors| factors.extents[..] == mask);
         if !fits || !inputs.iter().all(|input| input.elem.is_float()) {
             return wrong();

@@ -99,7 +99,7 @@ impl ArrayOperator for Fourier {
     fn cost(&self, inputs: &[ArrayType]) -> Cost {
         let elements = inputs.first().map_or(0, |input| input.extents.elements());
         let levels = self.len.max(2).ilog2() as usize;
-        Cost { float_ops: (5 * elements * levels) as u64, ..Cost::default() }
+        Cost { float_ops: elements.saturating_mul(5 * levels) as u64, ..Cost::default() }
     }
 
     fn scratch(&self, _: &[ArrayType]) -> usize {

@@ -79,14 +79,12 @@ impl ArrayOperator for RegionAverage {
 
 impl RegionAverage {
     fn samples_of(&self, cell: f32) -> Result<usize, Error> {
-        match (self.samples, libm::ceilf(cell)) {
-            (0, count) if count > SAMPLES_MAX => {
-                let what = "a region that is much too large";
-                Err(Error::Content { op: "RegionAverage", what, found: count as i64 })
-            }
-            (0, count) => Ok(count as usize),
-            (count, _) => Ok(count),
+        let count = if self.samples == 0 { libm::ceilf(cell) } else { self.samples as f32 };
+        if count > SAMPLES_MAX {
+            let what = "a region that is much too large";
+            return Err(Error::Content { op: "RegionAverage", what, found: count as i64 });
         }
+        Ok(count as usize)
     }
 }
 

@@ -109,7 +109,7 @@ impl ArrayOperator for Unique {
     }
 
     fn scratch(&self, inputs: &[ArrayType]) -> usize {
-        inputs.first().map_or(0, |input| 2 * PLACE * self.slices(&input.extents).1)
+        inputs.first().map_or(0, |input| self.slices(&input.extents).1.saturating_mul(2 * PLACE))
     }
 }
 

@@ -74,7 +74,7 @@ impl Importer<'_> {
         if len > LIST_MAX {
             return Err(too_many.into());
         }
-        let numbers: Vec<i64> = (first..).take(len).collect();
+        let numbers: Vec<i64> = (0..len as i64).map(|at| first.wrapping_add(at)).collect();
         let list = self.builder.integers_constant(&numbers)?;
         let mut extents = vec![1; rank];
         *extents.get_mut(axis).ok_or(Error::Axis { axis: axis as i64, rank })? = len;

@@ -139,6 +139,11 @@ fn along(
     style: &Style<'_>,
     beyond: f32,
 ) -> Result<ValueId, Error> {
+    // At most so many elements make one.
+    let most = if style.antialias { 4.0 / axis.scale.min(1.0) + 4.0 } else { 4.0 };
+    if axis.to as f64 * most > TABLE_MAX as f64 {
+        return Err(graph::Error::Overflow { op: "Resize", what: "the table" }.into());
+    }
     let places: Vec<f64> = (0..axis.to).map(|at| place(axis, style, at)).collect::<Result<_, _>>()?;
     let rows: Vec<Vec<(usize, f64)>> =
         places.iter().map(|place| taps(axis, style, *place)).collect::<Result<_, _>>()?;
@@ -146,9 +151,6 @@ fn along(
         && rows.iter().enumerate().all(|(at, row)| row.iter().all(|tap| tap.1 == 0.0 || *tap == (at, 1.0)));
     let mut value = input;
     let taps = rows.first().map_or(0, Vec::len);
-    if taps.saturating_mul(rows.len()) > TABLE_MAX {
-        return Err(graph::Error::Overflow { op: "Resize", what: "the table" }.into());
-    }
     if !same {
         let table = |of: fn(&(usize, f64)) -> f64| rows.iter().flatten().map(of).collect::<Vec<f64>>();
         let (from, weights) = (table(|tap| tap.0 as f64), table(|tap| tap.1));
@@ -226,9 +228,6 @@ fn taps(axis: &Scaled, style: &Style<'_>, place: f64) -> Result<Vec<(usize, f64)
         other => return unknown("mode", other, "'nearest', 'linear' or 'cubic' is needed"),
     };
     let first = (-reach / shrink).floor() + 1.0;
-    if first < -(TABLE_MAX as f64) {
-        return Err(graph::Error::Overflow { op: "Resize", what: "the table" }.into());
-    }
     let mut taps = Vec::new();
     let mut sum = 0.0;
     for step in first as i64..=1 - first as i64 {
