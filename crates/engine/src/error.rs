@@ -225,6 +225,20 @@ pub enum Error {
         /// The reason, in words.
         why: String,
     },
+    /// A file that is not the output of a batch.
+    #[error("line {line} of {} is not of a batch; name a new file, or one that a batch has begun", path.display())]
+    NotABatch {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The line, from 1.
+        line: u64,
+    },
+    /// The same file to read and to write.
+    #[error("{} cannot be read and written at once; name another file for the answers", path.display())]
+    SameFile {
+        /// The file.
+        path: std::path::PathBuf,
+    },
     /// A model that cannot be packed as asked.
     #[error("the model cannot be packed so: {what}")]
     Pack {
@@ -297,6 +311,8 @@ impl Error {
             | Error::NoSuchModel { .. }
             | Error::NoSuchTool { .. }
             | Error::NoTools
+            | Error::NotABatch { .. }
+            | Error::SameFile { .. }
             | Error::TextTooShort { .. }
             | Error::Isa { .. } => Trouble::Usage,
             _ => Trouble::Failure,
@@ -312,9 +328,10 @@ impl Error {
 fn host_trouble(error: &host::Error) -> Trouble {
     match error {
         host::Error::Refused(_) => Trouble::Budget,
-        host::Error::Changed { .. } | host::Error::Read { .. } | host::Error::Write { .. } => {
-            Trouble::Damaged
-        }
+        host::Error::Append { .. }
+        | host::Error::Changed { .. }
+        | host::Error::Read { .. }
+        | host::Error::Write { .. } => Trouble::Damaged,
         _ => Trouble::Failure,
     }
 }

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod batch;
 pub mod bench;
 mod calibrate;
 mod chat;
@@ -50,6 +51,7 @@ mod survey;
 mod vocabulary;
 mod yielding;
 
+pub use batch::{Asked, Batch, BatchProgress, Protocol, Said};
 pub use chat::{Calls, Chat, ToolChoice};
 pub use counts::{Counts, Histogram};
 pub use curve::{Amount, Amounts, Curve, CurvePoint};

@@ -7,6 +7,7 @@
 //! behind `sys`, Linux first, with plain fallbacks elsewhere.
 
 mod alloc;
+mod append_file;
 mod bounded;
 mod budget;
 mod cached;
@@ -28,6 +29,7 @@ mod sys;
 mod threads;
 
 pub use alloc::{CountingAlloc, allocations, heap_in_use, heap_peak, trim_heap, tune_malloc};
+pub use append_file::AppendFile;
 pub use bounded::{bounded, metered};
 pub use budget::{Budget, Source};
 pub use cached::cached_share;
