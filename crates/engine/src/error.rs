@@ -36,6 +36,15 @@ pub enum Error {
     /// The machine refused.
     #[error(transparent)]
     Host(#[from] host::Error),
+    /// A model could not be found or fetched.
+    #[error(transparent)]
+    Hub(#[from] hub::Error),
+    /// Turns of a conversation that are none.
+    #[error("the conversation is not a list of objects with role and content: {source}")]
+    Turns {
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
     /// A size that is none.
     #[error(transparent)]
     Size(#[from] host::MemoryParseError),
@@ -266,6 +275,8 @@ pub enum Trouble {
     Unsupported,
     /// The file is damaged, or cannot be read or written.
     Damaged,
+    /// The network.
+    Network,
 }
 
 impl Error {
@@ -296,6 +307,13 @@ impl Error {
                 _ => Trouble::Failure,
             },
             Error::Host(error) => host_trouble(error),
+            Error::Hub(error) => match error.class() {
+                hub::Class::Usage => Trouble::Usage,
+                hub::Class::Missing => Trouble::Unsupported,
+                hub::Class::Damaged => Trouble::Damaged,
+                hub::Class::Network => Trouble::Network,
+                _ => Trouble::Failure,
+            },
             Error::Memory(error) | Error::Run(runtime::Error::Memory(error)) => match error {
                 ::memory::Error::Host(error) => host_trouble(error),
                 ::memory::Error::Read { .. } => Trouble::Damaged,
@@ -314,6 +332,7 @@ impl Error {
             | Error::NotABatch { .. }
             | Error::SameFile { .. }
             | Error::TextTooShort { .. }
+            | Error::Turns { .. }
             | Error::Isa { .. } => Trouble::Usage,
             _ => Trouble::Failure,
         }

@@ -72,14 +72,11 @@ pub(super) fn name(line: &[u8]) -> Option<String> {
 /// The model that a line asks for.
 pub(super) fn model(line: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
-    struct Asks {
-        body: Body,
-    }
-    #[derive(Deserialize)]
     struct Body {
         model: String,
     }
-    Some(serde_json::from_slice::<Asks>(line).ok()?.body.model)
+    let body = request(line).ok()?.body.get();
+    Some(serde_json::from_slice::<Body>(body.as_bytes()).ok()?.model)
 }
 
 /// The line that says an answer; `body` is JSON in one line.
@@ -111,26 +108,35 @@ pub(super) enum Said {
 
 /// Reads the beginning of a line of the output at `path`, as [`answer`] and [`error`] write it.
 pub(super) fn said(path: &Path, line: u64, text: &[u8]) -> Result<Said, Error> {
-    #[derive(Deserialize)]
-    struct Fault {
-        line: u64,
-    }
     let read = || {
-        let text =
-            std::str::from_utf8(text).or_else(|cut| std::str::from_utf8(&text[..cut.valid_up_to()])).ok()?;
-        let named = text.strip_prefix(BEGIN)?.get(16..)?.strip_prefix("\",\"custom_id\":")?;
-        let mut values = serde_json::Deserializer::from_str(named).into_iter::<Option<String>>();
-        let name = values.next()?.ok()?;
-        let rest = named.get(values.byte_offset()..)?.strip_prefix(",\"response\":")?;
-        match rest.strip_prefix("{\"status_code\":") {
-            Some(rest) => Some(Said::Answer(name?, rest.starts_with("200,"))),
+        let named = text.strip_prefix(BEGIN.as_bytes())?.get(16..)?.strip_prefix(b"\",\"custom_id\":")?;
+        let (name, rest) = named.split_at(text_end(named)?);
+        let rest = rest.strip_prefix(b",\"response\":")?;
+        match rest.strip_prefix(b"{\"status_code\":") {
+            Some(rest) => Some(Said::Answer(serde_json::from_slice(name).ok()?, rest.starts_with(b"200,"))),
             None => {
-                let fault = rest.strip_prefix("null,\"error\":")?.trim_end().strip_suffix('}')?;
-                Some(Said::Error(serde_json::from_str::<Fault>(fault).ok()?.line))
+                let fault = rest.strip_prefix(b"null,\"error\":")?.trim_ascii_end().strip_suffix(b"}}")?;
+                let number = fault.rsplit(|byte| *byte == b':').next()?;
+                Some(Said::Error(std::str::from_utf8(number).ok()?.parse().ok()?))
             }
         }
     };
     read().ok_or_else(|| Error::NotABatch { path: path.to_path_buf(), line })
+}
+
+/// Where the text in quotes, or the `null`, at the beginning of `json` ends.
+fn text_end(json: &[u8]) -> Option<usize> {
+    if json.starts_with(b"null") {
+        return Some(4);
+    }
+    let mut escaped = false;
+    let inner = json.strip_prefix(b"\"")?.iter();
+    let quotes = inner.map(|byte| {
+        let ends = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        ends
+    });
+    Some(quotes.enumerate().find(|(_, ends)| *ends)?.0 + 2)
 }
 
 #[cfg(test)]
@@ -142,9 +148,9 @@ mod tests {
         let path = Path::new("out");
         let read = |text: String| said(path, 1, text.as_bytes()).unwrap();
         let body = r#"{"text":"a\nb"}"#;
-        let line = answer("a \"b\"", 7, (200, body));
+        let line = answer("a \"b\\", 7, (200, body));
         assert!(line.starts_with(BEGIN) && line.matches('\n').count() == 1);
-        assert_eq!(read(line), Said::Answer("a \"b\"".into(), true));
+        assert_eq!(read(line), Said::Answer("a \"b\\".into(), true));
         assert_eq!(read(answer("a", 7, (400, body))), Said::Answer("a".into(), false));
         let wrong = Wrong::new("invalid_line", "a \"line\"\n");
         assert_eq!(read(error(Some("a"), 1, 9, &wrong)), Said::Error(9));
