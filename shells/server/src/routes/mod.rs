@@ -63,8 +63,11 @@ static ROUTES: &[Route] = &[
     version::ROUTE,
 ];
 
+/// Reads what a body asks for.
+type Reads = fn(&App, &str) -> Result<Asked, Refusal>;
+
 /// What may be asked without a socket, by its path, in alphabetical order.
-static OFFLINE: &[(&str, fn(&App, &str) -> Result<Asked, Refusal>)] =
+static OFFLINE: &[(&str, Reads)] =
     &[("/v1/chat/completions", chat_completions::asked), ("/v1/completions", completions::asked)];
 
 /// What a body asks for at a path, without a socket.
