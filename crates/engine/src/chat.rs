@@ -6,6 +6,7 @@
 
 use crate::{Error, GenerateOptions, Grammar, Message, Model};
 use processors::text::{CallReader, Family, Tool};
+use std::collections::BTreeMap;
 
 /// A conversation whose next turn is the model's.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,6 +38,29 @@ pub enum ToolChoice {
 impl From<Vec<Message>> for Chat {
     fn from(messages: Vec<Message>) -> Chat {
         Chat { messages, ..Chat::default() }
+    }
+}
+
+impl Chat {
+    /// A conversation from JSON: a list of objects with `role` and `content`; what else they have is for the template.
+    ///
+    /// # Errors
+    /// [`Error::Turns`].
+    pub fn from_json(text: &str) -> Result<Chat, Error> {
+        #[derive(serde::Deserialize)]
+        struct Turn {
+            role: String,
+            #[serde(default)]
+            content: Option<String>,
+            #[serde(flatten)]
+            others: BTreeMap<String, serde_json::Value>,
+        }
+        let turns: Vec<Turn> = serde_json::from_str(text).map_err(|source| Error::Turns { source })?;
+        let message = |Turn { role, content, others }| Message {
+            json: others.into_iter().map(|(name, value)| (name, value.to_string())).collect(),
+            ..Message::new(role, content.unwrap_or_default())
+        };
+        Ok(turns.into_iter().map(message).collect::<Vec<_>>().into())
     }
 }
 

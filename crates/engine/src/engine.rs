@@ -17,6 +17,8 @@ pub struct Engine {
     pub(crate) profile: Profile,
     /// Who reads flash, if the user or the environment said so.
     pub(crate) reader: Reader,
+    /// The program is somebody else's.
+    pub(crate) guest: bool,
 }
 
 /// Settings of an engine.
@@ -26,6 +28,7 @@ pub struct Builder {
     threads: Option<usize>,
     isa: Option<String>,
     reader: Reader,
+    guest: bool,
 }
 
 impl Builder {
@@ -54,6 +57,13 @@ impl Builder {
         self
     }
 
+    /// The engine is a guest in a program that is somebody else's, such as an interpreter: the budget covers what the engine
+    /// holds, and of the program only the library that the engine is in. [`Engine::host_bytes`] tells the rest.
+    pub fn guest(mut self, guest: bool) -> Builder {
+        self.guest = guest;
+        self
+    }
+
     /// Resolves the budget and opens the account.
     ///
     /// # Errors
@@ -79,7 +89,8 @@ impl Builder {
         };
         let profile = Profile::guess(threads as u32);
         let ledger = Ledger::new(budget.bytes);
-        let mut engine = Engine { ledger, budget, threads, kernels, profile: profile.clone(), reader };
+        let mut engine =
+            Engine { ledger, budget, threads, kernels, profile: profile.clone(), reader, guest: self.guest };
         engine.set_profile(profile);
         Ok(engine)
     }
@@ -99,6 +110,13 @@ impl Engine {
     /// The account.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// Bytes of this process that are in memory now beyond those of the account: the rest of the program, less what the account
+    /// holds and nothing is in yet.
+    pub fn host_bytes(&self) -> u64 {
+        let host::Resident { anon, file, shared, page_tables, .. } = host::resident();
+        (anon + file + shared + page_tables).saturating_sub(self.ledger.used())
     }
 
     /// What is known of this machine; a guess unless [`Engine::set_profile`] said more.

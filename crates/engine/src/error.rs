@@ -36,6 +36,15 @@ pub enum Error {
     /// The machine refused.
     #[error(transparent)]
     Host(#[from] host::Error),
+    /// A model could not be found or fetched.
+    #[error(transparent)]
+    Hub(#[from] hub::Error),
+    /// Turns of a conversation that are none.
+    #[error("the conversation is not a list of objects with role and content: {source}")]
+    Turns {
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
     /// A size that is none.
     #[error(transparent)]
     Size(#[from] host::MemoryParseError),
@@ -225,6 +234,20 @@ pub enum Error {
         /// The reason, in words.
         why: String,
     },
+    /// A file that is not the output of a batch.
+    #[error("line {line} of {} is not of a batch; name a new file, or one that a batch has begun", path.display())]
+    NotABatch {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The line, from 1.
+        line: u64,
+    },
+    /// The same file to read and to write.
+    #[error("{} cannot be read and written at once; name another file for the answers", path.display())]
+    SameFile {
+        /// The file.
+        path: std::path::PathBuf,
+    },
     /// A model that cannot be packed as asked.
     #[error("the model cannot be packed so: {what}")]
     Pack {
@@ -252,6 +275,8 @@ pub enum Trouble {
     Unsupported,
     /// The file is damaged, or cannot be read or written.
     Damaged,
+    /// The network.
+    Network,
 }
 
 impl Error {
@@ -282,6 +307,13 @@ impl Error {
                 _ => Trouble::Failure,
             },
             Error::Host(error) => host_trouble(error),
+            Error::Hub(error) => match error.class() {
+                hub::Class::Usage => Trouble::Usage,
+                hub::Class::Missing => Trouble::Unsupported,
+                hub::Class::Damaged => Trouble::Damaged,
+                hub::Class::Network => Trouble::Network,
+                _ => Trouble::Failure,
+            },
             Error::Memory(error) | Error::Run(runtime::Error::Memory(error)) => match error {
                 ::memory::Error::Host(error) => host_trouble(error),
                 ::memory::Error::Read { .. } => Trouble::Damaged,
@@ -297,7 +329,10 @@ impl Error {
             | Error::NoSuchModel { .. }
             | Error::NoSuchTool { .. }
             | Error::NoTools
+            | Error::NotABatch { .. }
+            | Error::SameFile { .. }
             | Error::TextTooShort { .. }
+            | Error::Turns { .. }
             | Error::Isa { .. } => Trouble::Usage,
             _ => Trouble::Failure,
         }
@@ -312,9 +347,10 @@ impl Error {
 fn host_trouble(error: &host::Error) -> Trouble {
     match error {
         host::Error::Refused(_) => Trouble::Budget,
-        host::Error::Changed { .. } | host::Error::Read { .. } | host::Error::Write { .. } => {
-            Trouble::Damaged
-        }
+        host::Error::Append { .. }
+        | host::Error::Changed { .. }
+        | host::Error::Read { .. }
+        | host::Error::Write { .. } => Trouble::Damaged,
         _ => Trouble::Failure,
     }
 }

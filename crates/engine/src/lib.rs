@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod batch;
 pub mod bench;
 mod calibrate;
 mod chat;
@@ -30,6 +31,7 @@ mod digest;
 mod engine;
 mod error;
 mod eval;
+mod find;
 mod generate;
 mod grammars;
 mod live;
@@ -39,6 +41,7 @@ mod measure;
 mod model;
 mod network;
 mod pack;
+pub mod report;
 mod routing;
 mod sampler;
 mod schedule;
@@ -50,6 +53,7 @@ mod survey;
 mod vocabulary;
 mod yielding;
 
+pub use batch::{Asked, Batch, BatchProgress, Protocol, Said};
 pub use chat::{Calls, Chat, ToolChoice};
 pub use counts::{Counts, Histogram};
 pub use curve::{Amount, Amounts, Curve, CurvePoint};
@@ -57,6 +61,7 @@ pub use digest::Digest;
 pub use engine::{Builder, Engine};
 pub use error::{Error, Trouble};
 pub use eval::{EvalOptions, Evaluation, Price};
+pub use find::{find, pull};
 pub use formats::{FilePart, Folder, onnx, tflite};
 pub use generate::{Completion, Finish, Flow, GenerateOptions, Timing};
 pub use graph::array::Array;

@@ -43,6 +43,22 @@ pub struct LoadOptions {
     pub crowd: Option<Crowd>,
 }
 
+impl LoadOptions {
+    /// How keys and values are kept, by its name.
+    ///
+    /// # Errors
+    /// [`Error::Option`] if there is none of that name.
+    pub fn kv_of(name: &str) -> Result<KvFormat, Error> {
+        let found =
+            [KvFormat::F16, KvFormat::Q8_0].into_iter().find(|kv| kv.name().eq_ignore_ascii_case(name));
+        found.ok_or_else(|| Error::Option {
+            option: "--kv",
+            value: name.to_string(),
+            expected: "f16 or q8_0",
+        })
+    }
+}
+
 /// Those who are to be answered at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crowd {
@@ -206,20 +222,6 @@ impl Opened {
     }
 }
 
-/// What a process takes that runs something, whose lists take so much heap.
-pub(crate) fn fixed(threads: usize, heap: u64) -> Fixed {
-    let program = host::program_bytes();
-    Fixed {
-        program: (program.code.min(CODE) + CONSTANTS).min(program.mapped),
-        // Most of a library's pages belong to whoever mapped it first: of 8.1 MB 5.5 to 6.6 were seen, of 11.1 up to 9.9.
-        start: program.mapped / 16 * 15,
-        threads: threads as u32,
-        heap: HEAP + heap,
-        scratch: (Cpu::SCRATCH_BYTES * threads) as u64,
-        ..Fixed::default()
-    }
-}
-
 /// The folder that holds the weights.
 fn files_folder(file: &ModelFile) -> Option<&Path> {
     file.files.first()?.path.parent()
@@ -301,7 +303,7 @@ impl Engine {
         let fixed = Fixed {
             tokenizer: opened.tokenizer_bytes(),
             connections: options.crowd.map_or(0, |crowd| crowd.connections),
-            ..fixed(self.threads, opened.heap_bytes() + 2 * graph.heap_bytes() + crowd)
+            ..self.fixed(opened.heap_bytes() + 2 * graph.heap_bytes() + crowd)
         };
         let (answers, sequences) = options.crowd.map_or((1, 1), |crowd| (crowd.answers, crowd.contexts));
         Request {
@@ -345,7 +347,7 @@ impl Engine {
             Ok(placement) => placement,
             Err(refused) => return Err(Error::Refused(Box::new(refused))),
         };
-        host::drop_program_pages();
+        self.drop_program_pages();
         let before = self.ledger.lines();
         let pool = Pool::new(&self.ledger, self.threads)?;
         let reserved = self.reserve_lines(&placement.lines, &before)?;
@@ -367,7 +369,7 @@ impl Engine {
         let mut executor = Executor::new(&self.ledger, parts)?;
         executor.set_foresee(options.foresee);
         host::trim_heap();
-        host::drop_program_pages();
+        self.drop_program_pages();
         let fixed = Fixed { start: 0, ..fixed };
         let (ledger, profile) = (self.ledger.clone(), self.profile.clone());
         let shares = options.crowd.is_some();
@@ -381,6 +383,27 @@ impl Engine {
             }
         }
         Ok(model)
+    }
+
+    /// What a process takes that runs something, whose lists take so much heap.
+    pub(crate) fn fixed(&self, heap: u64) -> Fixed {
+        let program = if self.guest { host::library_bytes() } else { host::program_bytes() };
+        Fixed {
+            program: (program.code.min(CODE) + CONSTANTS).min(program.mapped),
+            // Most of a library's pages belong to whoever mapped it first: of 8.1 MB 5.5 to 6.6 were seen, of 11.1 up to 9.9.
+            start: program.mapped / 16 * 15,
+            threads: self.threads as u32,
+            heap: HEAP + heap,
+            scratch: (Cpu::SCRATCH_BYTES * self.threads) as u64,
+            ..Fixed::default()
+        }
+    }
+
+    /// The pages of a program that is not ours are not ours to drop.
+    pub(crate) fn drop_program_pages(&self) {
+        if !self.guest {
+            host::drop_program_pages();
+        }
     }
 
     /// Holds the lines of the account that nobody else reserves; the account was `before` the model was begun.

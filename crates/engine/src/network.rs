@@ -5,7 +5,6 @@
 //! inputs, so that all it takes is known and can be refused before a weight is read.
 
 use crate::live::Reserved;
-use crate::load::fixed;
 use crate::{Engine, Error};
 use formats::onnx;
 use graph::array::Array;
@@ -89,7 +88,7 @@ impl Engine {
         // The lists of the graph are there twice while it is planned.
         let heap = built.heap + built.graph.heap_bytes();
         let weights = ArrayExecutor::weight_bytes(&built.graph);
-        let fixed = fixed(self.threads, heap);
+        let fixed = self.fixed(heap);
         account(&NetworkRequest { graph: &built.graph, plan: &built.plan, weights, budget, fixed })
     }
 
@@ -99,7 +98,7 @@ impl Engine {
     /// [`Error::Refused`] if it does not fit the budget; otherwise what is wrong with the disk.
     pub fn load_network(&self, built: BuiltNetwork) -> Result<Network, Error> {
         let lines = self.plan_network(&built).map_err(|refused| Error::Refused(Box::new(refused)))?;
-        host::drop_program_pages();
+        self.drop_program_pages();
         let before = self.ledger.lines();
         let pool = Pool::new(&self.ledger, self.threads)?;
         let reserved = self.reserve_lines(&lines, &before)?;
@@ -122,7 +121,7 @@ impl Engine {
         let parts = ArrayParts { graph: Arc::clone(&graph), plan, dynamic: network.dynamic, cpu };
         let executor = ArrayExecutor::new(&self.ledger, parts, read)?;
         host::trim_heap();
-        host::drop_program_pages();
+        self.drop_program_pages();
         Ok(Network { executor, inputs, outputs, decided: network.decided, lines, _reserved: reserved })
     }
 }

@@ -68,6 +68,20 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// A file that grows could not be written.
+    #[error("cannot add to {}: {source}; what was written before is there", path.display())]
+    Append {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process writes the file.
+    #[error("{} is being written by another process; wait until that ends, or name another file", path.display())]
+    Held {
+        /// Which file.
+        path: PathBuf,
+    },
     /// A file is not what it was when it was opened.
     #[error("{} was changed while it was being read; fetch it again if that was a mistake, and start anew", path.display())]
     Changed {

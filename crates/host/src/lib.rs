@@ -7,6 +7,7 @@
 //! behind `sys`, Linux first, with plain fallbacks elsewhere.
 
 mod alloc;
+mod append_file;
 mod bounded;
 mod budget;
 mod cached;
@@ -28,6 +29,7 @@ mod sys;
 mod threads;
 
 pub use alloc::{CountingAlloc, allocations, heap_in_use, heap_peak, trim_heap, tune_malloc};
+pub use append_file::AppendFile;
 pub use bounded::{bounded, metered};
 pub use budget::{Budget, Source};
 pub use cached::cached_share;
@@ -42,7 +44,7 @@ pub use new_file::NewFile;
 pub use plain::{Plain, as_bytes, as_bytes_mut, cast, cast_mut};
 pub use pressure::Pressure;
 pub use process::{
-    ProgramBytes, Resident, drop_program_pages, kernel_overhead, major_faults, program_bytes,
+    ProgramBytes, Resident, drop_program_pages, kernel_overhead, library_bytes, major_faults, program_bytes,
     refuse_huge_pages, resident,
 };
 pub use region::Region;

@@ -74,6 +74,21 @@ pub fn program_bytes() -> ProgramBytes {
     bytes
 }
 
+/// What this process maps of the file that holds this very code: the program, or the library that a program has loaded.
+pub fn library_bytes() -> ProgramBytes {
+    let (maps, here) =
+        (fs::read_to_string("/proc/self/maps").unwrap_or_default(), library_bytes as fn() -> _);
+    let parts = || maps.lines().filter_map(Mapping::parse).filter(Mapping::is_program);
+    let own = parts().find(|part| (part.start..part.end).contains(&(here as usize)));
+    let mut bytes = ProgramBytes::default();
+    for part in parts().filter(|part| own.as_ref().is_some_and(|own| own.path == part.path)) {
+        let len = (part.end - part.start) as u64;
+        bytes.mapped += len;
+        bytes.code += if part.rights == "r-xp" { len } else { 0 };
+    }
+    bytes
+}
+
 /// Drops the pages of the program and its libraries. Those still needed come back one by one as they are
 /// touched. Pages that a disk is reading ahead at this moment stay, so call it twice: when the program starts,
 /// and when what it loads is loaded, which drops the code of loading too.
@@ -211,6 +226,8 @@ mod tests {
         assert!(now.anon > 0 && now.file > 0 && now.page_tables > 0 && now.threads > 0, "{now:?}");
         let ProgramBytes { code, mapped } = program_bytes();
         assert!(code > 100_000 && mapped > code, "{code} of {mapped}");
+        let library = library_bytes();
+        assert!(library.code == code && library.mapped < mapped && library.mapped > code, "{library:?}");
         let (text, constant) = (i32::from_str_radix, "still here");
         drop_program_pages();
         assert_eq!(text("7f", 16), Ok(127));

@@ -65,6 +65,7 @@ impl From<pintpot::Error> for Failure {
             Trouble::Budget => Code::Budget,
             Trouble::Unsupported => Code::Missing,
             Trouble::Damaged => Code::Damaged,
+            Trouble::Network => Code::Network,
         };
         Failure::new(code, error.to_string())
     }

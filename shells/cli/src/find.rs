@@ -56,6 +56,15 @@ pub(crate) fn local(reference: &Reference, args: &Args) -> Result<Local, Failure
     local.ok_or_else(|| Failure::new(Code::Missing, format!("{reference} was fetched but is not there")))
 }
 
+/// What requests call the model: not the path of a file, which is nobody's business.
+pub(crate) fn served_name(reference: &Reference, found: &str) -> String {
+    let stem = match reference {
+        Reference::Path(path) => path.file_stem().and_then(|stem| stem.to_str()),
+        _ => None,
+    };
+    stem.unwrap_or(found).to_string()
+}
+
 /// Runs `pintpot pull`.
 fn pull_apart(reference: &Reference) -> Result<(), Failure> {
     let program = std::env::current_exe().map_err(|error| Failure::io("find this program", error))?;

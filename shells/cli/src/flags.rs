@@ -64,7 +64,7 @@ flags! {
     LOGIT_BIAS = "logit-bias", None, "ID=X", "added to the logit of a token; may be repeated";
     MEMORY = "memory", None, "SIZE", "the budget of the whole process: 64MiB, 1.5G, 50%, auto, or @FILE, read anew at SIGUSR1";
     MIN_P = "min-p", None, "P", "only tokens at least this fraction as likely as the likeliest";
-    MODEL = "model", Some('m'), "MODEL", "the model, instead of the first word";
+    MODEL = "model", Some('m'), "MODEL", "the model, instead of the first word, or of the one that the lines of a batch name";
     N_DEPTH = "n-depth", Some('d'), "LIST", "tokens in the cache before the clock starts: 0, or 0,4096";
     N_GEN = "n-gen", Some('n'), "LIST", "tokens of answers to time: 128, or 32,128; 0 for none; may be repeated";
     N_PROMPT = "n-prompt", Some('p'), "LIST", "tokens of prompts to time: 512, or 128-512*2; 0 for none; may be repeated";
@@ -149,7 +149,8 @@ impl Args {
             args.typed.push((flag, value));
         }
         // A model that is named by its flag leaves the first place to what comes after it.
-        let places = verb.operands.len() - usize::from(args.typed(&MODEL).is_some());
+        let takes_model = verb.operands.first() == Some(&"MODEL");
+        let places = verb.operands.len() - usize::from(takes_model && args.typed(&MODEL).is_some());
         let many = verb.operands.iter().any(|operand| operand.contains("..."));
         if let Some(extra) = args.operands.get(places).filter(|_| !many) {
             return Err(usage(format!("{extra:?} is one word too many")));

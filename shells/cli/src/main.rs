@@ -18,6 +18,8 @@ mod help;
 mod interrupt;
 mod load;
 mod network;
+#[cfg(test)]
+mod pages;
 mod profile;
 mod refusal;
 mod report;

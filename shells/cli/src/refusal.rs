@@ -5,8 +5,8 @@
 //! it has to be typed.
 
 use host::format_bytes;
+pub(crate) use pintpot::report::refusal as json;
 use pintpot::{Engine, KvFormat, LoadOptions, Opened, Refusal};
-use serde_json::{Value, json};
 
 use crate::exit::{Code, Failure};
 use crate::{report, size};
@@ -74,21 +74,4 @@ pub(crate) fn failure(
     let asked = flags_of(options);
     text += &format!("  see: pintpot plan {name} {asked}--memory {}", size::budget(refusal.needed));
     Failure::new(Code::Budget, text)
-}
-
-/// The same for programs.
-pub(crate) fn json(name: &str, refusal: &Refusal) -> Value {
-    json!({
-        "model": name,
-        "fits": false,
-        "error": "memory_budget_exceeded",
-        "budget_bytes": refusal.budget,
-        "smallest_budget_bytes": refusal.needed,
-        "peak_bytes": refusal.needed,
-        "ledger": report::ledger(&refusal.lines),
-        "context": refusal.context,
-        "tokens_per_second": null,
-        "first_token_seconds": null,
-        "bound": null,
-    })
 }

@@ -4,40 +4,14 @@
 //! design choice: people read the very JSON that programs get, with units, so that the two cannot disagree.
 
 use host::format_bytes;
+pub(crate) use pintpot::report::{ledger, placement};
 use pintpot::{Completion, Engine, Line, Model, Phase, Placement};
 use serde_json::{Map, Value, json};
-
-/// The account as `{part: bytes}`.
-pub(crate) fn ledger(lines: &[Line]) -> Value {
-    let parts = lines.iter().map(|line| (line.part.name().to_string(), json!(line.bytes)));
-    Value::Object(parts.collect::<Map<_, _>>())
-}
 
 /// The account, a part a line.
 pub(crate) fn ledger_text(lines: &[Line]) -> String {
     let shown = lines.iter().filter(|line| line.bytes > 0);
     shown.map(|line| format!("  {:<12}{:>11}\n", line.part.name(), format_bytes(line.bytes))).collect()
-}
-
-/// A placement and its forecast.
-pub(crate) fn placement(placement: &Placement) -> Value {
-    let forecast = placement.forecast;
-    json!({
-        "fits": true,
-        "budget_bytes": placement.budget,
-        "peak_bytes": placement.peak(),
-        "ledger": ledger(&placement.lines),
-        "context": placement.context,
-        "kv": placement.kv.name(),
-        "chunk": placement.bounds.rows,
-        "resident_bytes": placement.resident_bytes(),
-        "streamed_bytes": placement.streamed_bytes(),
-        "flash_bytes_per_token": forecast.flash_bytes_per_token,
-        "tokens_per_second": forecast.tokens_per_second,
-        "first_token_seconds": forecast.first_token_seconds,
-        "prompt_tokens": forecast.prompt_tokens,
-        "bound": forecast.bound.name(),
-    })
 }
 
 /// One line before the first word: what is where.

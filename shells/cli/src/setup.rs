@@ -62,14 +62,7 @@ fn engine_with(args: &Args, memory: Memory, threads: Option<usize>) -> Result<En
 
 /// How the model is to be loaded.
 pub(crate) fn load(args: &Args) -> Result<LoadOptions, Failure> {
-    let formats = [KvFormat::F16, KvFormat::Q8_0];
-    let kv = match args.get(&flags::KV) {
-        None => KvFormat::default(),
-        Some(name) => {
-            let found = formats.into_iter().find(|format| format.name().eq_ignore_ascii_case(name));
-            found.ok_or_else(|| wrong(&flags::KV, name, "f16 or q8_0"))?
-        }
-    };
+    let kv = args.get(&flags::KV).map_or(Ok(KvFormat::default()), LoadOptions::kv_of)?;
     let foresee = match args.get(&flags::FORESEE) {
         None | Some("auto") => Foresee::Auto,
         Some("on") => Foresee::On,

@@ -16,6 +16,7 @@ mod guard;
 mod likelihood;
 mod limits;
 mod listen;
+mod offline;
 mod refusal;
 mod reply;
 mod request;
@@ -27,6 +28,7 @@ mod tools;
 pub use error::Error;
 pub use limits::Limits;
 pub use listen::Server;
+pub use offline::Offline;
 
 /// What is served, and how.
 #[derive(Clone, Debug)]

@@ -3,6 +3,7 @@
 //! What it is: the list. What it is not: their work. The one design choice: a verb is data and one function, so the
 //! dispatcher and the help need to know none of them.
 
+mod batch;
 mod bench;
 mod curve;
 mod doctor;
@@ -42,6 +43,7 @@ impl Verb {
 
 /// All verbs, by name.
 pub(crate) static VERBS: &[Verb] = &[
+    batch::VERB,
     bench::VERB,
     bench::KERNELS,
     bench::PEERS,

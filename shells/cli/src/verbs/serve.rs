@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hub::Reference;
 use pintpot::{Crowd, LoadOptions};
 use pintpot_server::{Facts, Limits, Served, Server};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -68,7 +67,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     model.follow(reread);
     eprintln!("{}", report::start_line(model.placement()));
     let served = Served {
-        name: name(&reference, &local.name),
+        name: find::served_name(&reference, &local.name),
         host: args.get(&flags::HOST).unwrap_or("127.0.0.1").to_string(),
         port: args.read(&flags::PORT, "a port, from 0 to 65535")?.unwrap_or(PORT),
         api_keys: args.all(&flags::API_KEY).map(str::to_string).collect(),
@@ -89,15 +88,6 @@ fn run(args: &Args) -> Result<(), Failure> {
         true => Err(Failure::new(Code::Interrupted, "")),
         false => Ok(()),
     }
-}
-
-/// What requests call the model: not the path of a file, which is nobody's business.
-fn name(reference: &Reference, found: &str) -> String {
-    let stem = match reference {
-        Reference::Path(path) => path.file_stem().and_then(|stem| stem.to_str()),
-        _ => None,
-    };
-    stem.unwrap_or(found).to_string()
 }
 
 fn limits(args: &Args, options: &LoadOptions) -> Result<Limits, Failure> {

@@ -1,13 +1,14 @@
 //! `POST /v1/chat/completions`: the next turn of a conversation, whole or as a stream.
 
 use hyper::Method;
-use pintpot::Prompt;
+use pintpot::{Asked, GenerateOptions, Prompt};
 use serde::de::MapAccess;
 use serde_json::json;
 
 use super::Route;
-use super::completion::{Shape, say};
+use super::completion::{Shape, say, whole};
 use super::messages::{self, Turns};
+use crate::app::App;
 use crate::likelihood;
 use crate::refusal::Refusal;
 use crate::request::{self, Fields, Taken, refused, value};
@@ -19,18 +20,18 @@ pub(super) const ROUTE: Route = Route {
     open: false,
     run: |app, request| {
         Box::pin(async move {
-            let (asked, permit) = request::take(&app, request, Chat::default()).await?;
-            let likely = asked.likely()?;
-            let Chat { mut shared, messages, .. } = asked;
-            shared.logprobs = likely;
-            shared.check_model(&app)?;
-            let messages = messages::checked(messages, app.limits.messages)?;
-            let options = shared.options(&app)?;
-            let chat = std::mem::take(&mut shared.tools).chat(&app, messages)?;
-            say(&app, &SHAPE, &shared, (Prompt::Chat(chat), options), permit).await
+            let (fields, permit) = request::take(&app, request, Chat::default()).await?;
+            let (shared, asked) = fields.asked(&app)?;
+            say(&app, &SHAPE, &shared, asked, permit).await
         })
     },
 };
+
+/// As the route, for a body that is here and an answer that is no stream.
+pub(super) fn asked(app: &App, body: &str) -> Result<Asked, Refusal> {
+    let (shared, asked) = request::parse(body.as_bytes(), Chat::default())?.asked(app)?;
+    whole(app, &SHAPE, &shared, asked)
+}
 
 static SHAPE: Shape = Shape {
     id: "chatcmpl",
@@ -60,6 +61,18 @@ struct Chat {
 }
 
 impl Chat {
+    /// What the engine is asked.
+    fn asked(self, app: &App) -> Result<(Shared, (Prompt, GenerateOptions)), Refusal> {
+        let likely = self.likely()?;
+        let Chat { mut shared, messages, .. } = self;
+        shared.logprobs = likely;
+        shared.check_model(app)?;
+        let messages = messages::checked(messages, app.limits.messages)?;
+        let options = shared.options(app)?;
+        let chat = std::mem::take(&mut shared.tools).chat(app, messages)?;
+        Ok((shared, (Prompt::Chat(chat), options)))
+    }
+
     /// How many of the likeliest tokens are told.
     fn likely(&self) -> Result<Option<usize>, Refusal> {
         match (self.logprobs, self.top) {

@@ -4,7 +4,7 @@
 //! the stream are written from the same values by the same function, so they cannot differ.
 
 use hyper::StatusCode;
-use pintpot::{Chosen, Completion, Finish, GenerateOptions, Prompt, Timing};
+use pintpot::{Asked, Chosen, Completion, Finish, GenerateOptions, Prompt, Timing};
 use serde_json::{Map, Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -48,6 +48,22 @@ pub(super) async fn say(
     let first = talk.first().await?;
     let chunks = Chunks::new(head, shared.include_usage, choices);
     Ok(reply::stream("text/event-stream", first, talk, Box::new(chunks)))
+}
+
+/// What a batch asks of the engine, and how its answer is written.
+pub(super) fn whole(
+    app: &App,
+    shape: &'static Shape,
+    shared: &Shared,
+    (prompt, options): (Prompt, GenerateOptions),
+) -> Result<Asked, Refusal> {
+    if shared.stream {
+        return Err(Refusal::field("stream", "unsupported_parameter", "an answer in a file is no stream"));
+    }
+    let (choices, head) = (shared.choices(app)?, Head::new(app, shape, shared));
+    // Nobody waits at the other end.
+    let options = GenerateOptions { time: None, ..options };
+    Ok(Asked { prompt, options, choices, write: Box::new(move |answers| head.whole(answers).to_string()) })
 }
 
 /// What is the same in all that is said to one request.

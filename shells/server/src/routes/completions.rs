@@ -3,13 +3,14 @@
 use std::fmt;
 
 use hyper::Method;
-use pintpot::Prompt;
+use pintpot::{Asked, GenerateOptions, Prompt};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::json;
 
 use super::Route;
-use super::completion::{Shape, say};
+use super::completion::{Shape, say, whole};
+use crate::app::App;
 use crate::likelihood;
 use crate::refusal::Refusal;
 use crate::request::{self, Fields, Taken, refused, value};
@@ -26,34 +27,18 @@ pub(super) const ROUTE: Route = Route {
     open: false,
     run: |app, request| {
         Box::pin(async move {
-            let (Text { mut shared, prompt, echo, best_of }, permit) =
-                request::take(&app, request, Text::default()).await?;
-            shared.check_model(&app)?;
-            shared.max_tokens = shared.max_tokens.or(Some(TOKENS));
-            let missing = || Refusal::field("prompt", "missing_field", "the field prompt is missing");
-            let prompt = prompt.ok_or_else(missing)?.0;
-            if let Some(best) = best_of.filter(|best| *best != shared.choices.unwrap_or(1)) {
-                return Err(wrong("best_of", best, "what n is"));
-            }
-            if let Some(most) = shared.logprobs.filter(|most| *most > MOST) {
-                return Err(wrong("logprobs", most, "5 at most"));
-            }
-            match (&prompt, echo, shared.logprobs) {
-                (_, false, _) => {}
-                (Prompt::Text(text), true, None) => shared.echo.clone_from(text),
-                _ => {
-                    return Err(wrong(
-                        "echo",
-                        true,
-                        "with a text and without logprobs, which are those of the answer",
-                    ));
-                }
-            }
-            let options = shared.options(&app)?;
-            say(&app, &SHAPE, &shared, (prompt, options), permit).await
+            let (fields, permit) = request::take(&app, request, Text::default()).await?;
+            let (shared, asked) = fields.asked(&app)?;
+            say(&app, &SHAPE, &shared, asked, permit).await
         })
     },
 };
+
+/// As the route, for a body that is here and an answer that is no stream.
+pub(super) fn asked(app: &App, body: &str) -> Result<Asked, Refusal> {
+    let (shared, asked) = request::parse(body.as_bytes(), Text::default())?.asked(app)?;
+    whole(app, &SHAPE, &shared, asked)
+}
 
 static SHAPE: Shape = Shape {
     id: "cmpl",
@@ -71,6 +56,36 @@ struct Text {
     prompt: Option<One>,
     echo: bool,
     best_of: Option<u64>,
+}
+
+impl Text {
+    /// What the engine is asked.
+    fn asked(self, app: &App) -> Result<(Shared, (Prompt, GenerateOptions)), Refusal> {
+        let Text { mut shared, prompt, echo, best_of } = self;
+        shared.check_model(app)?;
+        shared.max_tokens = shared.max_tokens.or(Some(TOKENS));
+        let missing = || Refusal::field("prompt", "missing_field", "the field prompt is missing");
+        let prompt = prompt.ok_or_else(missing)?.0;
+        if let Some(best) = best_of.filter(|best| *best != shared.choices.unwrap_or(1)) {
+            return Err(wrong("best_of", best, "what n is"));
+        }
+        if let Some(most) = shared.logprobs.filter(|most| *most > MOST) {
+            return Err(wrong("logprobs", most, "5 at most"));
+        }
+        match (&prompt, echo, shared.logprobs) {
+            (_, false, _) => {}
+            (Prompt::Text(text), true, None) => shared.echo.clone_from(text),
+            _ => {
+                return Err(wrong(
+                    "echo",
+                    true,
+                    "with a text and without logprobs, which are those of the answer",
+                ));
+            }
+        }
+        let options = shared.options(app)?;
+        Ok((shared, (prompt, options)))
+    }
 }
 
 impl Fields for Text {

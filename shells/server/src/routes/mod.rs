@@ -22,6 +22,7 @@ use std::rc::Rc;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, StatusCode};
+use pintpot::Asked;
 
 use crate::app::App;
 use crate::dialect::Dialect;
@@ -61,6 +62,23 @@ static ROUTES: &[Route] = &[
     ollama_models::VERSION,
     version::ROUTE,
 ];
+
+/// Reads what a body asks for.
+type Reads = fn(&App, &str) -> Result<Asked, Refusal>;
+
+/// What may be asked without a socket, by its path, in alphabetical order.
+static OFFLINE: &[(&str, Reads)] =
+    &[("/v1/chat/completions", chat_completions::asked), ("/v1/completions", completions::asked)];
+
+/// What a body asks for at a path, without a socket.
+pub(crate) fn asked(app: &App, path: &str, body: &str) -> Result<Asked, Refusal> {
+    let Some((_, asked)) = OFFLINE.iter().find(|(offline, _)| *offline == path) else {
+        let paths: Vec<&str> = OFFLINE.iter().map(|(path, _)| *path).collect();
+        let message = format!("a batch cannot ask at {path:?}, but at {}", paths.join(" and "));
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "unknown_url", message));
+    };
+    asked(app, body)
+}
 
 /// What a request gets.
 pub(crate) async fn answer(app: &Rc<App>, request: Request<Incoming>) -> Reply {

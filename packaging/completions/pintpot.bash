@@ -1,0 +1,32 @@
+# Made from the lists of verbs and flags; do not edit.
+_pintpot() {
+    local word="${COMP_WORDS[COMP_CWORD]}" verb="${COMP_WORDS[1]}" flags=
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        COMPREPLY=($(compgen -W "batch bench doctor eval ls pack plan profile pull rm run serve show" -- "$word"))
+        return
+    fi
+    case "$verb ${COMP_WORDS[2]}" in
+        'bench kernels') flags="--type --threads --isa --output --help" ;;
+        'bench peers') flags="--model --kv --llama --n-prompt --n-gen --repetitions --memory --threads --io --isa --output --help" ;;
+        'bench report') flags="--model --kv --context --out --n-prompt --n-gen --n-depth --repetitions --budgets --llama --throttle --memory --threads --io --isa --help" ;;
+        'bench sweep') flags="--model --context --kv --n-prompt --n-gen --repetitions --budgets --llama --throttle --threads --isa --output --help" ;;
+        'batch '*) flags="--model --context --kv --memory --threads --io --isa --parallel --contexts --tokens --json --skip-weak --skip-cold --stand-in --by-sensitivity --help" ;;
+        'bench '*) flags="--model --kv --foresee --n-prompt --n-gen --n-depth --repetitions --memory --threads --io --isa --output --help" ;;
+        'doctor '*) flags="--model --memory --threads --io --isa --json --help" ;;
+        'eval '*) flags="--text --reference --window --windows --model --context --kv --memory --threads --io --isa --skip-weak --skip-cold --stand-in --by-sensitivity --json --help" ;;
+        'ls '*) flags="--json --help" ;;
+        'pack '*) flags="--by-neuron --sparsity --stand-ins --text --memory --threads --io --isa --json --help" ;;
+        'plan '*) flags="--model --context --kv --memory --threads --io --isa --sweep --budgets --n-prompt --n-gen --json --help" ;;
+        'profile '*) flags="--text --sensitivity --model --context --kv --memory --threads --io --isa --json --help" ;;
+        'pull '*) flags="--model --json --help" ;;
+        'rm '*) flags=" --help" ;;
+        'run '*) flags="--model --context --kv --memory --threads --io --isa --foresee --grammar --grammar-file --json-schema --json-schema-file --prompt --tokens --system --raw --stop --ignore-eos --overflow --yield --temp --top-k --top-p --min-p --seed --repeat-penalty --presence-penalty --frequency-penalty --logit-bias --skip-weak --skip-cold --stand-in --by-sensitivity --json --stats --help" ;;
+        'serve '*) flags="--model --context --kv --memory --threads --io --isa --host --port --api-key --parallel --contexts --queue --connections --tokens --skip-weak --skip-cold --stand-in --by-sensitivity --help" ;;
+        'show '*) flags="--model --context --kv --memory --threads --io --isa --json --help" ;;
+    esac
+    case "$word" in
+        -*) COMPREPLY=($(compgen -W "$flags" -- "$word")) ;;
+        *) COMPREPLY=($(compgen -f -- "$word")) ;;
+    esac
+}
+complete -o filenames -F _pintpot pintpot

@@ -1,0 +1,320 @@
+"""pintpot runs neural networks in the memory you give it.
+
+>>> import pintpot
+>>> engine = pintpot.Engine(memory="64MiB")
+>>> model = engine.load("smollm2")
+>>> for piece in model.chat([{"role": "user", "content": "What is the capital of France?"}]):
+...     print(piece, end="", flush=True)
+"""
+
+import asyncio
+import concurrent.futures
+import json
+import os
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, AsyncIterator, Dict, Generator, Iterable, Iterator, List, Optional, Sequence, Union
+
+from . import _pintpot
+from ._pintpot import __version__
+from .errors import (
+    Damaged,
+    Error,
+    Failure,
+    Missing,
+    NetworkError,
+    OverBudget,
+    PromptTooLong,
+    QueueFull,
+    Refused,
+    UsageError,
+)
+
+__all__ = [
+    "Answer",
+    "Completion",
+    "Damaged",
+    "Engine",
+    "Error",
+    "Failure",
+    "Missing",
+    "Model",
+    "NetworkError",
+    "OverBudget",
+    "PromptTooLong",
+    "QueueFull",
+    "Refused",
+    "UsageError",
+    "__version__",
+    "find",
+    "pull",
+]
+
+Messages = Sequence[Dict[str, Any]]
+Path = Union[str, "os.PathLike[str]"]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """An answer that has come to its end."""
+
+    text: str
+    #: Its tokens, without the one that ended it.
+    ids: List[int]
+    #: Why it ended: "stop", "length", "cancelled" or "time".
+    finish: str
+    #: The text of `stop` that ended it, if one did.
+    stop: Optional[str]
+    #: Fingerprint of the logits: the same at every budget, on every machine.
+    logits_digest: str
+    prompt_tokens: int
+    #: Tokens of the prompt that were remembered from before.
+    cached_tokens: int
+    answer_tokens: int
+    queue_seconds: float
+    prompt_seconds: float
+    answer_seconds: float
+    prompt_tokens_per_second: float
+    #: `None` of an answer of one token.
+    tokens_per_second: Optional[float]
+
+
+class Answer:
+    """An answer as it comes: iterate over its pieces, with `for` or `async for`, or wait for all of it.
+
+    Answers are given whether they are listened to or not; `cancel()`, or letting go of this object, ends one.
+    """
+
+    def __init__(self, inner: "_pintpot.Answer") -> None:
+        self._inner = inner
+        self._waiter: Optional[concurrent.futures.ThreadPoolExecutor] = None
+        self._ended = False
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        piece = self._next()
+        if piece is None:
+            raise StopIteration
+        return piece
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        if self._waiter is None:
+            self._waiter = concurrent.futures.ThreadPoolExecutor(1, "pintpot-answer")
+        try:
+            piece = await asyncio.get_running_loop().run_in_executor(self._waiter, self._next)
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        if piece is None:
+            self._waiter.shutdown(wait=False)
+            raise StopAsyncIteration
+        return piece
+
+    def __await__(self) -> Generator[Any, None, Completion]:
+        async def whole() -> Completion:
+            async for _ in self:
+                pass
+            return self.completion()
+
+        return whole().__await__()
+
+    def _next(self) -> Optional[str]:
+        if self._ended:
+            return None
+        piece = self._inner.next()
+        self._ended = piece is None
+        return piece
+
+    def completion(self) -> Completion:
+        """The whole answer; waits for its end."""
+        while self._next() is not None:
+            pass
+        whole = self._inner.whole()
+        if whole is None:
+            raise Failure("the answer ended early: its model was closed")
+        return Completion(**json.loads(whole))
+
+    def text(self) -> str:
+        """The text of the whole answer; waits for its end."""
+        return self.completion().text
+
+    def cancel(self) -> None:
+        """Ends the answer before its next token; what was said stays."""
+        self._inner.cancel()
+
+
+class Model:
+    """A model in memory. Threads and tasks may ask it at the same time."""
+
+    def __init__(self, inner: "_pintpot.Model", parallel: int) -> None:
+        self._inner = inner
+        self._parallel = parallel
+
+    @property
+    def context(self) -> int:
+        """Tokens that a prompt and its answer may have."""
+        return self._inner.context
+
+    @property
+    def plan(self) -> Dict[str, Any]:
+        """Where everything lies, as `Engine.plan` gives it."""
+        return json.loads(self._inner.plan)
+
+    def generate(
+        self,
+        prompt: Union[str, Sequence[int]],
+        *,
+        max_tokens: Optional[int] = None,
+        temperature: float = 0.0,
+        top_k: int = 40,
+        top_p: float = 0.95,
+        min_p: float = 0.05,
+        repetition_penalty: float = 1.0,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
+        seed: int = 0,
+        stop: Union[str, Sequence[str]] = (),
+        json_schema: Union[None, str, Dict[str, Any]] = None,
+        regex: Optional[str] = None,
+        grammar: Optional[str] = None,
+    ) -> Answer:
+        """Goes on with a text, or with ids of tokens.
+
+        A `temperature` of 0 takes the likeliest token. `stop` are texts that end the answer. `json_schema`, `regex` or
+        `grammar` (GBNF, or Lark as llguidance has it) say what the answer may be, one of them at most.
+        """
+        given = [name for name in (json_schema, regex, grammar) if name is not None]
+        if len(given) > 1:
+            raise UsageError("json_schema, regex and grammar do not go together")
+        wanted = {
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "min_p": min_p,
+            "repetition_penalty": repetition_penalty,
+            "presence_penalty": presence_penalty,
+            "frequency_penalty": frequency_penalty,
+            "seed": seed,
+            "stop": [stop] if isinstance(stop, str) else list(stop),
+            "json_schema": json.dumps(json_schema) if isinstance(json_schema, dict) else json_schema,
+            "regex": regex,
+            "grammar": grammar,
+        }
+        asked = prompt if isinstance(prompt, (str, tuple)) else [int(token) for token in prompt]
+        return Answer(self._inner.ask(asked, wanted))
+
+    def chat(self, messages: Messages, **options: Any) -> Answer:
+        """Answers a conversation, `[{"role": "user", "content": "Hello"}]`; options are those of `generate`."""
+        turns = [{"role": turn["role"], **turn} for turn in messages]
+        return self.generate((json.dumps(turns),), **options)  # type: ignore[arg-type]
+
+    def map(self, prompts: Iterable[Union[str, Sequence[int], Messages]], **options: Any) -> Iterator[Completion]:
+        """Answers many prompts or conversations, in their order; as many at once as the model was loaded for.
+
+        What is a list of dictionaries is a conversation. Options are those of `generate`.
+        """
+        running: "deque[Answer]" = deque()
+        for prompt in prompts:
+            is_chat = not isinstance(prompt, str) and len(prompt) > 0 and isinstance(prompt[0], dict)
+            if len(running) >= 2 * self._parallel:
+                yield running.popleft().completion()
+            running.append(self.chat(prompt, **options) if is_chat else self.generate(prompt, **options))  # type: ignore[arg-type]
+        while running:
+            yield running.popleft().completion()
+
+    def close(self) -> None:
+        """Ends all answers, and gives the memory back at once."""
+        self._inner.close()
+
+    def __enter__(self) -> "Model":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+
+class Engine:
+    """A budget, and the account of it. Models are planned and loaded in it.
+
+    `memory` is "2GiB", "1.5G", "800MiB", "50%", a number of bytes, or "auto", what the machine can spare. It covers all that
+    the engine holds; the rest of the process is `host_bytes()`. `threads` is how many compute, all cores if not said.
+    """
+
+    def __init__(self, memory: Union[str, int] = "auto", *, threads: Optional[int] = None) -> None:
+        self._inner = _pintpot.Engine(str(memory), threads)
+
+    def load(
+        self, model: Path, *, context: Optional[int] = None, kv: str = "f16", parallel: int = 1, queue: int = 64
+    ) -> Model:
+        """Loads a model: a path, or a name of one that `pull` has fetched.
+
+        `context` is how many tokens a prompt and its answer may have; `kv` how keys and values are kept, "f16" or "q8_0";
+        `parallel` how many answers share a step; `queue` how many requests may wait.
+
+        Raises `Refused` before a weight is read if the budget is too small.
+        """
+        queue = max(queue, 2 * parallel)
+        return Model(self._inner.load(os.fspath(model), _load(context, kv, parallel, queue)), parallel)
+
+    def plan(
+        self, model: Path, *, context: Optional[int] = None, kv: str = "f16", parallel: int = 1, queue: int = 64
+    ) -> Dict[str, Any]:
+        """What `load` would do, before a weight is read: bytes by part, a forecast of the speed and what bounds it.
+
+        Raises `Refused` if the budget is too small; its `needed` would do.
+        """
+        queue = max(queue, 2 * parallel)
+        return json.loads(self._inner.plan(os.fspath(model), _load(context, kv, parallel, queue)))
+
+    @property
+    def budget(self) -> int:
+        """The budget in bytes."""
+        return self._inner.budget
+
+    @property
+    def used(self) -> int:
+        """Bytes that are held now."""
+        return self._inner.used
+
+    @property
+    def peak(self) -> int:
+        """The most bytes that were held at once."""
+        return self._inner.peak
+
+    @property
+    def threads(self) -> int:
+        """Threads that compute."""
+        return self._inner.threads
+
+    @property
+    def isa(self) -> str:
+        """The instruction set of the kernels in use."""
+        return self._inner.isa
+
+    def ledger(self) -> Dict[str, int]:
+        """The account: bytes by part."""
+        return dict(self._inner.ledger())
+
+    def host_bytes(self) -> int:
+        """Bytes of this process in memory beyond those of the account."""
+        return self._inner.host_bytes()
+
+
+def _load(context: Optional[int], kv: str, parallel: int, queue: int) -> Dict[str, Any]:
+    return {"context": context, "kv": kv, "parallel": parallel, "queue": queue}
+
+
+def find(model: str) -> str:
+    """Where a model is that was fetched."""
+    return os.fspath(_pintpot.find(model))
+
+
+def pull(model: str) -> str:
+    """Fetches a model, if it is not here, and gives where it is. What that takes is outside of any budget."""
+    return os.fspath(_pintpot.pull(model))

@@ -1,0 +1,238 @@
+"""The Python package as people use it: `python -m unittest discover shells/python/tests`, after `pip install .`.
+
+With PINTPOT_TEST_MODELS naming a folder that holds smollm2.gguf the README's snippet runs on that model.
+"""
+
+import asyncio
+import gc
+import os
+import pathlib
+import re
+import sys
+import threading
+import time
+import unittest
+
+import pintpot
+import pintpot.ray
+import pintpot.spark
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+TINY = str(ROOT / "tests/golden/tiny/llama-q4.gguf")
+HELLO = [{"role": "user", "content": "Hello"}]
+
+
+def skip_or_fail(test: unittest.TestCase, why: str) -> None:
+    if os.environ.get("PINTPOT_TEST_STRICT"):
+        test.fail(why)
+    test.skipTest(why)
+
+
+class Answers(unittest.TestCase):
+    engine: pintpot.Engine
+    model: pintpot.Model
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.engine = pintpot.Engine(memory="1GiB", threads=1)
+        cls.model = cls.engine.load(TINY, context=256, parallel=4)
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls.model.close()
+
+    def test_pieces_are_the_answer(self) -> None:
+        answer = self.model.generate("Once upon a time", max_tokens=20)
+        pieces = list(answer)
+        whole = answer.completion()
+        self.assertEqual("".join(pieces), whole.text)
+        self.assertEqual((whole.finish, len(whole.ids), whole.answer_tokens), ("length", 20, 20))
+        again = self.model.generate("Once upon a time", max_tokens=20).completion()
+        self.assertEqual((again.ids, again.logits_digest), (whole.ids, whole.logits_digest))
+        self.assertEqual(self.model.chat(HELLO, max_tokens=3).completion().answer_tokens, 3)
+
+    def test_budgets_do_not_change_answers(self) -> None:
+        digests = set()
+        for memory, parallel in [("1GiB", 1), (1 << 28, 3)]:
+            model = pintpot.Engine(memory=memory, threads=2).load(TINY, context=256, parallel=parallel)
+            options = {"max_tokens": 30, "temperature": 0.9, "seed": 5}
+            digests.add(tuple(each.logits_digest for each in model.map(["a", HELLO, [1, 2, 3]], **options)))
+            model.close()
+        self.assertEqual(len(digests), 1)
+
+    def test_tasks_share_steps(self) -> None:
+        async def one(n: int) -> str:
+            text = ""
+            async for piece in self.model.generate(f"number {n}", max_tokens=15):
+                text += piece
+            return text
+
+        async def all_of_them() -> None:
+            texts = await asyncio.gather(*(one(n) for n in range(6)))
+            for n, text in enumerate(texts):
+                self.assertEqual(text, (await self.model.generate(f"number {n}", max_tokens=15)).text)
+
+        asyncio.run(all_of_them())
+
+    def test_a_task_that_is_cancelled_ends_its_answer(self) -> None:
+        async def cancelled() -> pintpot.Answer:
+            answer = self.model.generate("on and on", max_tokens=230)
+
+            async def listen() -> None:
+                async for _ in answer:
+                    pass
+
+            task = asyncio.create_task(listen())
+            await asyncio.sleep(0.02)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+            return answer
+
+        self.assertIn(asyncio.run(cancelled()).completion().finish, ("cancelled", "length", "stop"))
+        answer = self.model.generate("on and on", max_tokens=230)
+        next(answer)
+        answer.cancel()
+        self.assertLess(answer.completion().answer_tokens, 230)
+
+    def test_others_go_on_while_it_computes(self) -> None:
+        count, done = 0, threading.Event()
+
+        def ask() -> None:
+            self.model.generate("work", max_tokens=200).completion()
+            done.set()
+
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(10)  # whoever has the lock keeps it, unless it is given back
+        try:
+            thread = threading.Thread(target=ask)
+            thread.start()
+            while not done.is_set() and count < 10**7:
+                count += 1
+                time.sleep(0)
+            thread.join()
+        finally:
+            sys.setswitchinterval(interval)
+        self.assertGreater(count, 100)
+
+    def test_what_an_answer_may_be(self) -> None:
+        schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
+        text = self.model.generate("json", json_schema=schema, max_tokens=60, temperature=1.0, seed=3).text()
+        self.assertRegex(text, r'^\s*\{\s*"a"')
+        self.assertIn(self.model.generate("choose", regex="(yes|no)", max_tokens=10).text(), ("yes", "no"))
+        with self.assertRaises(pintpot.UsageError):
+            self.model.generate("a", regex="a", grammar="b")
+        stopped = self.model.generate("Once", max_tokens=40).text()
+        middle = stopped[len(stopped) // 2]
+        self.assertEqual(self.model.generate("Once", max_tokens=40, stop=middle).completion().stop, middle)
+
+
+class Errors(unittest.TestCase):
+    def test_a_refusal_has_its_facts_and_is_true(self) -> None:
+        with self.assertRaises(pintpot.Refused) as caught:
+            pintpot.Engine(memory="3MiB", threads=1).load(TINY, context=64)
+        refused = caught.exception
+        self.assertEqual((refused.budget, refused.context, refused.exit_code), (3 << 20, 64, 3))
+        self.assertEqual(sum(refused.lines.values()), refused.needed)
+        self.assertIsInstance(refused, MemoryError)
+        engine = pintpot.Engine(memory=refused.needed, threads=1)
+        plan = engine.plan(TINY, context=64)
+        self.assertTrue(plan["fits"] and plan["peak_bytes"] <= engine.budget)
+        model = engine.load(TINY, context=64)
+        self.assertEqual(model.generate("a", max_tokens=2).completion().answer_tokens, 2)
+        self.assertLessEqual(engine.peak, engine.budget)
+        self.assertEqual(sum(engine.ledger().values()), engine.used)
+        model.close()
+        gc.collect()
+        self.assertEqual(engine.used, 0)
+
+    def test_everything_that_is_wrong_is_an_exception(self) -> None:
+        engine = pintpot.Engine(memory="1GiB", threads=1)
+        for wrong, kind in [
+            (lambda: pintpot.Engine(memory="a lot"), pintpot.UsageError),
+            (lambda: pintpot.Engine(threads=0), pintpot.UsageError),
+            (lambda: engine.load("nowhere.gguf"), pintpot.Missing),
+            (lambda: engine.load(__file__), pintpot.Error),
+            (lambda: engine.load(TINY, kv="q3"), pintpot.UsageError),
+            (lambda: engine.load(TINY, parallel=1000), pintpot.UsageError),
+        ]:
+            with self.assertRaises(kind):
+                wrong()
+        model = engine.load(TINY, context=64)
+        with self.assertRaises(pintpot.PromptTooLong) as caught:
+            model.generate("much " * 500).text()
+        self.assertEqual(caught.exception.context, 64)
+        self.assertGreater(caught.exception.tokens, 64)
+        for wrong in [lambda: model.generate(""), lambda: model.generate([10**6]), lambda: model.generate("a", top_p=-1.0)]:
+            with self.assertRaises(pintpot.UsageError):
+                wrong().text()
+        with self.assertRaises((KeyError, pintpot.UsageError)):
+            model.chat([{"content": "no role"}]).text()
+        with self.assertRaises(TypeError):
+            model.generate("a", temprature=1)
+        model.close()
+        with self.assertRaises(pintpot.Error):
+            model.generate("a").text()
+
+
+class Datasets(unittest.TestCase):
+    def test_a_worker_adds_columns(self) -> None:
+        worker = pintpot.ray.Worker(TINY, "1GiB", threads=1, context=128, max_tokens=4)
+        batch = worker({"prompt": ["a", "b", HELLO], "n": [1, 2, 3]})
+        self.assertEqual([len(batch[name]) for name in ("n", "answer", "answer_finish", "answer_digest")], [3] * 4)
+        alone = worker.model.chat([{"role": "user", "content": "b"}], max_tokens=4).completion()
+        self.assertEqual(batch["answer_digest"][1], alone.logits_digest)
+        worker.model.close()
+
+    def test_a_local_ray(self) -> None:
+        try:
+            import ray
+            import ray.data
+        except ImportError:
+            self.skipTest("ray is not installed")
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+        try:
+            rows = ray.data.from_items([{"id": n, "prompt": f"number {n}"} for n in range(40)])
+            answered = pintpot.ray.map_batches(
+                rows, TINY, memory="256MiB", workers=2, batch_size=8, context=128, max_tokens=6
+            )
+            rows = sorted(answered.take_all(), key=lambda row: row["id"])
+        finally:
+            ray.shutdown()
+        self.assertEqual([row["id"] for row in rows], list(range(40)))
+        model = pintpot.Engine(memory="1GiB", threads=1).load(TINY, context=128)
+        for row in rows[::13]:
+            alone = model.chat([{"role": "user", "content": row["prompt"]}], max_tokens=6).completion()
+            self.assertEqual((row["answer"], row["answer_digest"]), (alone.text, alone.logits_digest))
+        model.close()
+
+    def test_frames_of_pandas_as_spark_gives_them(self) -> None:
+        try:
+            import pandas
+        except ImportError:
+            self.skipTest("pandas is not installed")
+        add = pintpot.spark.answers(TINY, memory="1GiB", threads=1, context=128, max_tokens=4)
+        frames = [pandas.DataFrame({"prompt": ["a", "b"], "n": [1, 2]}), pandas.DataFrame({"prompt": ["c"], "n": [3]})]
+        got = list(add(iter(frames)))
+        self.assertEqual([list(frame.columns) for frame in got], [["prompt", "n", "answer"]] * 2)
+        self.assertEqual([len(frame) for frame in got], [2, 1])
+
+
+class Documents(unittest.TestCase):
+    def test_the_snippet_of_the_readme_runs(self) -> None:
+        model = pathlib.Path(os.environ.get("PINTPOT_TEST_MODELS", "")) / "smollm2.gguf"
+        if not model.is_file():
+            skip_or_fail(self, "PINTPOT_TEST_MODELS names no folder that holds smollm2.gguf")
+        for page in ("shells/python/README.md", "README.md"):
+            text = (ROOT / page).read_text(encoding="utf-8")
+            snippets = re.findall(r"```python\n(.*?)```", text, re.S)
+            self.assertEqual(len(snippets), 1, page)
+            snippet = snippets[0].replace('pintpot.pull("smollm2")', repr(str(model)))
+            self.assertIn(str(model), snippet)
+            said = []
+            exec(compile(snippet, page, "exec"), {"print": lambda *words, **_: said.extend(words)})
+            self.assertIn("Paris", "".join(said))
+
+
+if __name__ == "__main__":
+    unittest.main()
