@@ -48,7 +48,10 @@ try:
 
     whole = ask(tools=[weather]).choices[0]
     print("auto:", whole.finish_reason, repr(whole.message.content), whole.message.tool_calls)
+    strict = {**weather, "function": {**function, "strict": True}}
+    assert "strict" in ask(tools=[strict]).model_extra["warnings"][0]
     forced = dict(tools=[weather], tool_choice="required")
+    assert "warnings" not in (ask(tools=[strict], tool_choice="required").model_extra or {})
     call = ask(**forced).choices[0].message.tool_calls[0]
     chunks = [chunk.choices[0] for chunk in ask(stream=True, **forced)]
     pieces = [piece for chunk in chunks for piece in chunk.delta.tool_calls or []]

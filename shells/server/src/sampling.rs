@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use pintpot::{GenerateOptions, Sampling};
+use pintpot::{Chat, GenerateOptions, Message, Sampling};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
@@ -161,6 +161,13 @@ impl Shared {
             n if n >= 1 && n <= most as u64 => Ok(n as usize),
             n => Err(wrong("n", n, &format!("from 1 to {most}"))),
         }
+    }
+
+    /// The conversation with what may be called in it; what a tool asks for and does not get is warned about.
+    pub fn chat(&mut self, app: &App, messages: Vec<Message>) -> Result<Chat, Refusal> {
+        let tools = std::mem::take(&mut self.tools);
+        self.warnings.extend(tools.warning());
+        tools.chat(app, messages)
     }
 
     /// Whether the model is here.

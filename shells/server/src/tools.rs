@@ -25,6 +25,8 @@ pub(crate) struct Tools {
     pub tools: Vec<Tool>,
     pub choice: ToolChoice,
     pub one_call: bool,
+    /// The tool that wants its arguments held to its schema, whoever decides to call it.
+    strict: Option<String>,
 }
 
 /// A tool in OpenAI's words, which are Ollama's, too.
@@ -39,6 +41,7 @@ struct OpenAi {
 struct Function {
     name: String,
     parameters: Option<Box<RawValue>>,
+    strict: Option<bool>,
 }
 
 /// A tool in Anthropic's words.
@@ -47,6 +50,7 @@ struct Anthropic {
     name: String,
     description: Option<String>,
     input_schema: Option<Box<RawValue>>,
+    strict: Option<bool>,
 }
 
 /// Which tool is to be called: a word, or an object.
@@ -84,7 +88,11 @@ impl Tools {
                 }
                 for (n, raw) in raw.iter().enumerate() {
                     match tool(raw) {
-                        Ok(tool) => self.tools.push(tool),
+                        Ok((tool, strict)) => {
+                            let named = strict.then(|| tool.name.clone());
+                            self.strict = self.strict.take().or(named);
+                            self.tools.push(tool);
+                        }
                         Err(wrong) => return Ok(Taken::Refused(format!("tools[{n}]: {wrong}"))),
                     }
                 }
@@ -101,9 +109,18 @@ impl Tools {
         Ok(Taken::Yes)
     }
 
+    /// What is asked for and not honoured.
+    pub fn warning(&self) -> Option<String> {
+        let name = self.strict.as_ref().filter(|_| self.choice == ToolChoice::Auto)?;
+        Some(format!(
+            "strict of the tool {name} is not honoured where the model decides; tool_choice required, or the tool's name, holds \
+             arguments to the schema"
+        ))
+    }
+
     /// The conversation, if tools and calls in it are within their bounds.
     pub fn chat(self, app: &App, messages: Vec<Message>) -> Result<Chat, Refusal> {
-        let Tools { tools, choice, one_call } = self;
+        let Tools { tools, choice, one_call, .. } = self;
         let of_turns = messages.iter().flat_map(|message| &message.json).map(|(_, text)| text.len());
         let bytes = of_turns.chain(tools.iter().map(|tool| tool.text.len())).sum::<usize>() as u64;
         let most = app.limits.body / SHARE;
@@ -126,14 +143,15 @@ impl Tools {
     }
 }
 
-fn tool(raw: &RawValue) -> Result<Tool, String> {
+/// A tool, and whether it is strict.
+fn tool(raw: &RawValue) -> Result<(Tool, bool), String> {
     let not = |kind: &str| format!("a tool of type {kind:?} is not known here; functions are");
     let read: OpenAi = serde_json::from_str(raw.get()).map_err(|error| error.to_string())?;
-    if let Some(Function { name, parameters }) = read.function {
+    if let Some(Function { name, parameters, strict }) = read.function {
         return match read.kind.as_deref() {
             None | Some("function") => {
                 let parameters = parameters.map(|raw| raw.get().to_string());
-                Ok(Tool { name, text: raw.get().to_string(), parameters })
+                Ok((Tool { name, text: raw.get().to_string(), parameters }, strict == Some(true)))
             }
             Some(other) => Err(not(other)),
         };
@@ -141,7 +159,7 @@ fn tool(raw: &RawValue) -> Result<Tool, String> {
     if let Some(other) = read.kind.as_deref().filter(|kind| *kind != "custom") {
         return Err(not(other));
     }
-    let Anthropic { name, description, input_schema } =
+    let Anthropic { name, description, input_schema, strict } =
         serde_json::from_str(raw.get()).map_err(|error| error.to_string())?;
     let parameters = input_schema.map(|raw| raw.get().to_string());
     let text = format!(
@@ -150,7 +168,7 @@ fn tool(raw: &RawValue) -> Result<Tool, String> {
         Value::from(description.unwrap_or_default()),
         parameters.as_deref().unwrap_or("{}"),
     );
-    Ok(Tool { name, text, parameters })
+    Ok((Tool { name, text, parameters }, strict == Some(true)))
 }
 
 /// What is chosen, and whether there is to be one call only.
@@ -253,12 +271,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn strict_tools_are_warned_about_where_nothing_holds_them() {
+        let strict = Some("f".to_string());
+        for (choice, strict, warned) in [
+            (ToolChoice::Auto, strict.clone(), true),
+            (ToolChoice::Auto, None, false),
+            (ToolChoice::Required, strict.clone(), false),
+            (ToolChoice::Named("f".into()), strict.clone(), false),
+            (ToolChoice::None, strict, false),
+        ] {
+            let tools = Tools { choice, strict, ..Tools::default() };
+            let warning = tools.warning();
+            assert_eq!(warning.is_some_and(|text| text.contains("tool f")), warned, "{tools:?}");
+        }
+    }
+
+    #[test]
     fn tools_are_read_in_two_ways() {
         let read = |text: &str| tool(&serde_json::from_str::<Box<RawValue>>(text).unwrap());
-        let ours =
-            read(r#"{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}"#).unwrap();
+        let (ours, strict) = read(
+            r#"{"type":"function","function":{"name":"f","parameters":{"type":"object"},"strict":true}}"#,
+        )
+        .unwrap();
+        assert!(strict);
         assert_eq!((ours.name.as_str(), ours.parameters.as_deref()), ("f", Some(r#"{"type":"object"}"#)));
-        let theirs = read(r#"{"name":"f","description":"d","input_schema":{"type":"object"}}"#).unwrap();
+        let (theirs, strict) =
+            read(r#"{"name":"f","description":"d","input_schema":{"type":"object"}}"#).unwrap();
+        assert!(!strict);
         let value: Value = serde_json::from_str(&theirs.text).unwrap();
         assert_eq!(value["function"], json!({"name":"f","description":"d","parameters":{"type":"object"}}));
         for bad in [r#"{"type":"web_search"}"#, r#"{"type":"computer_20250124","name":"c"}"#, "{}", "5"] {

@@ -97,7 +97,7 @@ impl Asked {
                 system.checked().map_err(|wrong| Refusal::field("system", "unsupported_parameter", wrong))?;
             turns.insert(0, Message::new("system", text));
         }
-        let chat = std::mem::take(&mut shared.tools).chat(app, turns)?;
+        let chat = shared.chat(app, turns)?;
         Ok((shared, Prompt::Chat(chat)))
     }
 }

@@ -66,10 +66,10 @@ impl Chat {
         let likely = self.likely()?;
         let Chat { mut shared, messages, .. } = self;
         shared.logprobs = likely;
-        shared.check_model(app)?;
+        shared.find_model(app)?;
         let messages = messages::checked(messages, app.limits.messages)?;
         let options = shared.options(app)?;
-        let chat = std::mem::take(&mut shared.tools).chat(app, messages)?;
+        let chat = shared.chat(app, messages)?;
         Ok((shared, (Prompt::Chat(chat), options)))
     }
 

@@ -34,7 +34,7 @@ pub(super) const CHAT: Route = Route {
             let Asked { mut shared, messages, .. } = asked;
             let messages = messages::checked(messages, app.limits.messages)?;
             shared.options(&app)?; // whether its parts go together
-            let prompt = Prompt::Chat(std::mem::take(&mut shared.tools).chat(&app, messages)?);
+            let prompt = Prompt::Chat(shared.chat(&app, messages)?);
             say(&app, Kind::Chat, shared, prompt, permit).await
         })
     },
