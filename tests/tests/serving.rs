@@ -53,20 +53,43 @@ fn serve(program: &Program, model: &str, budget: &str, cap: &Cap) -> Served {
     panic!("{}", said.join("\n"));
 }
 
-fn post(address: &str, body: &Value) -> (u16, Value) {
+/// Status and body of what is asked for.
+fn send(address: &str, line: &str, headers: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(300))).unwrap();
-    let body = body.to_string();
-    let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let head = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n\r\n{body}");
     let mut reply = String::new();
     stream.write_all(head.as_bytes()).and_then(|()| stream.read_to_string(&mut reply)).unwrap();
     let status = reply.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
-    let json = reply.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str(body).ok());
-    (status, json.unwrap_or_default())
+    (status, reply.split_once("\r\n\r\n").map_or(String::new(), |(_, body)| body.to_string()))
+}
+
+fn post_to(address: &str, path: &str, body: &Value) -> (u16, Value) {
+    let body = body.to_string();
+    let headers = format!("Content-Type: application/json\r\nContent-Length: {}", body.len());
+    let (status, reply) = send(address, &format!("POST {path}"), &headers, &body);
+    (status, serde_json::from_str(&reply).unwrap_or_default())
+}
+
+fn post(address: &str, body: &Value) -> (u16, Value) {
+    post_to(address, "/v1/chat/completions", body)
+}
+
+/// Somebody looks at the page and at the account all the while, and asks for too little and for what there is.
+fn watch(address: &str) {
+    for file in ["", "page/account.js", "page/markdown.js", "page/page.css", "page/page.js"] {
+        let (status, text) = send(address, &format!("GET /{file}"), "Accept: text/html", "");
+        assert!(status == 200 && text.len() > 1000, "{file}: {text}");
+        let (status, text) = send(address, "GET /v1/pintpot/status", "Accept: */*", "");
+        let account: Value = serde_json::from_str(&text).unwrap_or_default();
+        let bytes = |name: &str| account[name].as_u64().unwrap_or_else(|| panic!("{name}: {status} {text}"));
+        assert!(bytes("held_bytes") <= bytes("budget_bytes"), "{account}");
+        for (memory, status) in [(1 << 20, 400), (bytes("budget_bytes"), 200)] {
+            let reply = post_to(address, "/v1/pintpot/memory", &json!({ "memory": memory }));
+            assert_eq!(reply.0, status, "{}", reply.1);
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
 }
 
 fn ask(client: usize, request: usize) -> Value {
@@ -88,6 +111,7 @@ fn crowd(address: &str) -> Vec<Vec<(u16, Value)>> {
         let _ = stream.write_all(&[b'x'; 8 << 10]);
     }
     std::thread::scope(|scope| {
+        scope.spawn(|| watch(address));
         let client = |client: usize| (0..REQUESTS).map(|n| post(address, &ask(client, n))).collect();
         let clients: Vec<_> = (0..CLIENTS).map(|n| scope.spawn(move || client(n))).collect();
         clients.into_iter().map(|thread| thread.join().unwrap()).collect()

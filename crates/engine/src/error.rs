@@ -219,6 +219,14 @@ pub enum Error {
         /// The budget of all.
         budget: u64,
     },
+    /// More than this machine has to give.
+    #[error("{} were asked for, but this machine can spare {}", format_bytes(*asked), format_bytes(*most))]
+    BeyondMachine {
+        /// Bytes asked for.
+        asked: u64,
+        /// Bytes that there are.
+        most: u64,
+    },
     /// As many requests wait as may.
     #[error("{most} requests wait already; try again in a while")]
     QueueFull {
@@ -320,6 +328,7 @@ impl Error {
                 _ => Trouble::Failure,
             },
             Error::Size(_)
+            | Error::BeyondMachine { .. }
             | Error::EmptyPrompt
             | Error::PromptTooLong { .. }
             | Error::ContextTooLong { .. }

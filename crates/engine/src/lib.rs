@@ -67,7 +67,7 @@ pub use generate::{Completion, Finish, Flow, GenerateOptions, Timing};
 pub use graph::array::Array;
 pub use graph::{ArrayType, Elem, Extents};
 pub use host::{Budget, Ledger, Memory, Part, Reader, format_bytes};
-pub use live::BudgetSource;
+pub use live::{BudgetSource, Standing};
 pub use load::{Crowd, Examined, LoadOptions, Opened};
 pub use logprobs::{Chosen, Likelihood};
 pub use measure::measure;

@@ -9,8 +9,26 @@ use ::memory::{ExpertStore, Residency, WeightStore};
 use formats::ModelFile;
 use graph::Graph;
 use host::{FlashFile, Ledger, Reservation};
-use planner::{Fixed, Placement, Profile, Refusal, Request};
+use planner::{Fixed, Forecast, Placement, Profile, Refusal, Request};
 use std::sync::Arc;
+
+/// A budget that leaves nothing to wish for.
+const ENDLESS: u64 = 1 << 60;
+
+/// Where a loaded model lies, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// The smallest budget that it runs in as it is loaded.
+    pub least: u64,
+    /// The largest that is of use to its weights; beyond that are only keys and values of more sequences.
+    pub most: u64,
+    /// Weights that stay in memory.
+    pub resident: u64,
+    /// Weights that every step reads; of experts, those that it meets.
+    pub streamed: u64,
+    /// How fast it was foretold to be.
+    pub forecast: Forecast,
+}
 
 /// What a change of the budget needs to know of the engine and of the file.
 pub(crate) struct Live {
@@ -64,9 +82,11 @@ impl Model {
     pub(crate) fn fit(&mut self, bytes: u64) -> Result<(), Error> {
         let beyond = self.forget_beyond_plan();
         let (live, now) = (&self.live, &self.placement);
-        let next = self
-            .placed_in(bytes.saturating_sub(beyond))?
-            .map_err(|refusal| Error::Refused(Box::new(refusal)))?;
+        let next = self.placed_in(bytes.saturating_sub(beyond))?.map_err(|refusal| {
+            // Whoever is being answered keeps what he holds.
+            let needed = refusal.needed + beyond;
+            Error::Refused(Box::new(Refusal { needed, budget: bytes, ..refusal }))
+        })?;
         let residency = Residency {
             tiling: Arc::clone(&next.tiling),
             resident: &next.resident,
@@ -116,6 +136,18 @@ impl Model {
     /// The most that it would use of a budget, bytes.
     pub(crate) fn most(&self, budget: u64) -> Result<u64, Error> {
         Ok(self.placed_in(budget)?.map_or(0, |placement| placement.peak()))
+    }
+
+    /// Where it lies.
+    pub(crate) fn standing(&self) -> Result<Standing, Error> {
+        let placement = &self.placement;
+        Ok(Standing {
+            least: self.least()?,
+            most: self.most(ENDLESS)?,
+            resident: placement.resident_bytes(),
+            streamed: placement.streamed_bytes(),
+            forecast: placement.forecast,
+        })
     }
 
     /// Asks `source` for a new budget before every step from now on.

@@ -188,6 +188,22 @@ impl<'a> Schedule<'a> {
         stepped
     }
 
+    /// Changes the budget between two steps.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with nothing changed. After anything else no step is possible, and all who were being answered
+    /// have been told.
+    pub fn set_memory(&mut self, bytes: u64) -> Result<(), Error> {
+        let changed = self.model.set_memory(bytes);
+        if let Err(error) = changed.as_ref().map_err(Error::to_string)
+            && !matches!(changed, Err(Error::Refused(_)))
+        {
+            self.fail(&error);
+        }
+        self.publish();
+        changed
+    }
+
     /// Ends all answers and requests; the listeners are told why.
     pub fn fail(&mut self, why: &str) {
         for answer in std::mem::take(&mut self.running) {

@@ -4,7 +4,7 @@
 //! design choice: whoever asks leaves a [`Listener`] and goes; all that is costly, the template and the tokenizer
 //! included, happens on the one thread, one request at a time, so that what it takes is known.
 
-use crate::{Chat, Counts, Error, GenerateOptions, Listener, Model, Schedule};
+use crate::{Chat, Counts, Error, GenerateOptions, Listener, Memory, Model, Schedule, Standing};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,17 +25,17 @@ pub enum Prompt {
     Text(String),
 }
 
-/// A request on its way.
-struct Job {
-    prompt: Prompt,
-    work: Work,
-}
+/// Who is told what became of a job.
+type Told<T> = Box<dyn FnOnce(Result<T, Error>) + Send>;
 
-enum Work {
+/// A request on its way.
+enum Job {
     /// One answer for each listener, each with a seed of its own.
-    Answer(Box<GenerateOptions>, Vec<Box<dyn Listener + Send>>),
+    Answer(Prompt, Box<GenerateOptions>, Vec<Box<dyn Listener + Send>>),
     /// How many tokens the prompt has.
-    Count(Box<dyn FnOnce(Result<usize, Error>) + Send>),
+    Count(Prompt, Told<usize>),
+    /// Another budget, in bytes.
+    Memory(u64, Told<()>),
 }
 
 /// A model that is at the service of many.
@@ -45,10 +45,14 @@ pub struct Service {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<Model>>>,
     queue: usize,
+    /// The budget that it was started with.
+    budget: u64,
 }
 
 struct Shared {
     counts: Mutex<Counts>,
+    /// Where the model lies, and the budget and peak that this was said of.
+    standing: Mutex<(Standing, (u64, u64))>,
     /// Requests at the door, not yet with the schedule.
     entering: AtomicUsize,
     /// All is to end at once.
@@ -63,8 +67,10 @@ impl Service {
     /// If there is no thread to be had.
     pub fn start(model: Model, queue: usize) -> Result<Service, Error> {
         let (door, jobs) = sync_channel(queue.max(1));
+        let budget = model.live.ledger.budget();
         let shared = Arc::new(Shared {
             counts: Mutex::default(),
+            standing: Mutex::new((model.standing()?, (0, 0))),
             entering: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             failure: Mutex::default(),
@@ -73,7 +79,7 @@ impl Service {
         let serve = move || serve(model, &jobs, queue, &ours);
         let thread = std::thread::Builder::new().name("engine".into()).spawn(serve);
         let thread = thread.map_err(|source| host::Error::Worker { source })?;
-        Ok(Service { door: Mutex::new(Some(door)), shared, thread: Mutex::new(Some(thread)), queue })
+        Ok(Service { door: Mutex::new(Some(door)), shared, thread: Mutex::new(Some(thread)), queue, budget })
     }
 
     /// Asks for as many answers to `prompt` as there are listeners; the second draws with the next seed, and so on.
@@ -91,7 +97,7 @@ impl Service {
         if waiting + asked > self.queue {
             return Err(Error::QueueFull { most: self.queue });
         }
-        self.send(Job { prompt, work: Work::Answer(Box::new(options), listeners) }, asked)
+        self.send(Job::Answer(prompt, Box::new(options), listeners), asked)
     }
 
     /// Counts the tokens of a prompt and tells `done`.
@@ -103,7 +109,33 @@ impl Service {
         prompt: Prompt,
         done: impl FnOnce(Result<usize, Error>) + Send + 'static,
     ) -> Result<(), Error> {
-        self.send(Job { prompt, work: Work::Count(Box::new(done)) }, 0)
+        self.send(Job::Count(prompt, Box::new(done)), 0)
+    }
+
+    /// Changes the budget of the whole process between two steps, and tells `done`: [`Error::Refused`] if the model cannot run
+    /// in so little, with nothing changed.
+    ///
+    /// # Errors
+    /// With nobody told: [`Error::BeyondMachine`] for more than this machine can spare and than it was started with,
+    /// [`Error::QueueFull`].
+    pub fn set_memory(
+        &self,
+        memory: Memory,
+        done: impl FnOnce(Result<(), Error>) + Send + 'static,
+    ) -> Result<(), Error> {
+        let (asked, most) = (memory.resolve()?.bytes, self.most_memory()?);
+        if asked > most {
+            return Err(Error::BeyondMachine { asked, most });
+        }
+        self.send(Job::Memory(asked, Box::new(done)), 0)
+    }
+
+    /// The largest budget that it takes: what this machine can spare, or what it was started with.
+    ///
+    /// # Errors
+    /// If the system does not tell.
+    pub fn most_memory(&self) -> Result<u64, Error> {
+        Ok(Memory::Auto.resolve()?.bytes.max(self.budget))
     }
 
     fn send(&self, job: Job, answers: usize) -> Result<(), Error> {
@@ -124,6 +156,11 @@ impl Service {
     /// What it has done, and what it does now.
     pub fn counts(&self) -> Counts {
         *lock(&self.shared.counts)
+    }
+
+    /// Where the model lies.
+    pub fn standing(&self) -> Standing {
+        lock(&self.shared.standing).0
     }
 
     /// What went wrong with the last step, if it failed: requests are still taken, but are likely to fail, too.
@@ -150,6 +187,17 @@ impl Service {
     }
 }
 
+impl Shared {
+    /// Writes down where the model lies, if that has changed.
+    fn look(&self, model: &Model) {
+        let now = (model.placement().budget, model.placement().peak());
+        let mut standing = lock(&self.standing);
+        if let Some(found) = (now != standing.1).then(|| model.standing().ok()).flatten() {
+            *standing = (found, now);
+        }
+    }
+}
+
 impl Drop for Service {
     fn drop(&mut self) {
         self.stop();
@@ -163,8 +211,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Answers until nobody can ask any more.
 fn serve(mut model: Model, jobs: &Receiver<Job>, queue: usize, shared: &Shared) -> Model {
     let mut schedule = Schedule::new(&mut model, queue);
-    let mut stepped = true;
-    let mut open = true;
+    let (mut stepped, mut open) = (true, true);
     while (open || !schedule.is_idle()) && !shared.stop.load(SeqCst) {
         // With nobody to answer there is nothing else to do; otherwise only those at the door are let in.
         let wait = match (schedule.is_idle(), stepped) {
@@ -184,6 +231,7 @@ fn serve(mut model: Model, jobs: &Receiver<Job>, queue: usize, shared: &Shared) 
             stepped = result.unwrap_or(false);
         }
         *lock(&shared.counts) = *schedule.counts();
+        shared.look(schedule.model());
     }
     schedule.fail("the service was stopped");
     drop(schedule);
@@ -192,18 +240,24 @@ fn serve(mut model: Model, jobs: &Receiver<Job>, queue: usize, shared: &Shared) 
 
 /// Lets a request in.
 fn take(schedule: &mut Schedule<'_>, job: Job, shared: &Shared) {
-    let (mut options, done, mut listeners) = match job.work {
-        Work::Count(done) => (GenerateOptions::default(), Some(done), Vec::new()),
-        Work::Answer(options, listeners) => (*options, None, listeners),
+    let ids = |model: &Model, prompt: Prompt, options: &mut GenerateOptions| match prompt {
+        Prompt::Chat(chat) => model.encode_chat_with_tools(&chat, options),
+        Prompt::Ids(ids) => model.checked(ids),
+        Prompt::Text(text) => model.encode(&text),
     };
-    let ids = match job.prompt {
-        Prompt::Chat(chat) => schedule.model().encode_chat_with_tools(&chat, &mut options),
-        Prompt::Ids(ids) => schedule.model().checked(ids),
-        Prompt::Text(text) => schedule.model().encode(&text),
+    let (prompt, mut options, mut listeners) = match job {
+        Job::Answer(prompt, options, listeners) => (prompt, *options, listeners),
+        Job::Count(prompt, done) => {
+            let ids = ids(schedule.model(), prompt, &mut GenerateOptions::default());
+            return done(ids.map(|ids| ids.len()));
+        }
+        Job::Memory(bytes, done) => {
+            let changed = schedule.set_memory(bytes);
+            shared.look(schedule.model());
+            return done(changed);
+        }
     };
-    if let Some(done) = done {
-        return done(ids.map(|ids| ids.len()));
-    }
+    let ids = ids(schedule.model(), prompt, &mut options);
     let asked = listeners.len();
     match ids {
         Ok(ids) => {

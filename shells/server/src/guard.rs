@@ -50,6 +50,15 @@ impl Guard {
         Err(Refusal::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message))
     }
 
+    /// Whether whoever is let in may change what belongs to all: with a key, or on this machine.
+    pub fn trusted(&self) -> Result<(), Refusal> {
+        if self.local || !self.keys.is_empty() {
+            return Ok(());
+        }
+        let message = "everybody can ask here, so nobody may change the budget; serve with --api-key, or on this machine alone";
+        Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden", message))
+    }
+
     /// Whether the request comes from a page of another origin.
     pub fn origin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let text =

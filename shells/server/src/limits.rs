@@ -13,6 +13,8 @@ pub(crate) const BUFFER: usize = 16 << 10;
 const CONNECTION: u64 = 24 << 10;
 /// Threads and what both sides pass each other.
 const BASE: u64 = 512 << 10;
+/// The page, which lies in the program and is read when somebody looks at it.
+const PAGE: u64 = 64 << 10;
 /// What a chat template may take, whatever the conversation, and for each byte of it.
 const TEMPLATE: u64 = 1 << 20;
 const TEMPLATE_OF_TEXT: u64 = 12;
@@ -69,6 +71,6 @@ impl Limits {
     pub fn bytes(&self) -> u64 {
         let connection = 2 * 2 * u64::from(SOCKET) + 2 * BUFFER as u64 + CONNECTION;
         let template = TEMPLATE + TEMPLATE_OF_TEXT * self.body;
-        BASE + u64::from(self.connections) * connection + COPIES * self.bodies() + template
+        BASE + PAGE + u64::from(self.connections) * connection + COPIES * self.bodies() + template
     }
 }

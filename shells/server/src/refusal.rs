@@ -58,6 +58,15 @@ impl Refusal {
                 };
                 Refusal::field(&param, "invalid_value", format!("{param} is {value}; it must be {expected}"))
             }
+            Error::Refused(refused) => {
+                let facts = vec![("budget_bytes", refused.budget), ("smallest_budget_bytes", refused.needed)];
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Refusal { facts, ..Refusal::new(status, "memory_budget_exceeded", message) }
+            }
+            Error::BeyondMachine { most, .. } => {
+                let facts = vec![("largest_budget_bytes", *most)];
+                Refusal { facts, ..Refusal::field("memory", "invalid_value", message) }
+            }
             Error::NoTools => Refusal::field("tools", "unsupported_parameter", message),
             Error::NoForcedTools { .. } => Refusal::field("tool_choice", "unsupported_parameter", message),
             Error::NoSuchTool { .. } => Refusal::field("tool_choice", "invalid_value", message),

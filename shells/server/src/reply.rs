@@ -62,7 +62,12 @@ pub(crate) fn json(status: StatusCode, value: &Value) -> Reply {
 
 /// A reply of text of that type.
 pub(crate) fn text(status: StatusCode, kind: &'static str, text: String) -> Reply {
-    let mut reply = Response::new(Body { kind: Kind::Whole(Some(Bytes::from(text))), busy: None });
+    bytes(status, kind, Bytes::from(text))
+}
+
+/// A reply of bytes of that type.
+pub(crate) fn bytes(status: StatusCode, kind: &'static str, bytes: Bytes) -> Reply {
+    let mut reply = Response::new(Body { kind: Kind::Whole(Some(bytes)), busy: None });
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     reply

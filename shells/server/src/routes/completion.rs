@@ -221,9 +221,13 @@ impl Chunks {
     }
 
     fn chunk(&mut self, choices: Vec<Value>, usage: Value) -> String {
+        let is_empty = choices.is_empty();
         let mut object = self.head.object(self.head.shape.objects[1], choices);
         if self.include_usage {
             object.insert("usage".into(), usage);
+        }
+        if let ([timing], [_], false) = (&*self.ended, &*self.at, is_empty) {
+            object.insert("timings".into(), timings(timing));
         }
         if !self.warned {
             self.head.warn(&mut object);
@@ -262,8 +266,8 @@ impl Writer for Chunks {
             }
             Event::Done { index, result: Ok(answer) } => {
                 let end = choice_of(index, (shape.piece)(None), Some(&answer), Value::Null);
-                let mut text = self.chunk(vec![end], Value::Null);
                 self.ended.push(answer.timing);
+                let mut text = self.chunk(vec![end], Value::Null);
                 self.open = self.open.saturating_sub(1);
                 if self.open == 0 {
                     if self.include_usage {

@@ -13,6 +13,8 @@ mod metrics;
 mod models;
 mod ollama;
 mod ollama_models;
+mod page;
+mod pintpot;
 mod version;
 
 use std::future::Future;
@@ -56,10 +58,13 @@ static ROUTES: &[Route] = &[
     ollama::CHAT,
     ollama::GENERATE,
     ollama_models::PS,
-    ollama_models::ROOT,
     ollama_models::SHOW,
     ollama_models::TAGS,
     ollama_models::VERSION,
+    page::FILE,
+    page::ROOT,
+    pintpot::MEMORY,
+    pintpot::STATUS,
     version::ROUTE,
 ];
 

@@ -1,4 +1,4 @@
-//! `GET /`, `/api/version`, `/api/tags`, `/api/ps` and `POST /api/show`: what Ollama's clients ask before they talk.
+//! `GET /api/version`, `/api/tags`, `/api/ps` and `POST /api/show`: what Ollama's clients ask before they talk.
 
 use hyper::{Method, StatusCode};
 use serde::de::MapAccess;
@@ -10,22 +10,14 @@ use crate::refusal::Refusal;
 use crate::reply;
 use crate::request::{self, Fields, Taken, harmless, value};
 
-pub(super) const ROOT: Route = Route {
-    method: Method::GET,
-    path: "/",
-    open: true,
-    run: |_, _| {
-        Box::pin(async { Ok(reply::text(StatusCode::OK, "text/plain", "pintpot is running\n".to_string())) })
-    },
-};
-
 pub(super) const VERSION: Route = Route {
+    method: Method::GET,
     path: "/api/version",
+    open: true,
     run: |_, _| {
         let version = json!({ "version": env!("CARGO_PKG_VERSION") });
         Box::pin(async move { Ok(reply::json(StatusCode::OK, &version)) })
     },
-    ..ROOT
 };
 
 pub(super) const TAGS: Route = Route {
@@ -35,7 +27,7 @@ pub(super) const TAGS: Route = Route {
         let list = json!({ "models": [model(&app)] });
         Box::pin(async move { Ok(reply::json(StatusCode::OK, &list)) })
     },
-    ..ROOT
+    ..VERSION
 };
 
 pub(super) const PS: Route = Route {

@@ -3,6 +3,8 @@
 //! Not a mock: the sockets are the system's. The one design choice: the client knows no more of HTTP than it takes to split
 //! a reply, so that it can be as rude as a test wants.
 
+#![allow(dead_code)] // every file of tests uses a part of it
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
