@@ -38,13 +38,14 @@ fn smallest(program: &Program, model: &str) -> String {
     named.unwrap_or_else(|| panic!("{}", refused.err)).to_string()
 }
 
-fn serve(program: &Program, model: &str, budget: &str, cap: &Cap) -> Served {
-    let args = ["serve", model, "-c", CONTEXT, "--memory", budget, "--port", "0", "--contexts", "1"];
-    let child = program.start_heard(&args, model.as_ref(), cap).unwrap();
+fn serve(program: &Program, models: &[&str], budget: &str, cap: &Cap) -> Served {
+    let flags = ["-c", CONTEXT, "--memory", budget, "--port", "0", "--contexts", "1"];
+    let args = [&["serve"], models, &flags].concat();
+    let child = program.start_heard(&args, models[0].as_ref(), cap).unwrap();
     let mut served = Served { child, address: String::new() };
     let mut said = Vec::new();
     for line in BufReader::new(served.child.stderr.take().unwrap()).lines().map_while(Result::ok) {
-        if let Some((_, address)) = line.split_once("answers at http://") {
+        if let Some((_, address)) = line.split_once(" at http://") {
             served.address = address.to_string();
             return served;
         }
@@ -169,7 +170,7 @@ fn a_server_stays_in_its_budget_and_answers_everybody_as_one() {
         let bytes = budget.parse::<host::Memory>().unwrap().resolve().unwrap().bytes;
         for limit in [None, Some(bytes)] {
             let cap = Cap::new(&Limits { memory: limit, ..Limits::default() }).unwrap();
-            let mut served = serve(&program, model, &budget, &cap);
+            let mut served = serve(&program, &[model], &budget, &cap);
             let alone = alone.get_or_insert_with(|| {
                 let each = |client| (0..REQUESTS).map(|n| post(&served.address, &ask(client, n))).collect();
                 (0..CLIENTS).map(each).collect()
@@ -183,16 +184,73 @@ fn a_server_stays_in_its_budget_and_answers_everybody_as_one() {
                 }
             }
             held_to_a_schema(&served.address, budget != "64MiB");
-            let pid = served.child.id().to_string();
-            assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-            assert_eq!(served.child.wait().unwrap().code(), Some(0), "in {budget}");
-            let report = cap.report();
-            println!(
-                "{budget}, limit {limit:?}: peak {:?} of {bytes}, met {:?}",
-                report.peak, report.limit_hits
-            );
-            assert!(report.peak.is_some_and(|peak| peak <= bytes), "{budget}: {report:?}");
-            assert_eq!(report.limit_hits, Some(0), "{budget}: {report:?}");
+            judge(&mut served, &cap, (&budget, bytes, limit));
+        }
+    }
+}
+
+/// Ends a server, and looks at what it had.
+fn judge(served: &mut Served, cap: &Cap, (budget, bytes, limit): (&str, u64, Option<u64>)) {
+    let pid = served.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(served.child.wait().unwrap().code(), Some(0), "in {budget}");
+    let report = cap.report();
+    println!("{budget}, limit {limit:?}: peak {:?} of {bytes}, met {:?}", report.peak, report.limit_hits);
+    assert!(report.peak.is_some_and(|peak| peak <= bytes), "{budget}: {report:?}");
+    assert_eq!(report.limit_hits, Some(0), "{budget}: {report:?}");
+}
+
+#[test]
+fn models_that_share_a_budget_stay_in_it_while_they_change_places() {
+    let names = ["smollm2", "gemma3-270m"];
+    let (Some(first), Some(second)) = (trained(names[0]), trained(names[1])) else {
+        return skip("two models", "PINTPOT_TEST_MODELS names no folder that holds smollm2 and gemma3-270m");
+    };
+    if !can_cap() {
+        return skip("serving", "no memory cgroup can be made here; run as root, or in a delegated cgroup");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let runs = [first, second];
+    let paths = runs.iter().zip(names).map(|(run, name)| {
+        let path = folder.path().join(format!("{name}.gguf"));
+        std::fs::copy(run.model.canonicalize().unwrap(), &path).unwrap();
+        path.to_str().unwrap().to_string()
+    });
+    let (paths, program) = (paths.collect::<Vec<_>>(), Program::built());
+    let ask = |n: usize| {
+        let mut body = ask(n, n / 2);
+        body["model"] = names[n % 2].into();
+        body
+    };
+    let bytes_of = |budget: &str| budget.parse::<host::Memory>().unwrap().resolve().unwrap().bytes;
+    let least =
+        paths.iter().map(|path| smallest(&program, path)).max_by_key(|named| bytes_of(named)).unwrap();
+    let mut alone: Option<Vec<(u16, Value)>> = None;
+    for budget in [least, "200MiB".to_string()] {
+        let bytes = bytes_of(&budget);
+        for limit in [None, Some(bytes)] {
+            let cap = Cap::new(&Limits { memory: limit, ..Limits::default() }).unwrap();
+            let mut served = serve(&program, &[&paths[0], &paths[1]], &budget, &cap);
+            let address = served.address.clone();
+            // One after the other, so that every request finds the other model there.
+            let one_by_one: Vec<_> = (0..6).map(|n| post(&address, &ask(n))).collect();
+            let alone = alone.get_or_insert(one_by_one.clone());
+            let crowd: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..6)
+                    .map(|n| {
+                        scope.spawn({
+                            let address = &address;
+                            move || post(address, &ask(n))
+                        })
+                    })
+                    .collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            for (n, heard) in one_by_one.iter().chain(&crowd).enumerate() {
+                assert_eq!(heard.0, 200, "{n} in {budget}: {}", heard.1);
+                assert_eq!(digest(heard), digest(&alone[n % 6]), "{n} in {budget}");
+            }
+            judge(&mut served, &cap, (&budget, bytes, limit));
         }
     }
 }

@@ -106,6 +106,8 @@ pub struct Counts {
     pub prompts: Histogram,
     /// Tokens of an answer.
     pub answers: Histogram,
+    /// Bytes, seconds and steps from before the model was loaded as it is now.
+    before: (u64, f64, u64),
 }
 
 impl Default for Counts {
@@ -132,6 +134,7 @@ impl Default for Counts {
             decode: whole,
             prompts: Histogram::new(TOKENS),
             answers: Histogram::new(TOKENS),
+            before: (0, 0.0, 0),
         }
     }
 }
@@ -170,8 +173,19 @@ impl Counts {
         (self.running, self.waiting) = requests;
         (self.state_bytes, self.state_room) = state;
         let (flash, stats) = (executor.flash_stats(), executor.stats());
-        (self.flash_bytes, self.flash_wait_seconds) = (flash.bytes_read, flash.wait_seconds);
-        self.steps = stats.steps;
+        self.flash_bytes = self.before.0 + flash.bytes_read;
+        self.flash_wait_seconds = self.before.1 + flash.wait_seconds;
+        self.steps = self.before.2 + stats.steps;
+    }
+
+    /// What was counted so far was counted before what `executor` counts from now on.
+    pub(crate) fn go_on(&mut self, executor: &Executor) {
+        let (flash, steps) = (executor.flash_stats(), executor.stats().steps);
+        self.before = (
+            self.flash_bytes.saturating_sub(flash.bytes_read),
+            (self.flash_wait_seconds - flash.wait_seconds).max(0.0),
+            self.steps.saturating_sub(steps),
+        );
     }
 }
 

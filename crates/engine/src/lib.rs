@@ -50,6 +50,7 @@ mod sequences;
 mod service;
 mod shelf;
 mod survey;
+mod turns;
 mod vocabulary;
 mod yielding;
 
@@ -84,7 +85,7 @@ pub use routing::{LayerRouting, Routing};
 pub use runtime::{Economy, Foresee, Phase};
 pub use sampler::{Candidates, Sampler, Sampling};
 pub use schedule::{Attention, Listener, Schedule};
-pub use service::{Prompt, Service};
-pub use shelf::{Held, Shelf};
+pub use service::{Prompt, Seat, Service, Shelved};
+pub use shelf::{Held, Prepare, Shelf};
 pub use tensor::DType;
 pub use yielding::Yielding;

@@ -4,6 +4,7 @@
 //! conversation stay where they are, and answers are the same to the bit. The one design choice: a change happens between
 //! two steps, when nothing is being computed and every read can be called back.
 
+use crate::load::ONCE;
 use crate::{Error, Model};
 use ::memory::{ExpertStore, Residency, WeightStore};
 use formats::ModelFile;
@@ -51,6 +52,25 @@ pub(crate) struct Reserved {
     pub elsewhere: u64,
 }
 
+/// A refusal of `budget`, of which those who are being answered keep `beyond`.
+fn beside(refusal: Refusal, budget: u64, beyond: u64) -> Error {
+    Error::Refused(Box::new(Refusal { needed: refusal.needed + beyond, budget, ..refusal }))
+}
+
+/// Changes the budget of `ledger` to `bytes` if `change` is not refused.
+pub(crate) fn change_budget(
+    ledger: &Ledger,
+    bytes: u64,
+    change: impl FnOnce() -> Result<(), Error>,
+) -> Result<(), Error> {
+    let before = ledger.budget();
+    // Until the change is done, both what was and what will be are within the account.
+    ledger.set_budget(before.max(bytes));
+    let changed = change();
+    ledger.set_budget(if matches!(changed, Err(Error::Refused(_))) { before } else { bytes });
+    changed
+}
+
 /// Who may change the budget while a model answers; see [`Model::follow`].
 pub trait BudgetSource: Send {
     /// The budget that is wanted from now on, in bytes, if it has changed. Asked before every step, so it should be quick.
@@ -67,15 +87,43 @@ impl Model {
     /// # Errors
     /// [`Error::Refused`] if the model cannot run in so little, with nothing changed; otherwise what the disk said.
     pub fn set_memory(&mut self, bytes: u64) -> Result<(), Error> {
-        let (ledger, before) = (self.live.ledger.clone(), self.live.ledger.budget());
-        // Until the change is done, both what was and what will be are within the account.
-        ledger.set_budget(before.max(bytes));
-        let mut changed = self.fit(bytes);
-        if matches!(changed, Err(Error::Refused(_))) && self.forget_grammars() {
-            changed = self.fit(bytes);
+        let ledger = self.live.ledger.clone();
+        change_budget(&ledger, bytes, || self.shrink(bytes))
+    }
+
+    /// As [`Model::fit`], without what is held for grammars if that is what it takes.
+    pub(crate) fn shrink(&mut self, bytes: u64) -> Result<(), Error> {
+        match self.fit(bytes) {
+            Err(Error::Refused(_)) if self.forget_grammars() => self.fit(bytes),
+            fitted => fitted,
         }
-        ledger.set_budget(if matches!(changed, Err(Error::Refused(_))) { before } else { bytes });
-        changed
+    }
+
+    /// Whether the model can run in `bytes`, with those who are being answered; nothing changes.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if it cannot.
+    pub(crate) fn check_fit(&mut self, bytes: u64) -> Result<(), Error> {
+        let beyond = self.forget_beyond_plan();
+        let placed = self.placed_in(bytes.saturating_sub(beyond))?;
+        placed.map(|_| ()).map_err(|refusal| beside(refusal, bytes, beyond))
+    }
+
+    /// The model has no more than `bytes` from now on, which its placement fits; sequences beyond that are forgotten.
+    pub(crate) fn confine(&mut self, bytes: u64) {
+        self.placement.budget = bytes;
+        self.forget_beyond_room();
+    }
+
+    /// Bytes that are in the account once, however many models run.
+    pub(crate) fn bytes_once(&self) -> u64 {
+        ONCE.iter().map(|part| self.placement.bytes_of(*part)).sum()
+    }
+
+    /// Lets go of what is in the account once, which somebody else holds from now on.
+    pub(crate) fn give_once(&mut self) -> Vec<Reservation> {
+        let of_all = |ours: &mut Reserved| ONCE.contains(&ours.held.part()) && ours.elsewhere == 0;
+        self.reserved.extract_if(.., of_all).map(|ours| ours.held).collect()
     }
 
     /// Places the model anew in `bytes` of a budget that stays what it is; what [`Model::set_memory`] says holds.
@@ -131,6 +179,12 @@ impl Model {
     /// The least that the model runs in as it is loaded, bytes.
     pub(crate) fn least(&self) -> Result<u64, Error> {
         Ok(self.placed_in(0)?.map_or_else(|refusal| refusal.needed, |placement| placement.peak()))
+    }
+
+    /// As [`Model::least`], with what those hold who are being answered.
+    pub(crate) fn least_now(&mut self) -> Result<u64, Error> {
+        let beyond = self.forget_beyond_plan();
+        Ok(self.least()? + beyond)
     }
 
     /// The most that it would use of a budget, bytes.

@@ -9,7 +9,7 @@ use host::{FlashFile, Part, Pool, ReadAt};
 use kernels::Cpu;
 use models::Decoder;
 use planner::{Exchange, Fixed, Forecast, Line, Placement, Profile, Refusal, Request};
-use processors::text::Tokenizer;
+use processors::text::{Family, Tokenizer};
 use runtime::{Executor, Foresee, Parts};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +24,8 @@ const HEAP: u64 = 256 << 10;
 const CODE: u64 = 8 << 20;
 /// What a run touches of constants and libraries.
 const CONSTANTS: u64 = 420 << 10;
+/// Lines of the account that are there once, however many models run.
+pub(crate) const ONCE: [Part; 3] = [Part::Program, Part::Connections, Part::Slack];
 /// Alignment of direct reads that is reckoned with for a file that is not on this machine.
 const ALIGN: usize = 4096;
 
@@ -175,6 +177,11 @@ impl Opened {
     /// Whether its files are on this machine; if not it can be planned, not loaded.
     pub fn is_here(&self) -> bool {
         !self.files.is_empty()
+    }
+
+    /// As [`Model::takes_tools`].
+    pub fn takes_tools(&self) -> bool {
+        self.template.as_ref().is_some_and(|source| Family::of(source).is_some())
     }
 
     /// Whether the model was made for conversations.
@@ -422,8 +429,7 @@ impl Engine {
         lines
             .map(|&Line { part, bytes }| {
                 let of = |lines: &[(Part, u64)]| lines[part as usize].1;
-                // The program is there once, however many models run.
-                let others = if matches!(part, Part::Program | Part::Slack) { 0 } else { of(before) };
+                let others = if ONCE.contains(&part) { 0 } else { of(before) };
                 let elsewhere = of(&held) - others;
                 let held = self.ledger.reserve(part, bytes.saturating_sub(elsewhere))?;
                 Ok(Reserved { held, elsewhere })

@@ -108,6 +108,12 @@ impl Pace {
 impl<'a> Schedule<'a> {
     /// Nobody yet; up to `queue` requests may wait.
     pub fn new(model: &'a mut Model, queue: usize) -> Schedule<'a> {
+        Schedule::go_on(model, queue, Counts::default())
+    }
+
+    /// As [`Schedule::new`], counting on from what was counted before.
+    pub(crate) fn go_on(model: &'a mut Model, queue: usize, mut counts: Counts) -> Schedule<'a> {
+        counts.go_on(&model.executor);
         Schedule {
             model,
             queue,
@@ -118,7 +124,7 @@ impl<'a> Schedule<'a> {
             turn: 0,
             candidates: Candidates::default(),
             requests: 0,
-            counts: Counts::default(),
+            counts,
         }
     }
 
@@ -194,7 +200,15 @@ impl<'a> Schedule<'a> {
     /// [`Error::Refused`] with nothing changed. After anything else no step is possible, and all who were being answered
     /// have been told.
     pub fn set_memory(&mut self, bytes: u64) -> Result<(), Error> {
-        let changed = self.model.set_memory(bytes);
+        self.change(|model| model.set_memory(bytes))
+    }
+
+    /// Changes where the model lies, as [`Schedule::set_memory`] does.
+    pub(crate) fn change(
+        &mut self,
+        change: impl FnOnce(&mut Model) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let changed = change(self.model);
         if let Err(error) = changed.as_ref().map_err(Error::to_string)
             && !matches!(changed, Err(Error::Refused(_)))
         {

@@ -125,6 +125,11 @@ impl Model {
         self.sequence_bytes().saturating_sub(planned)
     }
 
+    /// Forgets sequences that nobody is being answered from until the rest is within what they may have.
+    pub(crate) fn forget_beyond_room(&mut self) {
+        while self.sequence_bytes() > self.sequence_room() && self.forget_one(None) {}
+    }
+
     /// The sequence that holds the most of the beginning of `ids`; of several, one that is idle.
     fn longest_common(&self, ids: &[u32]) -> Source {
         let most = ids.len().saturating_sub(1);

@@ -1,18 +1,20 @@
-//! A model on a thread of its own, for those who must not wait for a step: a server's connections, an interface.
+//! Models on a thread of their own, for those who must not wait for a step: a server's connections, an interface.
 //!
-//! What it is: a bounded way in, and a [`Schedule`] behind it. What it is not: a protocol, or a runtime for tasks. The one
+//! What it is: a bounded way in, and behind it `turns`, which has a [`Schedule`](crate::Schedule) for whoever's turn it is. What it is not: a protocol, or a runtime for tasks. The one
 //! design choice: whoever asks leaves a [`Listener`] and goes; all that is costly, the template and the tokenizer
 //! included, happens on the one thread, one request at a time, so that what it takes is known.
 
-use crate::{Chat, Counts, Error, GenerateOptions, Listener, Memory, Model, Schedule, Standing};
+use crate::turns::{self, Desk};
+use crate::{
+    BudgetSource, Chat, Counts, Engine, Error, GenerateOptions, Listener, LoadOptions, Memory, Model,
+    Prepare, Shelf, Standing,
+};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
-
-/// How long the thread sleeps when all those who are being answered are too busy to hear more.
-const PAUSE: Duration = Duration::from_millis(2);
+use std::time::{Duration, Instant};
 
 /// What is to be answered.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,58 +28,137 @@ pub enum Prompt {
 }
 
 /// Who is told what became of a job.
-type Told<T> = Box<dyn FnOnce(Result<T, Error>) + Send>;
+pub(crate) type Told<T> = Box<dyn FnOnce(Result<T, Error>) + Send>;
 
-/// A request on its way.
-enum Job {
+/// Something to do, on its way to the thread.
+pub(crate) struct Job {
+    /// Which of the models.
+    pub model: usize,
+    /// How long the model stays loaded once nobody asks for it, if that is said: `None` is as long as there is room.
+    pub keep: Option<Option<Duration>>,
+    pub asked: Instant,
+    pub work: Work,
+}
+
+pub(crate) enum Work {
     /// One answer for each listener, each with a seed of its own.
     Answer(Prompt, Box<GenerateOptions>, Vec<Box<dyn Listener + Send>>),
     /// How many tokens the prompt has.
     Count(Prompt, Told<usize>),
+    /// The model is to be here.
+    Load(Told<()>),
+    /// The model is to go.
+    Unload(Told<()>),
     /// Another budget, in bytes.
     Memory(u64, Told<()>),
 }
 
-/// A model that is at the service of many.
+/// A model that a service loads when it is asked for.
+pub struct Shelved {
+    /// Its name.
+    pub name: String,
+    /// Its file.
+    pub path: PathBuf,
+    /// How it is loaded. The context should be named, or it depends on who else is here.
+    pub options: LoadOptions,
+    /// What is done whenever it is loaded.
+    pub prepare: Option<Prepare>,
+}
+
+/// What a service has of a model.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seat {
+    /// What it has done, and what it does now.
+    pub counts: Counts,
+    /// Where it lies, or lay when it was loaded last; `None` if it never was.
+    pub standing: Option<Standing>,
+    /// Bytes that it may hold at most now; 0 if it is not loaded.
+    pub bytes: u64,
+    /// When it is unloaded if nobody asks for it; `None` if it stays as long as there is room.
+    pub until: Option<Instant>,
+    /// When it was asked for last.
+    pub asked: Option<Instant>,
+    /// The budget and the peak that `standing` was said of.
+    pub(crate) placed: (u64, u64),
+}
+
+/// One model, or several that share a budget, at the service of many.
 pub struct Service {
     /// `None` once it is closed.
     door: Mutex<Option<SyncSender<Job>>>,
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<Model>>>,
+    thread: Mutex<Option<JoinHandle<Option<Model>>>>,
     queue: usize,
     /// The budget that it was started with.
     budget: u64,
 }
 
-struct Shared {
-    counts: Mutex<Counts>,
-    /// Where the model lies, and the budget and peak that this was said of.
-    standing: Mutex<(Standing, (u64, u64))>,
-    /// Requests at the door, not yet with the schedule.
-    entering: AtomicUsize,
+pub(crate) struct Shared {
+    pub seats: Mutex<Vec<Seat>>,
+    /// Answers that were asked for and are not with a schedule yet.
+    pub entering: AtomicUsize,
     /// All is to end at once.
-    stop: AtomicBool,
-    failure: Mutex<Option<String>>,
+    pub stop: AtomicBool,
+    pub failure: Mutex<Option<String>>,
 }
 
 impl Service {
-    /// Starts the thread. Up to `queue` requests may wait for their turn.
+    /// Starts the thread with a model. Up to `queue` requests may wait for their turn.
     ///
     /// # Errors
     /// If there is no thread to be had.
     pub fn start(model: Model, queue: usize) -> Result<Service, Error> {
-        let (door, jobs) = sync_channel(queue.max(1));
         let budget = model.live.ledger.budget();
+        Service::spawn(1, queue, budget, move |jobs, shared| {
+            Some(turns::one(model, Desk::new(jobs, queue, shared, None)))
+        })
+    }
+
+    /// Starts the thread with models that share the budget of `engine`, and loads the first: whoever is asked for gets what
+    /// it can use, as a [`Shelf`] has it, and one at a time answers. A model that nobody has asked for in `keep`, if that
+    /// is said, is unloaded. `source` may change the budget.
+    ///
+    /// # Errors
+    /// If there is no thread to be had, or the first cannot be loaded.
+    pub fn share(
+        engine: Engine,
+        models: Vec<Shelved>,
+        queue: usize,
+        keep: Option<Duration>,
+        source: Option<Box<dyn BudgetSource>>,
+    ) -> Result<Service, Error> {
+        let (budget, count) = (engine.budget().bytes, models.len());
+        let service = Service::spawn(count, queue, budget, move |jobs, shared| {
+            let mut shelf = Shelf::new(&engine);
+            let mut names = Vec::new();
+            for Shelved { name, path, options, prepare } in models {
+                shelf.add_prepared(&name, &path, options, 0, prepare);
+                names.push(name);
+            }
+            turns::several(&mut shelf, &names, keep, Desk::new(jobs, queue, shared, source));
+            None
+        })?;
+        let (tell, told) = sync_channel(1);
+        service.load(0, None, move |loaded| drop(tell.send(loaded)))?;
+        told.recv().map_err(|_| Error::Ended { why: "the service has ended".into() })??;
+        Ok(service)
+    }
+
+    fn spawn(
+        models: usize,
+        queue: usize,
+        budget: u64,
+        run: impl FnOnce(&Receiver<Job>, &Shared) -> Option<Model> + Send + 'static,
+    ) -> Result<Service, Error> {
+        let (door, jobs) = sync_channel(queue.max(1));
         let shared = Arc::new(Shared {
-            counts: Mutex::default(),
-            standing: Mutex::new((model.standing()?, (0, 0))),
+            seats: Mutex::new(vec![Seat::default(); models]),
             entering: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             failure: Mutex::default(),
         });
         let ours = Arc::clone(&shared);
-        let serve = move || serve(model, &jobs, queue, &ours);
-        let thread = std::thread::Builder::new().name("engine".into()).spawn(serve);
+        let thread = std::thread::Builder::new().name("engine".into()).spawn(move || run(&jobs, &ours));
         let thread = thread.map_err(|source| host::Error::Worker { source })?;
         Ok(Service { door: Mutex::new(Some(door)), shared, thread: Mutex::new(Some(thread)), queue, budget })
     }
@@ -92,12 +173,28 @@ impl Service {
         options: GenerateOptions,
         listeners: Vec<Box<dyn Listener + Send>>,
     ) -> Result<(), Error> {
+        self.ask_of(0, None, prompt, options, listeners)
+    }
+
+    /// As [`Service::ask`], of the model with that number, which stays loaded for `keep` afterwards if that is said.
+    ///
+    /// # Errors
+    /// As [`Service::ask`].
+    pub fn ask_of(
+        &self,
+        model: usize,
+        keep: Option<Option<Duration>>,
+        prompt: Prompt,
+        options: GenerateOptions,
+        listeners: Vec<Box<dyn Listener + Send>>,
+    ) -> Result<(), Error> {
         let asked = listeners.len();
-        let waiting = self.counts().waiting + self.shared.entering.load(SeqCst);
+        let waiting: usize = lock(&self.shared.seats).iter().map(|seat| seat.counts.waiting).sum();
+        let waiting = waiting + self.shared.entering.load(SeqCst);
         if waiting + asked > self.queue {
             return Err(Error::QueueFull { most: self.queue });
         }
-        self.send(Job::Answer(prompt, Box::new(options), listeners), asked)
+        self.send(model, keep, Work::Answer(prompt, Box::new(options), listeners), asked)
     }
 
     /// Counts the tokens of a prompt and tells `done`.
@@ -106,10 +203,36 @@ impl Service {
     /// [`Error::QueueFull`], with nobody told.
     pub fn count(
         &self,
+        model: usize,
         prompt: Prompt,
         done: impl FnOnce(Result<usize, Error>) + Send + 'static,
     ) -> Result<(), Error> {
-        self.send(Job::Count(prompt, Box::new(done)), 0)
+        self.send(model, None, Work::Count(prompt, Box::new(done)), 0)
+    }
+
+    /// Loads a model if it is not, and tells `done`; it stays for `keep` if that is said.
+    ///
+    /// # Errors
+    /// [`Error::QueueFull`], with nobody told.
+    pub fn load(
+        &self,
+        model: usize,
+        keep: Option<Option<Duration>>,
+        done: impl FnOnce(Result<(), Error>) + Send + 'static,
+    ) -> Result<(), Error> {
+        self.send(model, keep, Work::Load(Box::new(done)), 0)
+    }
+
+    /// Unloads a model once those whom it answers have heard the end, and tells `done`.
+    ///
+    /// # Errors
+    /// [`Error::QueueFull`], with nobody told.
+    pub fn unload(
+        &self,
+        model: usize,
+        done: impl FnOnce(Result<(), Error>) + Send + 'static,
+    ) -> Result<(), Error> {
+        self.send(model, None, Work::Unload(Box::new(done)), 0)
     }
 
     /// Changes the budget of the whole process between two steps, and tells `done`: [`Error::Refused`] if the model cannot run
@@ -127,7 +250,7 @@ impl Service {
         if asked > most {
             return Err(Error::BeyondMachine { asked, most });
         }
-        self.send(Job::Memory(asked, Box::new(done)), 0)
+        self.send(0, None, Work::Memory(asked, Box::new(done)), 0)
     }
 
     /// The largest budget that it takes: what this machine can spare, or what it was started with.
@@ -138,7 +261,14 @@ impl Service {
         Ok(Memory::Auto.resolve()?.bytes.max(self.budget))
     }
 
-    fn send(&self, job: Job, answers: usize) -> Result<(), Error> {
+    fn send(
+        &self,
+        model: usize,
+        keep: Option<Option<Duration>>,
+        work: Work,
+        answers: usize,
+    ) -> Result<(), Error> {
+        let job = Job { model, keep, asked: Instant::now(), work };
         let door = lock(&self.door);
         let Some(door) = door.as_ref() else {
             return Err(Error::Ended { why: "the service is closing".into() });
@@ -153,14 +283,19 @@ impl Service {
         })
     }
 
-    /// What it has done, and what it does now.
+    /// What the first model has done, and what it does now.
     pub fn counts(&self) -> Counts {
-        *lock(&self.shared.counts)
+        lock(&self.shared.seats).first().map_or(Counts::default(), |seat| seat.counts)
     }
 
-    /// Where the model lies.
-    pub fn standing(&self) -> Standing {
-        lock(&self.shared.standing).0
+    /// What there is of every model.
+    pub fn seats(&self) -> Vec<Seat> {
+        lock(&self.shared.seats).clone()
+    }
+
+    /// Requests that wait at the door or for another model.
+    pub fn entering(&self) -> usize {
+        self.shared.entering.load(SeqCst)
     }
 
     /// What went wrong with the last step, if it failed: requests are still taken, but are likely to fail, too.
@@ -178,23 +313,12 @@ impl Service {
         lock(&self.thread).as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Ends all answers at once, and gives the model back; `None` if its thread is gone.
+    /// Ends all answers at once, and gives the model back that it was started with.
     pub fn stop(&self) -> Option<Model> {
         self.close();
         self.shared.stop.store(true, SeqCst);
         let thread = lock(&self.thread).take();
-        thread.and_then(|thread| thread.join().ok())
-    }
-}
-
-impl Shared {
-    /// Writes down where the model lies, if that has changed.
-    fn look(&self, model: &Model) {
-        let now = (model.placement().budget, model.placement().peak());
-        let mut standing = lock(&self.standing);
-        if let Some(found) = (now != standing.1).then(|| model.standing().ok()).flatten() {
-            *standing = (found, now);
-        }
+        thread.and_then(|thread| thread.join().ok()).flatten()
     }
 }
 
@@ -204,78 +328,6 @@ impl Drop for Service {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Answers until nobody can ask any more.
-fn serve(mut model: Model, jobs: &Receiver<Job>, queue: usize, shared: &Shared) -> Model {
-    let mut schedule = Schedule::new(&mut model, queue);
-    let (mut stepped, mut open) = (true, true);
-    while (open || !schedule.is_idle()) && !shared.stop.load(SeqCst) {
-        // With nobody to answer there is nothing else to do; otherwise only those at the door are let in.
-        let wait = match (schedule.is_idle(), stepped) {
-            (true, _) => Duration::MAX,
-            (false, true) => Duration::ZERO,
-            (false, false) => PAUSE,
-        };
-        match jobs.recv_timeout(wait) {
-            Ok(job) => take(&mut schedule, job, shared),
-            Err(RecvTimeoutError::Disconnected) if open => open = false,
-            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(wait),
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-        if !schedule.is_idle() {
-            let result = schedule.step();
-            *lock(&shared.failure) = result.as_ref().err().map(Error::to_string);
-            stepped = result.unwrap_or(false);
-        }
-        *lock(&shared.counts) = *schedule.counts();
-        shared.look(schedule.model());
-    }
-    schedule.fail("the service was stopped");
-    drop(schedule);
-    model
-}
-
-/// Lets a request in.
-fn take(schedule: &mut Schedule<'_>, job: Job, shared: &Shared) {
-    let ids = |model: &Model, prompt: Prompt, options: &mut GenerateOptions| match prompt {
-        Prompt::Chat(chat) => model.encode_chat_with_tools(&chat, options),
-        Prompt::Ids(ids) => model.checked(ids),
-        Prompt::Text(text) => model.encode(&text),
-    };
-    let (prompt, mut options, mut listeners) = match job {
-        Job::Answer(prompt, options, listeners) => (prompt, *options, listeners),
-        Job::Count(prompt, done) => {
-            let ids = ids(schedule.model(), prompt, &mut GenerateOptions::default());
-            return done(ids.map(|ids| ids.len()));
-        }
-        Job::Memory(bytes, done) => {
-            let changed = schedule.set_memory(bytes);
-            shared.look(schedule.model());
-            return done(changed);
-        }
-    };
-    let ids = ids(schedule.model(), prompt, &mut options);
-    let asked = listeners.len();
-    match ids {
-        Ok(ids) => {
-            // A grammar is read when its turn comes.
-            if options.grammar.is_none() {
-                listeners.iter_mut().for_each(|listener| listener.accepted());
-            }
-            let listeners = listeners.into_iter().map(|listener| listener as Box<dyn Listener>).collect();
-            schedule.submit_several(ids, options, listeners);
-        }
-        Err(error) => {
-            let mut error = Some(error);
-            for listener in listeners {
-                let why = || Error::Ended { why: "another answer to the same prompt failed".into() };
-                listener.done(Err(error.take().unwrap_or_else(why)));
-            }
-        }
-    }
-    *lock(&shared.counts) = *schedule.counts();
-    shared.entering.fetch_sub(asked, SeqCst);
 }

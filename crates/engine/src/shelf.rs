@@ -6,16 +6,29 @@
 //! as small as they can run, which keeps their conversation; one is dropped only if the model that is asked for could
 //! not run at all otherwise, and none makes room for one of a lower priority.
 
+use crate::live::change_budget;
 use crate::{Engine, Error, LoadOptions, Model, Opened};
+use host::{Part, Reservation};
+use planner::Placement;
 use std::path::{Path, PathBuf};
+
+/// Heap that it takes to open a model of which nothing is known yet.
+const OPENING: u64 = 4 << 20;
 
 /// Models that share the budget of one engine.
 pub struct Shelf<'a> {
     engine: &'a Engine,
+    /// Bytes that all of them may hold.
+    budget: u64,
     places: Vec<Place>,
     /// How often a model was asked for.
     asked: u64,
+    /// What is in the account once, however many are loaded.
+    once: Vec<Reservation>,
 }
+
+/// What is done to a model when it is loaded, such as settings that it should have.
+pub type Prepare = Box<dyn Fn(&mut Model) -> Result<(), Error> + Send>;
 
 /// A model that may be loaded.
 struct Place {
@@ -23,6 +36,9 @@ struct Place {
     path: PathBuf,
     options: LoadOptions,
     priority: i32,
+    prepare: Option<Prepare>,
+    /// Heap that it takes to open and to plan it.
+    opening: u64,
     /// When it was asked for last.
     asked: u64,
     model: Option<Model>,
@@ -42,14 +58,27 @@ pub struct Held {
 impl<'a> Shelf<'a> {
     /// An empty shelf in the budget of `engine`, in which nothing else should be loaded.
     pub fn new(engine: &'a Engine) -> Shelf<'a> {
-        Shelf { engine, places: Vec::new(), asked: 0 }
+        Shelf { engine, budget: engine.budget.bytes, places: Vec::new(), asked: 0, once: Vec::new() }
     }
 
     /// Puts a model on the shelf, or replaces the one of that name; nothing is read yet.
     pub fn add(&mut self, name: &str, path: &Path, options: LoadOptions, priority: i32) {
+        self.add_prepared(name, path, options, priority, None);
+    }
+
+    /// As [`Shelf::add`]; whenever it is loaded, `prepare` is asked before the first step.
+    pub fn add_prepared(
+        &mut self,
+        name: &str,
+        path: &Path,
+        options: LoadOptions,
+        priority: i32,
+        prepare: Option<Prepare>,
+    ) {
         self.places.retain(|place| place.name != name);
         let (name, path) = (name.to_string(), path.to_path_buf());
-        self.places.push(Place { name, path, options, priority, asked: 0, model: None });
+        let opening = OPENING;
+        self.places.push(Place { name, path, options, priority, prepare, opening, asked: 0, model: None });
     }
 
     /// The model of that name, loaded and with as much of the budget as the others of its priority and below can give.
@@ -58,20 +87,124 @@ impl<'a> Shelf<'a> {
     /// [`Error::NoSuchModel`]; [`Error::Refused`] if it cannot run beside those that do not give way to it, which all
     /// stay as they are; otherwise what is wrong with the file or the disk.
     pub fn get(&mut self, name: &str) -> Result<&mut Model, Error> {
-        let at = self.places.iter().position(|place| place.name == name);
-        let at = at.ok_or_else(|| Error::NoSuchModel { name: name.to_string() })?;
+        let at = self.place(name)?;
         self.asked += 1;
         self.places[at].asked = self.asked;
+        if self.places[at].model.is_none() {
+            // Its header is read before it is known what it needs.
+            let once =
+                self.places.iter().filter_map(|place| place.model.as_ref()).map(Model::bytes_once).max();
+            let _ = self.make_room(at, 0, once.unwrap_or(0) + self.places[at].opening);
+            self.settle(at);
+        }
         let Wishes { least, most, opened } = self.wishes(at)?;
         self.make_room(at, least, most)?;
-        let room = self.engine.budget.bytes - self.held_by_others(at);
+        self.settle(at);
+        let room = self.budget - self.held_by_others(at);
         let place = &mut self.places[at];
         match opened {
-            Some(opened) => place.model = Some(self.engine.load_within(opened, &place.options, room)?),
+            Some(opened) => {
+                let mut model = self.engine.load_within(opened, &place.options, room)?;
+                if let Some(prepare) = &place.prepare {
+                    prepare(&mut model)?;
+                }
+                if self.once.is_empty() {
+                    self.once = model.give_once();
+                }
+                place.opening = model.placement().bytes_of(Part::Heap);
+                place.model = Some(model);
+            }
             None if place.bytes() < most.min(room) => place.fit(room)?,
             None => {}
         }
-        place.model.as_mut().ok_or_else(|| Error::NoSuchModel { name: name.to_string() })
+        let model = place.model.as_mut().ok_or_else(|| Error::NoSuchModel { name: name.to_string() })?;
+        model.confine(room);
+        self.keep_once(None);
+        self.places[at].model.as_mut().ok_or_else(|| Error::NoSuchModel { name: name.to_string() })
+    }
+
+    /// Holds what is in the account once, as the largest of the models has it.
+    fn keep_once(&mut self, lent: Option<&Model>) {
+        let models = self.places.iter().filter_map(|place| place.model.as_ref()).chain(lent);
+        let placements: Vec<&Placement> = models.map(Model::placement).collect();
+        for held in &mut self.once {
+            let most = placements.iter().map(|placement| placement.bytes_of(held.part())).max();
+            // What cannot be had stays as it was; the placements are within the budget all the same.
+            let _ = held.resize(most.unwrap_or(held.bytes()));
+        }
+    }
+
+    /// As [`Shelf::get`], for a model that leaves the shelf until it is given back.
+    pub(crate) fn lend(&mut self, name: &str) -> Result<Model, Error> {
+        self.get(name)?;
+        let at = self.place(name)?;
+        self.places[at].model.take().ok_or_else(|| Error::NoSuchModel { name: name.to_string() })
+    }
+
+    /// The model of that name, if it is loaded and not lent.
+    pub(crate) fn peek(&self, name: &str) -> Option<&Model> {
+        self.places.iter().find(|place| place.name == name)?.model.as_ref()
+    }
+
+    /// Takes a model back that was lent.
+    pub(crate) fn give_back(&mut self, name: &str, model: Model) {
+        if let Some(place) = self.places.iter_mut().find(|place| place.name == name) {
+            place.model = Some(model);
+        }
+    }
+
+    /// Another budget for all of them, one of which may be lent: the others give way to it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with nothing changed if that model, or else the one that was asked for last, cannot run in so little.
+    pub(crate) fn set_memory(&mut self, lent: Option<(&str, &mut Model)>, bytes: u64) -> Result<(), Error> {
+        let Some((name, model)) = lent else {
+            let Some(at) = (0..self.places.len()).max_by_key(|&at| self.places[at].asked) else {
+                return Ok(());
+            };
+            let name = self.places[at].name.clone();
+            let Some(mut model) = self.places[at].model.take() else { return self.set_empty(at, bytes) };
+            let changed = self.set_memory(Some((&name, &mut model)), bytes);
+            self.give_back(&name, model);
+            return changed;
+        };
+        model.check_fit(bytes)?;
+        let (at, before) = (self.place(name)?, self.budget);
+        let least = model.least_now()?;
+        let most = model.most(bytes)?;
+        let ledger = self.engine.ledger.clone();
+        let changed = change_budget(&ledger, bytes, || {
+            self.budget = bytes;
+            self.make_room(at, least, most)?;
+            self.settle(at);
+            model.shrink(bytes - self.held_by_others(at))
+        });
+        if matches!(changed, Err(Error::Refused(_))) {
+            self.budget = before;
+        }
+        self.keep_once(Some(model));
+        changed
+    }
+
+    /// Another budget where the model that was asked for last is not loaded.
+    fn set_empty(&mut self, at: usize, bytes: u64) -> Result<(), Error> {
+        let Place { path, options, .. } = &self.places[at];
+        let opened = self.engine.open(path)?;
+        if let Err(refused) = self.engine.plan_in(&opened, options, bytes)? {
+            return Err(Error::Refused(Box::new(refused)));
+        }
+        while self.held_by_others(at) > bytes && self.drop_oldest(at) {}
+        self.budget = bytes;
+        self.engine.ledger.set_budget(bytes);
+        Ok(())
+    }
+
+    /// Drops the model that was not asked for the longest, but not that one.
+    fn drop_oldest(&mut self, at: usize) -> bool {
+        let others = self.places.iter_mut().enumerate();
+        let others = others.filter(|(other, place)| *other != at && place.model.is_some());
+        let oldest = others.min_by_key(|(_, place)| place.asked);
+        oldest.map(|(_, place)| place.model = None).is_some()
     }
 
     /// Drops a model's memory; it is loaded again when it is asked for.
@@ -79,17 +212,36 @@ impl<'a> Shelf<'a> {
         self.places.iter_mut().filter(|place| place.name == name).for_each(|place| place.model = None);
     }
 
-    /// What every model holds, in the order in which they came.
+    /// What every model holds, in the order in which they came. What is there once however many are loaded, such as the
+    /// program, is with the first.
     pub fn held(&self) -> Vec<Held> {
-        let of =
-            |place: &Place| Held { name: place.name.clone(), priority: place.priority, bytes: place.bytes() };
+        let mut first = true;
+        let of = |place: &Place| {
+            let bytes = if first { place.bytes() } else { place.own_bytes() };
+            first &= place.model.is_none();
+            Held { name: place.name.clone(), priority: place.priority, bytes }
+        };
         self.places.iter().map(of).collect()
+    }
+
+    fn place(&self, name: &str) -> Result<usize, Error> {
+        let at = self.places.iter().position(|place| place.name == name);
+        at.ok_or_else(|| Error::NoSuchModel { name: name.to_string() })
+    }
+
+    /// The others have no more than they hold, so that what is left is left to one.
+    fn settle(&mut self, at: usize) {
+        let others = self.places.iter_mut().enumerate().filter(|(other, _)| *other != at);
+        others.filter_map(|(_, place)| place.model.as_mut()).for_each(|model| {
+            let peak = model.placement().peak();
+            model.confine(peak);
+        });
     }
 
     /// What a model needs, and its header if it is not loaded.
     fn wishes(&self, at: usize) -> Result<Wishes, Error> {
         let Place { path, options, model, .. } = &self.places[at];
-        let budget = self.engine.budget.bytes;
+        let budget = self.budget;
         if let Some(model) = model {
             return Ok(Wishes { least: model.least()?, most: model.most(budget)?, opened: None });
         }
@@ -107,14 +259,15 @@ impl<'a> Shelf<'a> {
         Ok(Wishes { least, most: most.peak(), opened: Some(opened) })
     }
 
+    /// What the others hold, but for what is there once.
     fn held_by_others(&self, at: usize) -> u64 {
         let others = self.places.iter().enumerate().filter(|(other, _)| *other != at);
-        others.map(|(_, place)| place.bytes()).sum()
+        others.map(|(_, place)| place.own_bytes()).sum()
     }
 
     /// Makes others give way until there is room for `most`, or at least for `least`.
     fn make_room(&mut self, at: usize, least: u64, most: u64) -> Result<(), Error> {
-        let budget = self.engine.budget.bytes;
+        let budget = self.budget;
         let priority = self.places[at].priority;
         let mut others: Vec<usize> = (0..self.places.len())
             .filter(|&other| other != at && self.places[other].model.is_some())
@@ -122,7 +275,7 @@ impl<'a> Shelf<'a> {
             .collect();
         others.sort_unstable_by_key(|&other| (self.places[other].priority, self.places[other].asked));
         let keep: u64 =
-            self.held_by_others(at) - others.iter().map(|&other| self.places[other].bytes()).sum::<u64>();
+            self.held_by_others(at) - others.iter().map(|&other| self.places[other].own_bytes()).sum::<u64>();
         if least + keep > budget {
             return Err(Error::NoRoomBeside { needed: least, held: keep, budget });
         }
@@ -172,5 +325,10 @@ impl Place {
 
     fn bytes(&self) -> u64 {
         self.model.as_ref().map_or(0, |model| model.placement().peak())
+    }
+
+    /// What it adds to the others.
+    fn own_bytes(&self) -> u64 {
+        self.model.as_ref().map_or(0, |model| model.placement().peak().saturating_sub(model.bytes_once()))
     }
 }

@@ -59,6 +59,7 @@ flags! {
     JSON = "json", None, "", "print one JSON object";
     JSON_SCHEMA = "json-schema", Some('j'), "SCHEMA", "the answer is JSON that this schema allows; {} allows any";
     JSON_SCHEMA_FILE = "json-schema-file", None, "FILE", "a file of such a schema";
+    KEEP_ALIVE = "keep-alive", None, "TIME", "unload a model that nobody asks for so long: 5m, 90; as long as there is room if not said";
     KV = "kv", None, "FORMAT", "how keys and values are kept: f16 or q8_0 (half the memory, changes answers a little)";
     LLAMA = "llama", None, "PATH", "llama-bench, llama-completion or llama-cli, or its folder; else PATH is searched";
     LOGIT_BIAS = "logit-bias", None, "ID=X", "added to the logit of a token; may be repeated";

@@ -3,7 +3,7 @@
 //! What it is: what the verbs that answer have in common. What it is not: the finding of its files. The one design choice: a
 //! refusal says what would fit, as it has to be typed.
 
-use pintpot::{Engine, LoadOptions, Model, Opened};
+use pintpot::{Engine, LoadOptions, Model, Opened, Placement};
 use serde_json::Value;
 
 use crate::exit::{Code, Failure};
@@ -18,22 +18,31 @@ pub(crate) fn opened(
     options: &LoadOptions,
     args: &Args,
 ) -> Result<Model, Failure> {
-    if let Err(refused) = engine.plan(&opened, options)? {
-        let failure = refusal::failure(name, engine, &opened, options, &refused);
-        if args.is_on(&flags::JSON) {
-            let mut value = refusal::json(name, &refused);
-            value["message"] = Value::String(failure.message.clone());
-            crate::print(&format!("{value}\n"))?;
-        }
-        return Err(Failure::new(Code::Budget, failure.message));
-    }
-    let reuse = profile::reuse(&opened);
+    planned(name, engine, &opened, options, args)?;
+    let frugal = setup::frugal(args, profile::reuse(&opened))?;
     let mut model = engine.load_opened(opened, options)?;
-    let economy = setup::economize(&mut model, args, reuse)?;
-    if !economy.is_off() {
-        eprintln!(
-            "experts are left out as asked, so answers differ: eval --text with the same flags says how much"
-        );
-    }
+    frugal.apply(&mut model)?;
+    frugal.tell();
     Ok(model)
+}
+
+/// Where the model would lie; a refusal says what would fit.
+pub(crate) fn planned(
+    name: &str,
+    engine: &Engine,
+    opened: &Opened,
+    options: &LoadOptions,
+    args: &Args,
+) -> Result<Placement, Failure> {
+    let refused = match engine.plan(opened, options)? {
+        Ok(placement) => return Ok(placement),
+        Err(refused) => refused,
+    };
+    let failure = refusal::failure(name, engine, opened, options, &refused);
+    if args.is_on(&flags::JSON) {
+        let mut value = refusal::json(name, &refused);
+        value["message"] = Value::String(failure.message.clone());
+        crate::print(&format!("{value}\n"))?;
+    }
+    Err(Failure::new(Code::Budget, failure.message))
 }

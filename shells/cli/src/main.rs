@@ -10,6 +10,7 @@ mod arrays;
 mod bar;
 mod budget;
 mod chat;
+mod client;
 mod config;
 mod exit;
 mod find;

@@ -87,25 +87,56 @@ pub(crate) fn economy(args: &Args) -> Result<Economy, Failure> {
     })
 }
 
-/// Has a model give up what the user does; `reuse` is what `profile` found out about it.
-pub(crate) fn economize(model: &mut Model, args: &Args, reuse: Option<Reuse>) -> Result<Economy, Failure> {
-    let economy = economy(args)?;
-    model.set_economy(economy)?;
-    if args.is_on(&flags::BY_SENSITIVITY) {
-        if economy.is_off() {
-            return Err(Failure::usage(
-                "--by-sensitivity says where --skip-weak leaves out more, so it goes with it",
-            ));
-        }
-        let layers = reuse.map_or(Vec::new(), |reuse| reuse.layers);
-        let found: Option<Vec<f64>> = layers.iter().map(|layer| layer.sensitivity).collect();
-        let Some(found) = found.filter(|found| !found.is_empty()) else {
-            let what = "--by-sensitivity needs what pintpot profile MODEL --text FILE --sensitivity measures";
-            return Err(Failure::usage(what));
-        };
-        model.follow_sensitivity(&found)?;
+/// What a model is to give up.
+#[derive(Clone, Debug)]
+pub(crate) struct Frugal {
+    pub economy: Economy,
+    /// How much each layer minds; empty if they are all treated alike.
+    sensitivity: Vec<f64>,
+}
+
+impl Frugal {
+    /// Has a model give it up.
+    pub fn apply(&self, model: &mut Model) -> Result<(), pintpot::Error> {
+        model.set_economy(self.economy)?;
+        if self.sensitivity.is_empty() { Ok(()) } else { model.follow_sensitivity(&self.sensitivity) }
     }
-    Ok(economy)
+
+    /// Says so, if it is anything.
+    pub fn tell(&self) {
+        if !self.economy.is_off() {
+            eprintln!(
+                "experts are left out as asked, so answers differ: eval --text with the same flags says how much"
+            );
+        }
+    }
+}
+
+/// What the user gives up; `reuse` is what `profile` found out about the model.
+pub(crate) fn frugal(args: &Args, reuse: Option<Reuse>) -> Result<Frugal, Failure> {
+    let economy = economy(args)?;
+    if !args.is_on(&flags::BY_SENSITIVITY) {
+        return Ok(Frugal { economy, sensitivity: Vec::new() });
+    }
+    if economy.is_off() {
+        return Err(Failure::usage(
+            "--by-sensitivity says where --skip-weak leaves out more, so it goes with it",
+        ));
+    }
+    let layers = reuse.map_or(Vec::new(), |reuse| reuse.layers);
+    let found: Option<Vec<f64>> = layers.iter().map(|layer| layer.sensitivity).collect();
+    let Some(sensitivity) = found.filter(|found| !found.is_empty()) else {
+        let what = "--by-sensitivity needs what pintpot profile MODEL --text FILE --sensitivity measures";
+        return Err(Failure::usage(what));
+    };
+    Ok(Frugal { economy, sensitivity })
+}
+
+/// Has a model give up what the user does.
+pub(crate) fn economize(model: &mut Model, args: &Args, reuse: Option<Reuse>) -> Result<Economy, Failure> {
+    let frugal = frugal(args, reuse)?;
+    frugal.apply(model)?;
+    Ok(frugal.economy)
 }
 
 /// What is wanted of an answer.

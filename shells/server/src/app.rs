@@ -27,7 +27,8 @@ const UNIT: u64 = 1 << 10;
 pub(crate) struct App {
     pub service: Service,
     pub served: Served,
-    pub facts: Facts,
+    /// What is served, in the order of the service.
+    pub models: Vec<Facts>,
     pub ledger: Ledger,
     pub limits: Limits,
     pub guard: Guard,
@@ -41,12 +42,12 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub fn new(service: Service, served: Served, facts: Facts, ledger: Ledger, guard: Guard) -> App {
+    pub fn new(service: Service, served: Served, models: Vec<Facts>, ledger: Ledger, guard: Guard) -> App {
         let limits = served.limits;
         App {
             service,
             served,
-            facts,
+            models,
             ledger,
             limits,
             guard,
@@ -86,15 +87,16 @@ impl App {
         refusals
     }
 
-    /// Whether the model of that name is served.
-    pub fn check_model(&self, name: &str) -> Result<(), Refusal> {
-        let ours = &self.served.name;
-        if name == ours || name.strip_suffix(":latest") == Some(ours) {
-            return Ok(());
-        }
-        let message = format!("the model {name:?} is not served here; {ours} is");
-        let status = hyper::StatusCode::NOT_FOUND;
-        Err(Refusal { status, ..Refusal::field("model", "model_not_found", message) })
+    /// The number of the model of that name.
+    pub fn model(&self, name: &str) -> Result<usize, Refusal> {
+        let short = name.strip_suffix(":latest").unwrap_or(name);
+        let is = |name: &str| self.models.iter().position(|facts| facts.name == name);
+        is(name).or_else(|| is(short)).ok_or_else(|| {
+            let names: Vec<&str> = self.models.iter().map(|facts| facts.name.as_str()).collect();
+            let message = format!("the model {name:?} is not served here; there is {}", names.join(", "));
+            let status = hyper::StatusCode::NOT_FOUND;
+            Refusal { status, ..Refusal::field("model", "model_not_found", message) }
+        })
     }
 }
 

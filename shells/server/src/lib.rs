@@ -13,6 +13,7 @@ mod dialect;
 mod error;
 mod format;
 mod guard;
+mod keep;
 mod likelihood;
 mod limits;
 mod listen;
@@ -26,15 +27,14 @@ mod talk;
 mod tools;
 
 pub use error::Error;
+pub use keep::{Keep, KeepParseError};
 pub use limits::Limits;
 pub use listen::Server;
 pub use offline::Offline;
 
-/// What is served, and how.
+/// How models are served.
 #[derive(Clone, Debug)]
 pub struct Served {
-    /// The name of the model, as requests name it.
-    pub name: String,
     /// The address to listen on.
     pub host: String,
     /// The port to listen on; 0 for any that is free.
@@ -49,9 +49,11 @@ pub struct Served {
     pub limits: Limits,
 }
 
-/// What routes tell of the model.
+/// What routes tell of a model.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
+    /// Its name, as requests name it.
+    pub name: String,
     /// Its architecture.
     pub architecture: String,
     /// Elements of all tensors.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use pintpot::{Ledger, Model, Service};
+use pintpot::{Ledger, Service};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{LocalSet, spawn_local};
@@ -40,19 +40,23 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens, and starts the engine's thread.
+    /// Listens for those who ask `service`, whose models are `models`, in its order.
     ///
     /// # Errors
     /// An address that cannot be had, a key that cannot be sent.
-    pub fn new(served: Served, facts: Facts, ledger: Ledger, model: Model) -> Result<Server, Error> {
+    pub fn new(
+        served: Served,
+        models: Vec<Facts>,
+        ledger: Ledger,
+        service: Service,
+    ) -> Result<Server, Error> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
         let listener = {
             let _inside = runtime.enter();
             listen(&served)?
         };
         let guard = Guard::new(&served.api_keys, is_local(&served.host))?;
-        let service = Service::start(model, served.queue as usize)?;
-        let app = Rc::new(App::new(service, served, facts, ledger, guard));
+        let app = Rc::new(App::new(service, served, models, ledger, guard));
         Ok(Server { runtime, listener, app })
     }
 

@@ -22,7 +22,7 @@ impl Offline {
     /// As [`crate::Server::new`], but for the address.
     pub fn new(served: Served, facts: Facts, ledger: Ledger, service: Service) -> Result<Offline, Error> {
         let guard = Guard::new(&served.api_keys, true)?;
-        Ok(Offline { app: App::new(service, served, facts, ledger, guard) })
+        Ok(Offline { app: App::new(service, served, vec![facts], ledger, guard) })
     }
 
     /// Who answers.

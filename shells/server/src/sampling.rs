@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use pintpot::{Chat, GenerateOptions, Message, Sampling};
 use serde::Deserialize;
@@ -62,6 +63,10 @@ impl<'de> Deserialize<'de> for Texts {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shared {
     pub model: Option<String>,
+    /// Its number, once it was looked for.
+    pub place: usize,
+    /// How long the model stays loaded afterwards, if that is said.
+    pub keep: Option<Option<Duration>>,
     pub stream: bool,
     pub include_usage: bool,
     pub choices: Option<u64>,
@@ -170,12 +175,11 @@ impl Shared {
         tools.chat(app, messages)
     }
 
-    /// Whether the model is here.
-    pub fn check_model(&self, app: &App) -> Result<(), Refusal> {
-        match &self.model {
-            None => Err(Refusal::field("model", "missing_field", "the field model is missing")),
-            Some(name) => app.check_model(name),
-        }
+    /// Looks for the model.
+    pub fn find_model(&mut self, app: &App) -> Result<(), Refusal> {
+        let missing = || Refusal::field("model", "missing_field", "the field model is missing");
+        self.place = app.model(self.model.as_ref().ok_or_else(missing)?)?;
+        Ok(())
     }
 
     /// The engine's value of all this.
@@ -222,7 +226,8 @@ impl Shared {
             ),
         };
         let most = app.served.max_tokens;
-        let tokens = asked.or(most).unwrap_or(app.facts.context).min(app.facts.context);
+        let context = app.models[self.place].context;
+        let tokens = asked.or(most).unwrap_or(context).min(context);
         if let Some(top) = self.logprobs.filter(|top| !self.stream && (top + 1) * tokens as usize > FIGURES) {
             let message = format!(
                 "logprobs of {tokens} tokens with {top} others each are too many for one reply; stream it, or ask for {} tokens \

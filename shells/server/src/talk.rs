@@ -12,6 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::refusal::Refusal;
+use crate::sampling::Shared;
 
 /// Events that wait for a connection, for each answer.
 const EVENTS: usize = 24;
@@ -90,6 +91,7 @@ impl Talk {
     /// Asks for `choices` answers.
     pub fn begin(
         service: &Service,
+        shared: &Shared,
         prompt: Prompt,
         options: GenerateOptions,
         choices: usize,
@@ -101,7 +103,9 @@ impl Talk {
             Box::new(Ear { index, tell: tell.clone(), room, tokens: Vec::new(), body: body.take() })
                 as Box<dyn Listener + Send>
         });
-        service.ask(prompt, options, ears.collect()).map_err(|error| Refusal::of(&error))?;
+        service
+            .ask_of(shared.place, shared.keep, prompt, options, ears.collect())
+            .map_err(|error| Refusal::of(&error))?;
         Ok(Talk { hear })
     }
 

@@ -12,11 +12,15 @@ mod ls;
 mod pack;
 mod plan;
 mod profile;
+mod ps;
 mod pull;
 mod rm;
 mod run;
 mod serve;
 mod show;
+mod stop;
+
+pub(crate) use serve::{HOST, PORT};
 
 use crate::exit::Failure;
 use crate::flags::{Args, Flag};
@@ -55,11 +59,13 @@ pub(crate) static VERBS: &[Verb] = &[
     pack::VERB,
     plan::VERB,
     profile::VERB,
+    ps::VERB,
     pull::VERB,
     rm::VERB,
     run::VERB,
     serve::VERB,
     show::VERB,
+    stop::VERB,
 ];
 
 #[cfg(test)]

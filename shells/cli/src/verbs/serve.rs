@@ -1,13 +1,15 @@
 //! `pintpot serve`: answers over HTTP until it is told to end.
 //!
-//! What it is: find, load, listen. What it is not: the server, which is a library. The one design choice: the connections are
+//! What it is: find, plan, listen. What it is not: the server, which is a library, or who is loaded when, which the engine
+//! knows. The one design choice: the connections are
 //! in the budget before the model is placed, so what fits the rest fits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pintpot::{Crowd, LoadOptions};
-use pintpot_server::{Facts, Limits, Served, Server};
+use hub::Reference;
+use pintpot::{Crowd, Engine, LoadOptions, Service, Shelved};
+use pintpot_server::{Facts, Keep, Limits, Served, Server};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -15,11 +17,11 @@ use super::Verb;
 use crate::budget::Reread;
 use crate::exit::{Code, Failure};
 use crate::flags::{self, Args};
-use crate::{find, load, report, setup};
+use crate::{find, load, profile, report, setup};
 
 pub(super) const VERB: Verb = Verb {
     name: "serve",
-    operands: &["MODEL"],
+    operands: &["MODEL", "[MODEL...]"],
     summary: "answer requests over HTTP, in the words of OpenAI, Anthropic and Ollama",
     flags: &[
         setup::LOAD,
@@ -32,6 +34,7 @@ pub(super) const VERB: Verb = Verb {
             &flags::CONTEXTS,
             &flags::QUEUE,
             &flags::CONNECTIONS,
+            &flags::KEEP_ALIVE,
             &flags::TOKENS,
         ],
         setup::ECONOMY,
@@ -41,44 +44,47 @@ pub(super) const VERB: Verb = Verb {
 
 /// Answers in one step at most, since prompts and answers share the rows of a step.
 const PARALLEL: std::ops::RangeInclusive<u32> = 1..=64;
-const PORT: u16 = 8080;
+/// Where it listens if nothing is said.
+pub(crate) const HOST: &str = "127.0.0.1";
+pub(crate) const PORT: u16 = 8080;
 
 fn run(args: &Args) -> Result<(), Failure> {
-    let (reference, _) = find::named(args)?;
+    let references = references(args)?;
     let options = setup::load(args)?;
     let limits = limits(args, &options)?;
     let crowd = crowd(args, &limits)?;
     let options = LoadOptions { crowd: Some(crowd), ..options };
+    let keep =
+        args.read::<Keep>(&flags::KEEP_ALIVE, "a time such as 5m, or -1 for as long as there is room")?;
     let reread = Reread::new(args.get(&flags::MEMORY).unwrap_or("auto"))?;
     let signals = Signals::new()?;
     let engine = setup::engine(args)?;
-    let local = find::local(&reference, args)?;
-    let opened = engine.open(&local.path)?;
-    let mut facts = Facts {
-        architecture: opened.file.architecture.to_string(),
-        parameters: opened.parameters(),
-        quantization: opened.main_type().map(|dtype| dtype.to_string()).unwrap_or_default(),
-        file_bytes: opened.file_bytes(),
-        context: 0,
-        tools: false,
-    };
-    let mut model = load::opened(&local.name, &engine, opened, &options, args)?;
-    (facts.context, facts.tools) = (model.context(), model.takes_tools());
-    model.follow(reread);
-    eprintln!("{}", report::start_line(model.placement()));
+    let (mut models, mut facts) = (Vec::new(), Vec::new());
+    for reference in &references {
+        let (model, fact) = planned(reference, &engine, &options, args)?;
+        if facts.iter().any(|other: &Facts| other.name == fact.name) {
+            return Err(Failure::usage(format!("two models are called {}; rename a file", fact.name)));
+        }
+        models.push(model);
+        facts.push(fact);
+    }
     let served = Served {
-        name: find::served_name(&reference, &local.name),
-        host: args.get(&flags::HOST).unwrap_or("127.0.0.1").to_string(),
+        host: args.get(&flags::HOST).unwrap_or(HOST).to_string(),
         port: args.read(&flags::PORT, "a port, from 0 to 65535")?.unwrap_or(PORT),
         api_keys: args.all(&flags::API_KEY).map(str::to_string).collect(),
         queue: crowd.queue,
         max_tokens: args.read(&flags::TOKENS, "a number of tokens")?,
         limits,
     };
-    let (name, open) = (served.name.clone(), served.api_keys.is_empty());
-    let server = Server::new(served, facts, engine.ledger().clone(), model)?;
+    let open = served.api_keys.is_empty();
+    let names: Vec<String> = facts.iter().map(|fact| fact.name.clone()).collect();
+    let (ledger, queue) = (engine.ledger().clone(), crowd.queue as usize);
+    let keep = keep.and_then(|keep| keep.0);
+    let service = Service::share(engine, models, queue, keep, Some(Box::new(reread)))?;
+    let server = Server::new(served, facts, ledger, service)?;
     if let Some(address) = server.address() {
-        eprintln!("{name} answers at http://{address}");
+        let verb = if names.len() == 1 { "answers" } else { "answer" };
+        eprintln!("{} {verb} at http://{address}", names.join(", "));
         if open && !address.ip().is_loopback() {
             eprintln!("whoever reaches this address may ask: --api-key KEY lets in only those who know it");
         }
@@ -88,6 +94,45 @@ fn run(args: &Args) -> Result<(), Failure> {
         true => Err(Failure::new(Code::Interrupted, "")),
         false => Ok(()),
     }
+}
+
+/// The models that are named, in order.
+fn references(args: &Args) -> Result<Vec<Reference>, Failure> {
+    let (first, rest) = find::named(args)?;
+    let rest = rest.iter().map(|text| Ok(Reference::parse(text)?));
+    std::iter::once(Ok(first)).chain(rest).collect()
+}
+
+/// A model as the service and as its clients know it, if it can run in the whole budget.
+fn planned(
+    reference: &Reference,
+    engine: &Engine,
+    options: &LoadOptions,
+    args: &Args,
+) -> Result<(Shelved, Facts), Failure> {
+    let local = find::local(reference, args)?;
+    let opened = engine.open(&local.path)?;
+    let placement = load::planned(&local.name, engine, &opened, options, args)?;
+    let frugal = setup::frugal(args, profile::reuse(&opened))?;
+    frugal.tell();
+    eprintln!("{}", report::start_line(&placement));
+    let facts = Facts {
+        name: find::served_name(reference, &local.name),
+        architecture: opened.file.architecture.to_string(),
+        parameters: opened.parameters(),
+        quantization: opened.main_type().map(|dtype| dtype.to_string()).unwrap_or_default(),
+        file_bytes: opened.file_bytes(),
+        context: placement.context,
+        tools: opened.takes_tools(),
+    };
+    let model = Shelved {
+        name: facts.name.clone(),
+        path: local.path,
+        // Whoever else is here, it has the context that was told.
+        options: LoadOptions { context: Some(placement.context), ..*options },
+        prepare: Some(Box::new(move |model| frugal.apply(model))),
+    };
+    Ok((model, facts))
 }
 
 fn limits(args: &Args, options: &LoadOptions) -> Result<Limits, Failure> {

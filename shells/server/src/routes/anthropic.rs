@@ -27,18 +27,19 @@ pub(super) const MESSAGES: Route = Route {
     open: false,
     run: |app, request| {
         Box::pin(async move {
-            let (asked, permit) = request::take(&app, request, Asked::default()).await?;
-            asked.shared.check_model(&app)?;
+            let (mut asked, permit) = request::take(&app, request, Asked::default()).await?;
+            asked.shared.find_model(&app)?;
             if asked.shared.max_tokens.is_none() {
                 return Err(Refusal::field("max_tokens", "missing_field", "the field max_tokens is missing"));
             }
             let (shared, prompt) = asked.prompt(&app)?;
-            let mut talk = Talk::begin(&app.service, prompt, shared.options(&app)?, 1, Some(permit))?;
+            let mut talk =
+                Talk::begin(&app.service, &shared, prompt, shared.options(&app)?, 1, Some(permit))?;
             let number = app.number();
             let head = Head {
                 number,
                 id: format!("msg_{number:016x}"),
-                model: app.served.name.clone(),
+                model: app.models[shared.place].name.clone(),
                 warnings: shared.warnings,
             };
             if !shared.stream {
@@ -55,15 +56,15 @@ pub(super) const COUNT_TOKENS: Route = Route {
     path: "/v1/messages/count_tokens",
     run: |app, request| {
         Box::pin(async move {
-            let (asked, permit) = request::take(&app, request, Asked::default()).await?;
-            asked.shared.check_model(&app)?;
-            let (_, prompt) = asked.prompt(&app)?;
+            let (mut asked, permit) = request::take(&app, request, Asked::default()).await?;
+            asked.shared.find_model(&app)?;
+            let (shared, prompt) = asked.prompt(&app)?;
             let (tell, told) = oneshot::channel();
             let count = move |count| {
                 drop(permit);
                 let _ = tell.send(count); // whoever asked may have gone
             };
-            app.service.count(prompt, count).map_err(|error| Refusal::of(&error))?;
+            app.service.count(shared.place, prompt, count).map_err(|error| Refusal::of(&error))?;
             let count = told.await.map_err(|_| Refusal::unavailable("the server is closing"))?;
             let count = count.map_err(|error| Refusal::of(&error))?;
             Ok(reply::json(StatusCode::OK, &json!({ "input_tokens": count })))

@@ -41,7 +41,7 @@ pub(super) async fn say(
 ) -> Result<Reply, Refusal> {
     let choices = shared.choices(app)?;
     let head = Head::new(app, shape, shared);
-    let mut talk = Talk::begin(&app.service, prompt, options, choices, Some(permit))?;
+    let mut talk = Talk::begin(&app.service, shared, prompt, options, choices, Some(permit))?;
     if !shared.stream {
         return Ok(reply::json(StatusCode::OK, &head.whole(&talk.all().await?)));
     }
@@ -99,7 +99,7 @@ impl Head {
             id: format!("{}-{number:016x}", shape.id),
             number,
             created: unix(std::time::SystemTime::now()),
-            model: app.served.name.clone(),
+            model: app.models[shared.place].name.clone(),
             warnings: shared.warnings.clone(),
             likely: shared.logprobs.is_some(),
             echo: shared.echo.clone(),

@@ -62,7 +62,7 @@ impl Text {
     /// What the engine is asked.
     fn asked(self, app: &App) -> Result<(Shared, (Prompt, GenerateOptions)), Refusal> {
         let Text { mut shared, prompt, echo, best_of } = self;
-        shared.check_model(app)?;
+        shared.find_model(app)?;
         shared.max_tokens = shared.max_tokens.or(Some(TOKENS));
         let missing = || Refusal::field("prompt", "missing_field", "the field prompt is missing");
         let prompt = prompt.ok_or_else(missing)?.0;

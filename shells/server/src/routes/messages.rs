@@ -21,6 +21,13 @@ pub(super) struct Turns {
     wrong: Option<String>,
 }
 
+impl Turns {
+    /// Whether nothing was said.
+    pub fn is_empty(&self) -> bool {
+        self.turns.is_empty() && self.wrong.is_none()
+    }
+}
+
 /// What was said: a text, or several in order.
 #[derive(Default)]
 pub(super) struct Content {

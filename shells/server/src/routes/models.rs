@@ -10,7 +10,8 @@ use crate::reply;
 pub(super) const LIST: Route = Route {
     path: "/v1/models",
     run: |app, _| {
-        let list = json!({ "object": "list", "data": [model(&app)] });
+        let all = (0..app.models.len()).map(|at| model(&app, at)).collect::<Vec<_>>();
+        let list = json!({ "object": "list", "data": all });
         Box::pin(async move { Ok(reply::json(StatusCode::OK, &list)) })
     },
     ..ONE
@@ -23,24 +24,26 @@ pub(super) const ONE: Route = Route {
     run: |app, request| {
         Box::pin(async move {
             let name = request.uri().path().trim_start_matches("/v1/models/");
-            app.check_model(&name.replace("%2F", "/").replace("%3A", ":"))?;
-            Ok(reply::json(StatusCode::OK, &model(&app)))
+            let at = app.model(&name.replace("%2F", "/").replace("%3A", ":"))?;
+            Ok(reply::json(StatusCode::OK, &model(&app, at)))
         })
     },
 };
 
-fn model(app: &App) -> Value {
+fn model(app: &App, at: usize) -> Value {
+    let facts = &app.models[at];
     json!({
-        "id": app.served.name,
+        "id": facts.name,
         "object": "model",
         "created": unix(app.started),
         "owned_by": "pintpot",
-        "max_model_len": app.facts.context,
+        "max_model_len": facts.context,
+        "loaded": app.service.seats()[at].bytes > 0,
         "meta": {
-            "architecture": app.facts.architecture,
-            "n_params": app.facts.parameters,
-            "quantization": app.facts.quantization,
-            "size": app.facts.file_bytes,
+            "architecture": facts.architecture,
+            "n_params": facts.parameters,
+            "quantization": facts.quantization,
+            "size": facts.file_bytes,
         },
     })
 }

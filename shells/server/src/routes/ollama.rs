@@ -1,7 +1,7 @@
 //! `POST /api/chat` and `/api/generate`: the next turn, or a text that goes on, in Ollama's words.
 //!
-//! What it is: objects, a line each while an answer is being made, or one at its end. What it is not: the loading of models,
-//! which are here already. The one design choice: what is not said is what Ollama's documentation says it is.
+//! What it is: objects, a line each while an answer is being made, or one at its end. What it is not: who is loaded when, which
+//! the engine knows. The one design choice: what is not said is what Ollama's documentation says it is.
 
 use hyper::{Method, StatusCode};
 use pintpot::{Completion, Finish, Message, Prompt, ToolCall};
@@ -9,11 +9,12 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Value, json};
 use std::fmt;
 use std::rc::Rc;
-use std::time::SystemTime;
-use tokio::sync::OwnedSemaphorePermit;
+use std::time::{Duration, SystemTime};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Route;
 use super::messages::{self, Turns};
+use crate::Keep;
 use crate::app::{App, rfc3339};
 use crate::dialect::Dialect;
 use crate::refusal::Refusal;
@@ -30,8 +31,11 @@ pub(super) const CHAT: Route = Route {
     run: |app, request| {
         Box::pin(async move {
             let (asked, permit) = request::take(&app, request, Asked::of(Kind::Chat)).await?;
-            asked.shared.check_model(&app)?;
             let Asked { mut shared, messages, .. } = asked;
+            shared.find_model(&app)?;
+            if messages.as_ref().is_none_or(Turns::is_empty) {
+                return load(&app, Kind::Chat, shared).await;
+            }
             let messages = messages::checked(messages, app.limits.messages)?;
             shared.options(&app)?; // whether its parts go together
             let prompt = Prompt::Chat(shared.chat(&app, messages)?);
@@ -45,16 +49,10 @@ pub(super) const GENERATE: Route = Route {
     run: |app, request| {
         Box::pin(async move {
             let (asked, permit) = request::take(&app, request, Asked::of(Kind::Generate)).await?;
-            asked.shared.check_model(&app)?;
-            let Asked { shared, system, prompt, raw, .. } = asked;
+            let Asked { mut shared, system, prompt, raw, .. } = asked;
+            shared.find_model(&app)?;
             let prompt = match (prompt.filter(|prompt| !prompt.is_empty()), raw) {
-                (None, _) => {
-                    // Who asks for nothing wants the model to be here.
-                    let line = Line::new(&app, Kind::Generate, shared.warnings);
-                    let mut done = line.line("");
-                    (done["done"], done["done_reason"]) = (true.into(), "load".into());
-                    return Ok(reply::json(StatusCode::OK, &done));
-                }
+                (None, _) => return load(&app, Kind::Generate, shared).await,
                 (Some(prompt), true) => Prompt::Text(prompt),
                 (Some(prompt), false) => {
                     let system = system.filter(|system| !system.is_empty());
@@ -70,6 +68,25 @@ pub(super) const GENERATE: Route = Route {
     ..CHAT
 };
 
+/// Who asks for nothing wants the model to be here, or to go.
+async fn load(app: &Rc<App>, kind: Kind, shared: Shared) -> Result<Reply, Refusal> {
+    let goes = shared.keep == Some(Some(Duration::ZERO));
+    let (tell, told) = oneshot::channel();
+    let tell = move |done| {
+        let _ = tell.send(done); // whoever asked may have gone
+    };
+    let asked = match goes {
+        true => app.service.unload(shared.place, tell),
+        false => app.service.load(shared.place, shared.keep, tell),
+    };
+    asked.map_err(|error| Refusal::of(&error))?;
+    let done = told.await.map_err(|_| Refusal::unavailable("the server is closing"))?;
+    done.map_err(|error| Refusal::of(&error))?;
+    let mut line = Line::new(app, kind, shared).line("");
+    (line["done"], line["done_reason"]) = (true.into(), if goes { "unload" } else { "load" }.into());
+    Ok(reply::json(StatusCode::OK, &line))
+}
+
 /// Says an answer, whole or line by line.
 async fn say(
     app: &Rc<App>,
@@ -78,9 +95,10 @@ async fn say(
     prompt: Prompt,
     permit: OwnedSemaphorePermit,
 ) -> Result<Reply, Refusal> {
-    let mut talk = Talk::begin(&app.service, prompt, shared.options(app)?, 1, Some(permit))?;
-    let line = Line::new(app, kind, shared.warnings);
-    if !shared.stream {
+    let mut talk = Talk::begin(&app.service, &shared, prompt, shared.options(app)?, 1, Some(permit))?;
+    let stream = shared.stream;
+    let line = Line::new(app, kind, shared);
+    if !stream {
         let answers = talk.all().await?;
         let (answer, _) = &answers[0];
         return Ok(reply::json(StatusCode::OK, &line.end(&answer.text, &answer.calls, answer)));
@@ -151,7 +169,7 @@ impl Fields for Asked {
                 _ => {}
             },
             (Kind::Generate, "context") | (_, "top_logprobs") => return refused(map, later),
-            (_, "keep_alive") => return harmless(map),
+            (_, "keep_alive") => self.shared.keep = value::<A, Keep>(map)?.map(|keep| keep.0),
             _ => return Ok(Taken::Unknown),
         }
         Ok(Taken::Yes)
@@ -221,8 +239,8 @@ struct Line {
 }
 
 impl Line {
-    fn new(app: &App, kind: Kind, warnings: Vec<String>) -> Line {
-        Line { kind, model: app.served.name.clone(), warnings }
+    fn new(app: &App, kind: Kind, shared: Shared) -> Line {
+        Line { kind, model: app.models[shared.place].name.clone(), warnings: shared.warnings }
     }
 
     fn line(&self, text: &str) -> Value {
@@ -302,7 +320,8 @@ mod tests {
         let Asked { shared, .. } = request::parse(body.as_bytes(), Asked::of(Kind::Chat)).ok().unwrap();
         assert_eq!((shared.temperature, shared.top_k, shared.max_tokens), (Some(0.1), Some(40), None));
         assert!(shared.stream && shared.stop.0 == ["x"]);
-        assert_eq!(shared.warnings, ["keep_alive is not honoured", "num_ctx is not honoured"]);
+        assert_eq!(shared.warnings, ["num_ctx is not honoured"]);
+        assert_eq!(shared.keep, Some(Some(Duration::from_secs(300))));
         let refused =
             |body: &str| request::parse(body.as_bytes(), Asked::of(Kind::Chat)).err().unwrap().param;
         assert_eq!(refused(r#"{"options":{"mirostat":1}}"#).as_deref(), Some("options"));

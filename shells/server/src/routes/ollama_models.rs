@@ -1,14 +1,20 @@
 //! `GET /api/version`, `/api/tags`, `/api/ps` and `POST /api/show`: what Ollama's clients ask before they talk.
 
+use std::time::{Duration, Instant, SystemTime};
+
 use hyper::{Method, StatusCode};
 use serde::de::MapAccess;
 use serde_json::{Value, json};
 
 use super::Route;
+use crate::Facts;
 use crate::app::{App, rfc3339};
 use crate::refusal::Refusal;
 use crate::reply;
 use crate::request::{self, Fields, Taken, harmless, value};
+
+/// As good as no end.
+const ENDLESS: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 pub(super) const VERSION: Route = Route {
     method: Method::GET,
@@ -24,7 +30,8 @@ pub(super) const TAGS: Route = Route {
     path: "/api/tags",
     open: false,
     run: |app, _| {
-        let list = json!({ "models": [model(&app)] });
+        let all = (0..app.models.len()).map(|at| model(&app, at)).collect::<Vec<_>>();
+        let list = json!({ "models": all });
         Box::pin(async move { Ok(reply::json(StatusCode::OK, &list)) })
     },
     ..VERSION
@@ -33,10 +40,19 @@ pub(super) const TAGS: Route = Route {
 pub(super) const PS: Route = Route {
     path: "/api/ps",
     run: |app, _| {
-        let mut model = model(&app);
-        model["size_vram"] = 0.into();
-        model["context_length"] = app.facts.context.into();
-        let list = json!({ "models": [model] });
+        let seats = app.service.seats();
+        let here = seats.iter().enumerate().filter(|(_, seat)| seat.bytes > 0);
+        let here = here.map(|(at, seat)| {
+            let mut model = model(&app, at);
+            model["size"] = seat.bytes.into();
+            model["size_vram"] = 0.into();
+            model["context_length"] = app.models[at].context.into();
+            // What stays as long as there is room goes in a hundred years: clients want a date.
+            let left = seat.until.map(|until| until.saturating_duration_since(Instant::now()));
+            model["expires_at"] = rfc3339(SystemTime::now() + left.unwrap_or(ENDLESS)).into();
+            model
+        });
+        let list = json!({ "models": here.collect::<Vec<_>>() });
         Box::pin(async move { Ok(reply::json(StatusCode::OK, &list)) })
     },
     ..TAGS
@@ -49,17 +65,17 @@ pub(super) const SHOW: Route = Route {
         Box::pin(async move {
             let (Named { model }, _permit) = request::take(&app, request, Named::default()).await?;
             let missing = || Refusal::field("model", "missing_field", "the field model is missing");
-            app.check_model(&model.ok_or_else(missing)?)?;
-            let architecture = &app.facts.architecture;
+            let facts = &app.models[app.model(&model.ok_or_else(missing)?)?];
+            let architecture = &facts.architecture;
             let info = json!({
                 "general.architecture": architecture,
-                "general.parameter_count": app.facts.parameters,
-                format!("{architecture}.context_length"): app.facts.context,
+                "general.parameter_count": facts.parameters,
+                format!("{architecture}.context_length"): facts.context,
             });
             let show = json!({
-                "details": details(&app),
+                "details": details(facts),
                 "model_info": info,
-                "capabilities": if app.facts.tools { vec!["completion", "tools"] } else { vec!["completion"] },
+                "capabilities": if facts.tools { vec!["completion", "tools"] } else { vec!["completion"] },
                 "modified_at": rfc3339(app.started),
             });
             Ok(reply::json(StatusCode::OK, &show))
@@ -87,19 +103,20 @@ impl Fields for Named {
     fn warn(&mut self, _warning: String) {}
 }
 
-fn model(app: &App) -> Value {
+fn model(app: &App, at: usize) -> Value {
+    let facts = &app.models[at];
     json!({
-        "name": app.served.name,
-        "model": app.served.name,
+        "name": facts.name,
+        "model": facts.name,
         "modified_at": rfc3339(app.started),
-        "size": app.facts.file_bytes,
+        "size": facts.file_bytes,
         "digest": "",
-        "details": details(app),
+        "details": details(facts),
     })
 }
 
-fn details(app: &App) -> Value {
-    let (millions, family) = (app.facts.parameters as f64 / 1e6, &app.facts.architecture);
+fn details(facts: &Facts) -> Value {
+    let (millions, family) = (facts.parameters as f64 / 1e6, &facts.architecture);
     let size = if millions >= 1e3 { format!("{:.1}B", millions / 1e3) } else { format!("{millions:.0}M") };
     json!({
         "parent_model": "",
@@ -107,6 +124,6 @@ fn details(app: &App) -> Value {
         "family": family,
         "families": [family],
         "parameter_size": size,
-        "quantization_level": app.facts.quantization,
+        "quantization_level": facts.quantization,
     })
 }

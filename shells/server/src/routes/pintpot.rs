@@ -3,14 +3,17 @@
 //! What it is: what the page shows, as JSON that any client can read. What it is not: metrics for a database, which have their
 //! own route. The one design choice: whoever changes the budget is answered by the account as it stands afterwards.
 
+use std::time::Instant;
+
 use hyper::{Method, StatusCode};
-use pintpot::Memory;
+use pintpot::{Memory, Seat, Standing};
 use serde::Deserialize;
 use serde::de::MapAccess;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::Route;
+use crate::Facts;
 use crate::app::App;
 use crate::refusal::Refusal;
 use crate::reply;
@@ -83,33 +86,59 @@ impl Fields for Asked {
 }
 
 fn status(app: &App) -> Result<Value, Refusal> {
-    let (standing, counts, ledger) = (app.service.standing(), app.service.counts(), &app.ledger);
+    let (seats, ledger) = (app.service.seats(), &app.ledger);
+    let sum = |figure: fn(&Seat) -> u64| seats.iter().map(figure).sum::<u64>();
+    let loaded = |figure: fn(&Standing) -> u64| {
+        let here = seats.iter().filter(|seat| seat.bytes > 0);
+        here.filter_map(|seat| seat.standing.as_ref()).map(figure).sum::<u64>()
+    };
+    // The others give way to whoever answered last.
+    let last = seats.iter().filter(|seat| seat.bytes > 0).max_by_key(|seat| seat.asked);
+    let standing = last.or(seats.first()).and_then(|seat| seat.standing);
     let machine = app.service.most_memory().map_err(|error| Refusal::of(&error))?;
     let part = |(part, bytes): (pintpot::Part, u64)| json!({ "part": part.name(), "bytes": bytes });
     Ok(json!({
-        "model": app.served.name,
-        "context": app.facts.context,
         "budget_bytes": ledger.budget(),
         "held_bytes": ledger.used(),
         "peak_bytes": ledger.peak(),
-        "smallest_budget_bytes": standing.least,
-        "useful_budget_bytes": standing.most,
+        "smallest_budget_bytes": standing.map(|standing| standing.least),
+        "useful_budget_bytes": standing.map(|standing| standing.most),
         "largest_budget_bytes": machine,
+        "models": app.models.iter().zip(&seats).map(model).collect::<Vec<_>>(),
         "ledger": ledger.lines().into_iter().map(part).collect::<Vec<_>>(),
-        "weights": { "resident_bytes": standing.resident, "streamed_bytes": standing.streamed },
+        "weights": { "resident_bytes": loaded(|s| s.resident), "streamed_bytes": loaded(|s| s.streamed) },
         "forecast": {
-            "tokens_per_second": standing.forecast.tokens_per_second,
-            "flash_bytes_per_token": standing.forecast.flash_bytes_per_token,
+            "tokens_per_second": standing.map(|standing| standing.forecast.tokens_per_second),
+            "flash_bytes_per_token": standing.map(|standing| standing.forecast.flash_bytes_per_token),
         },
-        "state": { "held_bytes": counts.state_bytes, "room_bytes": counts.state_room },
-        "requests": { "running": counts.running, "waiting": counts.waiting, "queue": app.served.queue },
+        "state": {
+            "held_bytes": sum(|seat| seat.counts.state_bytes), "room_bytes": sum(|seat| seat.counts.state_room),
+        },
+        "requests": {
+            "running": sum(|seat| seat.counts.running as u64),
+            "waiting": sum(|seat| seat.counts.waiting as u64) + app.service.entering() as u64,
+            "queue": app.served.queue,
+        },
         "so_far": {
             "seconds": app.started.elapsed().unwrap_or_default().as_secs_f64(),
-            "steps": counts.steps,
-            "prompt_tokens": counts.prompt_tokens,
-            "cached_tokens": counts.cached_tokens,
-            "answer_tokens": counts.answer_tokens,
-            "flash_bytes": counts.flash_bytes,
+            "steps": sum(|seat| seat.counts.steps),
+            "prompt_tokens": sum(|seat| seat.counts.prompt_tokens),
+            "cached_tokens": sum(|seat| seat.counts.cached_tokens),
+            "answer_tokens": sum(|seat| seat.counts.answer_tokens),
+            "flash_bytes": sum(|seat| seat.counts.flash_bytes),
         },
     }))
+}
+
+/// A model, and whether it is here.
+fn model((facts, seat): (&Facts, &Seat)) -> Value {
+    let left = seat.until.map(|until| until.saturating_duration_since(Instant::now()).as_secs_f64());
+    json!({
+        "id": facts.name,
+        "loaded": seat.bytes > 0,
+        "held_bytes": seat.bytes,
+        "context": facts.context,
+        "running": seat.counts.running,
+        "stays_seconds": left,
+    })
 }

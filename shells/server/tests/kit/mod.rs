@@ -7,14 +7,14 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use pintpot::{Crowd, Engine, LoadOptions};
+use pintpot::{Crowd, Engine, LoadOptions, Service, Shelved};
 use pintpot_server::{Facts, Limits, Served, Server};
 use serde_json::Value;
 
@@ -48,12 +48,17 @@ impl Reply {
     }
 }
 
+/// How models are loaded that share a budget.
+pub fn several(context: u32, limits: &Limits) -> LoadOptions {
+    let crowd = Crowd { answers: 4, queue: 16, contexts: 2, connections: limits.bytes() };
+    LoadOptions { context: Some(context), crowd: Some(crowd), ..LoadOptions::default() }
+}
+
 impl Running {
     /// Serves `model` as "m" in a context of so many tokens.
     pub fn start(model: &Path, context: u32, change: impl FnOnce(&mut Served, &mut Crowd)) -> Running {
         let limits = Limits { drain: Duration::from_secs(20), ..Limits::new(Some(context)) };
         let mut served = Served {
-            name: "m".into(),
             host: "127.0.0.1".into(),
             port: 0,
             api_keys: Vec::new(),
@@ -72,8 +77,37 @@ impl Running {
             let options =
                 LoadOptions { context: Some(context), crowd: Some(crowd), ..LoadOptions::default() };
             let model = engine.load(&path, &options).unwrap();
-            let facts = Facts { context, ..Facts::default() };
-            let server = Server::new(served, facts, engine.ledger().clone(), model).unwrap();
+            let facts = Facts { name: "m".into(), context, ..Facts::default() };
+            let ledger = engine.ledger().clone();
+            let service = Service::start(model, crowd.queue as usize).unwrap();
+            let server = Server::new(served, vec![facts], ledger, service).unwrap();
+            tell.send(server.address().unwrap()).unwrap();
+            server.run(&stopped);
+        });
+        Running { address: told.recv().unwrap(), stop, thread: Some(thread) }
+    }
+
+    /// Serves several models in a budget; each is called as its file is.
+    pub fn share(models: &[PathBuf], context: u32, budget: u64, keep: Option<Duration>) -> Running {
+        let limits = Limits { drain: Duration::from_secs(20), ..Limits::new(Some(context)) };
+        let options = several(context, &limits);
+        let (host, queue) = ("127.0.0.1".to_string(), 16);
+        let served = Served { host, port: 0, api_keys: Vec::new(), queue, max_tokens: None, limits };
+        let (stop, models) = (Arc::new(AtomicBool::new(false)), models.to_vec());
+        let (tell, told) = channel();
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let memory = budget.to_string().parse().unwrap();
+            let engine = Engine::builder().memory(memory).threads(Some(2)).build().unwrap();
+            let name = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().to_string();
+            let facts = models.iter().map(|path| Facts { name: name(path), context, ..Facts::default() });
+            let facts = facts.collect();
+            let shelved =
+                |path: &PathBuf| Shelved { name: name(path), path: path.clone(), options, prepare: None };
+            let shelved = models.iter().map(shelved).collect();
+            let ledger = engine.ledger().clone();
+            let service = Service::share(engine, shelved, 16, keep, None).unwrap();
+            let server = Server::new(served, facts, ledger, service).unwrap();
             tell.send(server.address().unwrap()).unwrap();
             server.run(&stopped);
         });
