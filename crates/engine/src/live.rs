@@ -135,6 +135,11 @@ impl Model {
             let needed = refusal.needed + beyond;
             Error::Refused(Box::new(Refusal { needed, budget: bytes, ..refusal }))
         })?;
+        // What gives back goes first.
+        for Reserved { held, elsewhere } in &mut self.reserved {
+            let bytes = next.bytes_of(held.part()).saturating_sub(*elsewhere);
+            held.resize(bytes.min(held.bytes())).map_err(host::Error::from)?;
+        }
         let residency = Residency {
             tiling: Arc::clone(&next.tiling),
             resident: &next.resident,

@@ -357,7 +357,7 @@ impl Engine {
         self.drop_program_pages();
         let before = self.ledger.lines();
         let pool = Pool::new(&self.ledger, self.threads)?;
-        let reserved = self.reserve_lines(&placement.lines, &before)?;
+        let mut reserved = self.reserve_lines(&placement.lines, &before)?;
         let Opened { path, file, decoder, files, vocabulary, template } = opened;
         let tokenizer = vocabulary.build(&file, &files).map_err(|error| error.in_file(&path))?;
         let template = template.map(|source| vocabulary::template(&source, &tokenizer));
@@ -377,6 +377,13 @@ impl Engine {
         executor.set_foresee(options.foresee);
         host::trim_heap();
         self.drop_program_pages();
+        // The start is over.
+        for Reserved { held, elsewhere } in
+            reserved.iter_mut().filter(|ours| ours.held.part() == Part::Program)
+        {
+            let left = fixed.program.saturating_sub(*elsewhere).min(held.bytes());
+            held.resize(left).map_err(host::Error::from)?;
+        }
         let fixed = Fixed { start: 0, ..fixed };
         let (ledger, profile) = (self.ledger.clone(), self.profile.clone());
         let shares = options.crowd.is_some();

@@ -9,7 +9,6 @@
 use crate::live::change_budget;
 use crate::{Engine, Error, LoadOptions, Model, Opened};
 use host::{Part, Reservation};
-use planner::Placement;
 use std::path::{Path, PathBuf};
 
 /// Heap that it takes to open a model of which nothing is known yet.
@@ -119,19 +118,7 @@ impl<'a> Shelf<'a> {
         }
         let model = place.model.as_mut().ok_or_else(|| Error::NoSuchModel { name: name.to_string() })?;
         model.confine(room);
-        self.keep_once(None);
-        self.places[at].model.as_mut().ok_or_else(|| Error::NoSuchModel { name: name.to_string() })
-    }
-
-    /// Holds what is in the account once, as the largest of the models has it.
-    fn keep_once(&mut self, lent: Option<&Model>) {
-        let models = self.places.iter().filter_map(|place| place.model.as_ref()).chain(lent);
-        let placements: Vec<&Placement> = models.map(Model::placement).collect();
-        for held in &mut self.once {
-            let most = placements.iter().map(|placement| placement.bytes_of(held.part())).max();
-            // What cannot be had stays as it was; the placements are within the budget all the same.
-            let _ = held.resize(most.unwrap_or(held.bytes()));
-        }
+        Ok(model)
     }
 
     /// As [`Shelf::get`], for a model that leaves the shelf until it is given back.
@@ -182,7 +169,6 @@ impl<'a> Shelf<'a> {
         if matches!(changed, Err(Error::Refused(_))) {
             self.budget = before;
         }
-        self.keep_once(Some(model));
         changed
     }
 
