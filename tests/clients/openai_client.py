@@ -59,6 +59,19 @@ try:
     assert "".join(c.choices[0].text for c in client.completions.create(
         prompt="The capital of France is", stop=["."], stream=True, **asked)) == text.choices[0].text
 
+    newer = dict(model=name, temperature=0, max_output_tokens=24, instructions="You are a helpful AI assistant.")
+    response = client.responses.create(input="What is the capital of France?", **newer)
+    assert response.output_text == answer and response.usage.output_tokens == whole.usage.completion_tokens, response
+    assert response.model_extra["logits_digest"] == whole.choices[0].model_extra["logits_digest"]
+    with client.responses.stream(input="What is the capital of France?", **newer) as stream:
+        deltas = [event.delta for event in stream if event.type == "response.output_text.delta"]
+        final = stream.get_final_response()
+    assert "".join(deltas) == final.output_text == answer and final.status == "completed", final
+    again = [{"role": "user", "content": "What is the capital of France?"}, *final.output, {"role": "user", "content": "And of Italy?"}]
+    assert client.responses.create(input=again, **newer).usage.input_tokens_details.cached_tokens > 20
+    city = client.responses.parse(input="Tell me of Paris.", text_format=City, **{**newer, "max_output_tokens": 80})
+    assert isinstance(city.output_parsed, City), city
+
     def refused(kind, call):
         try:
             call()

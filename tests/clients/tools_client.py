@@ -59,6 +59,19 @@ try:
     assert "".join(piece.function.arguments for piece in pieces) == call.function.arguments
     assert chunks[-1].finish_reason == "tool_calls" and not any(chunk.delta.content for chunk in chunks)
 
+    flat = {"type": "function", **function, "strict": True}
+    newer = dict(model=name, temperature=0, max_output_tokens=120, tools=[flat])
+    response = client.responses.create(input=turns, tool_choice="required", **newer)
+    [made] = [item for item in response.output if item.type == "function_call"]
+    assert made.arguments == call.function.arguments and made.name == "get_weather" and response.status == "completed", response
+    with client.responses.stream(input=turns, tool_choice="required", **newer) as stream:
+        kinds = [event.type for event in stream]
+        assert stream.get_final_response().output[0].arguments == made.arguments
+    assert "response.function_call_arguments.done" in kinds, kinds
+    gave = {"type": "function_call_output", "call_id": made.call_id, "output": "21 degrees and sunny"}
+    said = client.responses.create(input=[*turns, *response.output, gave], tool_choice="none", **newer)
+    assert "21" in said.output_text, said
+
     later = turns + [{"role": "assistant", "content": None, "tool_calls": [call.model_dump()]},
                      {"role": "tool", "tool_call_id": call.id, "content": "21 degrees and sunny"}]
     # Small models call again; what they were told is in the prompt all the same.

@@ -21,8 +21,15 @@ struct Format {
     #[serde(rename = "type")]
     kind: String,
     json_schema: Option<Named>,
-    /// As llama.cpp's and Anthropic's clients have it.
+    /// As llama.cpp's, Anthropic's and OpenAI's newer clients have it.
     schema: Option<Box<RawValue>>,
+    #[serde(rename = "name")]
+    _name: Option<String>,
+    #[serde(rename = "description")]
+    _description: Option<String>,
+    /// What is asked for is always kept to.
+    #[serde(rename = "strict")]
+    _strict: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -56,6 +63,14 @@ struct Output {
     format: Option<Format>,
 }
 
+/// `text` of OpenAI's newer API.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    format: Option<Format>,
+    verbosity: Option<String>,
+}
+
 /// What an answer may say, as far as it was said.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked(pub Option<Grammar>);
@@ -69,6 +84,13 @@ impl Asked {
             }
             "output_config" => {
                 let format = value::<A, Output>(map)?.and_then(|output| output.format);
+                format.map(Format::grammar).transpose().map_err(A::Error::custom)?.flatten()
+            }
+            "text" => {
+                let Some(Text { format, verbosity }) = value::<A, Text>(map)? else { return Ok(Taken::Yes) };
+                if verbosity.is_some() {
+                    return Ok(Taken::Refused("verbosity is not done here".into()));
+                }
                 format.map(Format::grammar).transpose().map_err(A::Error::custom)?.flatten()
             }
             "json_schema" | "guided_json" => value::<A, Box<RawValue>>(map)?.map(|raw| schema(&raw)),
@@ -103,7 +125,7 @@ impl Asked {
 
 impl Format {
     fn grammar(self) -> Result<Option<Grammar>, String> {
-        let Format { kind, json_schema, schema: plain } = self;
+        let Format { kind, json_schema, schema: plain, .. } = self;
         let given = json_schema.and_then(|named| named.schema).or(plain);
         match (kind.as_str(), given) {
             ("text", None) => Ok(None),

@@ -44,11 +44,12 @@ struct Function {
     strict: Option<bool>,
 }
 
-/// A tool in Anthropic's words.
+/// A tool in Anthropic's words, or in those of OpenAI's newer API.
 #[derive(Deserialize)]
 struct Anthropic {
     name: String,
     description: Option<String>,
+    #[serde(alias = "parameters")]
     input_schema: Option<Box<RawValue>>,
     strict: Option<bool>,
 }
@@ -156,7 +157,7 @@ fn tool(raw: &RawValue) -> Result<(Tool, bool), String> {
             Some(other) => Err(not(other)),
         };
     }
-    if let Some(other) = read.kind.as_deref().filter(|kind| *kind != "custom") {
+    if let Some(other) = read.kind.as_deref().filter(|kind| !matches!(*kind, "custom" | "function")) {
         return Err(not(other));
     }
     let Anthropic { name, description, input_schema, strict } =
@@ -300,6 +301,9 @@ mod tests {
         assert!(!strict);
         let value: Value = serde_json::from_str(&theirs.text).unwrap();
         assert_eq!(value["function"], json!({"name":"f","description":"d","parameters":{"type":"object"}}));
+        let (newer, strict) =
+            read(r#"{"type":"function","name":"f","parameters":{"type":"object"},"strict":true}"#).unwrap();
+        assert_eq!((newer.parameters.as_deref(), strict), (Some(r#"{"type":"object"}"#), true));
         for bad in [r#"{"type":"web_search"}"#, r#"{"type":"computer_20250124","name":"c"}"#, "{}", "5"] {
             assert!(read(bad).is_err(), "{bad}");
         }

@@ -24,6 +24,9 @@ use crate::tools;
 pub(super) const MESSAGES: Route = Route {
     method: Method::POST,
     path: "/v1/messages",
+    says: "the next turn in Anthropic's words",
+    body: "model:string! messages:array! max_tokens:integer! system:any stop_sequences:array stream:boolean temperature:number \
+           top_k:integer top_p:number seed:integer tools:array tool_choice:object output_config:object metadata:object",
     open: false,
     run: |app, request| {
         Box::pin(async move {
@@ -54,6 +57,8 @@ pub(super) const MESSAGES: Route = Route {
 
 pub(super) const COUNT_TOKENS: Route = Route {
     path: "/v1/messages/count_tokens",
+    says: "how many tokens it takes to ask",
+    body: "model:string! messages:array! system:any tools:array tool_choice:object",
     run: |app, request| {
         Box::pin(async move {
             let (mut asked, permit) = request::take(&app, request, Asked::default()).await?;

@@ -17,6 +17,12 @@ use crate::sampling::{Shared, wrong};
 pub(super) const ROUTE: Route = Route {
     method: Method::POST,
     path: "/v1/chat/completions",
+    says: "the next turn of a conversation, whole or as a stream",
+    body: concat!(
+        "model:string! messages:array! tools:array tool_choice:any parallel_tool_calls:boolean logprobs:boolean \
+            top_logprobs:integer ",
+        shared!()
+    ),
     open: false,
     run: |app, request| {
         Box::pin(async move {

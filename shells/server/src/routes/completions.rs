@@ -24,6 +24,8 @@ const TOKENS: i64 = 16;
 pub(super) const ROUTE: Route = Route {
     method: Method::POST,
     path: "/v1/completions",
+    says: "a text that goes on",
+    body: concat!("model:string! prompt:any! echo:boolean best_of:integer logprobs:integer ", shared!()),
     open: false,
     run: |app, request| {
         Box::pin(async move {

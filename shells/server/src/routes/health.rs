@@ -9,10 +9,12 @@ use super::Route;
 use crate::refusal::Refusal;
 use crate::reply;
 
-pub(super) const HEALTH: Route = Route { path: "/health", ..READYZ };
+pub(super) const HEALTH: Route = Route { path: "/health", says: "whether it can answer", body: "", ..READYZ };
 
 pub(super) const LIVEZ: Route = Route {
     path: "/livez",
+    says: "whether the process is there",
+    body: "",
     run: |_, _| Box::pin(async { Ok(reply::json(StatusCode::OK, &json!({ "status": "ok" }))) }),
     ..READYZ
 };
@@ -20,6 +22,8 @@ pub(super) const LIVEZ: Route = Route {
 pub(super) const READYZ: Route = Route {
     method: Method::GET,
     path: "/readyz",
+    says: "whether it can answer",
+    body: "",
     open: true,
     run: |app, _| {
         Box::pin(async move {

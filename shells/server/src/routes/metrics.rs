@@ -18,6 +18,8 @@ use crate::reply;
 pub(super) const ROUTE: Route = Route {
     method: Method::GET,
     path: "/metrics",
+    says: "figures for Prometheus",
+    body: "",
     open: false,
     run: |app, _| {
         let text = text(&app);

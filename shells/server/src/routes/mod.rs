@@ -3,18 +3,32 @@
 //! What it is: the list, and the way from a request to its route. What it is not: their work. The one design choice: a route
 //! is data and one function, so that who may ask, and what methods there are, is decided in one place.
 
+/// What several bodies have, as [`Route::body`] writes it.
+macro_rules! shared {
+    () => {
+        "stream:boolean stream_options:object n:integer stop:any max_tokens:integer max_completion_tokens:integer seed:integer \
+         temperature:number top_p:number top_k:integer min_p:number presence_penalty:number frequency_penalty:number \
+         repetition_penalty:number logit_bias:object ignore_eos:boolean response_format:object grammar:string \
+         json_schema:any guided_json:any guided_regex:string guided_choice:array guided_grammar:string \
+         structured_outputs:object user:string metadata:object store:boolean service_tier:string"
+    };
+}
+
 mod anthropic;
 mod chat_completions;
 mod completion;
 mod completions;
 mod health;
+mod items;
 mod messages;
 mod metrics;
 mod models;
 mod ollama;
 mod ollama_models;
+mod openapi;
 mod page;
 mod pintpot;
+mod responses;
 mod version;
 
 use std::future::Future;
@@ -38,6 +52,10 @@ pub(crate) struct Route {
     method: Method,
     /// The path; one that ends in a slash stands for all below it.
     path: &'static str,
+    /// What it is, in a few words.
+    says: &'static str,
+    /// The fields of its body, each as `name:type`, with a mark after what must be there; empty if there is no body.
+    body: &'static str,
     /// Whether it needs no key.
     open: bool,
     run: fn(Rc<App>, Request<Incoming>) -> Answer,
@@ -61,10 +79,12 @@ static ROUTES: &[Route] = &[
     ollama_models::SHOW,
     ollama_models::TAGS,
     ollama_models::VERSION,
+    openapi::ROUTE,
     page::FILE,
     page::ROOT,
     pintpot::MEMORY,
     pintpot::STATUS,
+    responses::ROUTE,
     version::ROUTE,
 ];
 

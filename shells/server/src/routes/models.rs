@@ -9,6 +9,8 @@ use crate::reply;
 
 pub(super) const LIST: Route = Route {
     path: "/v1/models",
+    says: "what is served, and whether it is loaded",
+    body: "",
     run: |app, _| {
         let all = (0..app.models.len()).map(|at| model(&app, at)).collect::<Vec<_>>();
         let list = json!({ "object": "list", "data": all });
@@ -20,6 +22,8 @@ pub(super) const LIST: Route = Route {
 pub(super) const ONE: Route = Route {
     method: Method::GET,
     path: "/v1/models/",
+    says: "one model",
+    body: "",
     open: false,
     run: |app, request| {
         Box::pin(async move {

@@ -27,6 +27,8 @@ use crate::tools;
 pub(super) const CHAT: Route = Route {
     method: Method::POST,
     path: "/api/chat",
+    says: "the next turn in Ollama's words",
+    body: "model:string! messages:array stream:boolean format:any tools:array options:object keep_alive:any",
     open: false,
     run: |app, request| {
         Box::pin(async move {
@@ -46,6 +48,8 @@ pub(super) const CHAT: Route = Route {
 
 pub(super) const GENERATE: Route = Route {
     path: "/api/generate",
+    says: "a text that goes on in Ollama's words, or a model that is loaded or unloaded",
+    body: "model:string! prompt:string system:string raw:boolean stream:boolean format:any options:object keep_alive:any",
     run: |app, request| {
         Box::pin(async move {
             let (asked, permit) = request::take(&app, request, Asked::of(Kind::Generate)).await?;

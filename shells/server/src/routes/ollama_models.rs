@@ -19,6 +19,8 @@ const ENDLESS: Duration = Duration::from_secs(100 * 365 * 86_400);
 pub(super) const VERSION: Route = Route {
     method: Method::GET,
     path: "/api/version",
+    says: "which Ollama's clients may expect",
+    body: "",
     open: true,
     run: |_, _| {
         let version = json!({ "version": env!("CARGO_PKG_VERSION") });
@@ -28,6 +30,8 @@ pub(super) const VERSION: Route = Route {
 
 pub(super) const TAGS: Route = Route {
     path: "/api/tags",
+    says: "what is served",
+    body: "",
     open: false,
     run: |app, _| {
         let all = (0..app.models.len()).map(|at| model(&app, at)).collect::<Vec<_>>();
@@ -39,6 +43,8 @@ pub(super) const TAGS: Route = Route {
 
 pub(super) const PS: Route = Route {
     path: "/api/ps",
+    says: "what is loaded, and until when",
+    body: "",
     run: |app, _| {
         let seats = app.service.seats();
         let here = seats.iter().enumerate().filter(|(_, seat)| seat.bytes > 0);
@@ -61,6 +67,8 @@ pub(super) const PS: Route = Route {
 pub(super) const SHOW: Route = Route {
     method: Method::POST,
     path: "/api/show",
+    says: "what a model is",
+    body: "model:string!",
     run: |app, request| {
         Box::pin(async move {
             let (Named { model }, _permit) = request::take(&app, request, Named::default()).await?;

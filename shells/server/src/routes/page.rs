@@ -19,6 +19,8 @@ use crate::reply::{self, Reply};
 pub(super) const ROOT: Route = Route {
     method: Method::GET,
     path: "/",
+    says: "the page",
+    body: "",
     open: true,
     run: |_, request| {
         let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -34,6 +36,8 @@ pub(super) const ROOT: Route = Route {
 
 pub(super) const FILE: Route = Route {
     path: "/page/",
+    says: "a file of the page",
+    body: "",
     run: |_, request| {
         Box::pin(async move {
             let name = request.uri().path().trim_start_matches("/page/");

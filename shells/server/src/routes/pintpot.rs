@@ -22,6 +22,8 @@ use crate::request::{self, Fields, Taken, value};
 pub(super) const STATUS: Route = Route {
     method: Method::GET,
     path: "/v1/pintpot/status",
+    says: "the account: the budget, what is held, and what was done",
+    body: "",
     open: false,
     run: |app, _| Box::pin(async move { Ok(reply::json(StatusCode::OK, &status(&app)?)) }),
 };
@@ -29,6 +31,8 @@ pub(super) const STATUS: Route = Route {
 pub(super) const MEMORY: Route = Route {
     method: Method::POST,
     path: "/v1/pintpot/memory",
+    says: "another budget",
+    body: "memory:any!",
     run: |app, request| {
         Box::pin(async move {
             app.guard.trusted()?;

@@ -9,6 +9,8 @@ use crate::reply;
 pub(super) const ROUTE: Route = Route {
     method: Method::GET,
     path: "/version",
+    says: "which it is",
+    body: "",
     open: true,
     run: |_, _| {
         let version = json!({ "version": env!("CARGO_PKG_VERSION") });
