@@ -58,8 +58,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     let mut model = load::opened(&local.name, &engine, opened, &options, args)?;
     model.follow(reread);
     eprintln!("{}", report::start_line(model.placement()));
-    let name =
-        if batch.model() == Some(&named) { named } else { find::served_name(&reference, &local.name) };
+    let name = if batch.model() == Some(&named) { named } else { find::served_name(&reference, &local.name) };
     let facts = Facts { name, context: model.context(), ..Facts::default() };
     let served = Served {
         host: String::new(),

@@ -14,6 +14,7 @@ macro_rules! shared {
     };
 }
 
+mod account;
 mod anthropic;
 mod chat_completions;
 mod completion;
@@ -27,7 +28,6 @@ mod ollama;
 mod ollama_models;
 mod openapi;
 mod page;
-mod pintpot;
 mod responses;
 mod version;
 
@@ -63,6 +63,8 @@ pub(crate) struct Route {
 
 /// All routes, in alphabetical order.
 static ROUTES: &[Route] = &[
+    account::MEMORY,
+    account::STATUS,
     anthropic::COUNT_TOKENS,
     anthropic::MESSAGES,
     chat_completions::ROUTE,
@@ -82,8 +84,6 @@ static ROUTES: &[Route] = &[
     openapi::ROUTE,
     page::FILE,
     page::ROOT,
-    pintpot::MEMORY,
-    pintpot::STATUS,
     responses::ROUTE,
     version::ROUTE,
 ];
