@@ -60,7 +60,7 @@ pub enum Error {
         /// Its name.
         name: String,
         /// What it is.
-        kind: graph::ArrayType,
+        kind: Box<graph::ArrayType>,
     },
     /// A network has no such input.
     #[error("the network has no input '{name}'; it takes {inputs}")]

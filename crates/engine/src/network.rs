@@ -230,7 +230,8 @@ impl Network {
     pub fn run(&mut self, feeds: &[(&str, &[u8])]) -> Result<(), Error> {
         let inputs = self.inputs.iter().map(|port| {
             let fed = feeds.iter().find(|(name, _)| *name == port.name);
-            let fed = fed.ok_or_else(|| Error::MissingInput { name: port.name.clone(), kind: port.kind })?;
+            let fed = fed
+                .ok_or_else(|| Error::MissingInput { name: port.name.clone(), kind: Box::new(port.kind) })?;
             Ok((port.value, fed.1))
         });
         let inputs = inputs.collect::<Result<Vec<_>, Error>>()?;

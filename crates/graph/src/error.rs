@@ -14,7 +14,7 @@ pub enum Error {
         /// Which input, from zero.
         input: usize,
         /// What it was.
-        found: Dims,
+        found: Box<Dims>,
         /// What it should have been, in words.
         expected: String,
     },

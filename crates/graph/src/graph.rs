@@ -243,8 +243,12 @@ impl Graph {
             let Value { dims, elem } = *self.value_of(*id);
             let expected = || "extents that do not vary".to_string();
             let extents = dims.known();
-            let extents =
-                extents.ok_or_else(|| Error::Shape { op, input, found: dims, expected: expected() })?;
+            let extents = extents.ok_or_else(|| Error::Shape {
+                op,
+                input,
+                found: Box::new(dims),
+                expected: expected(),
+            })?;
             Ok(ArrayType { elem, extents })
         };
         ids.iter().enumerate().map(known).collect()

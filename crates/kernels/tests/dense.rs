@@ -55,8 +55,10 @@ fn products_are_chains_along_the_common_extent() {
     }
 }
 
+type Case = ([usize; 2], [usize; 2], [usize; 2], [usize; 2], usize);
+
 /// Images with odd sizes, strides, margins, gaps: size, window, strides, dilations, margin before and behind.
-const IMAGES: [([usize; 2], [usize; 2], [usize; 2], [usize; 2], usize); 8] = [
+const IMAGES: [Case; 8] = [
     ([9, 11], [3, 3], [1, 1], [1, 1], 1),
     ([9, 40], [3, 3], [2, 2], [1, 1], 1),
     ([7, 7], [5, 5], [1, 1], [1, 1], 2),
@@ -70,7 +72,7 @@ const IMAGES: [([usize; 2], [usize; 2], [usize; 2], [usize; 2], usize); 8] = [
 type Made = ([usize; 2], Vec<f32>);
 
 /// What windows see of an image: (channel and place, window), zeros in the margin.
-fn seen(x: &[f32], channels: usize, image: &([usize; 2], [usize; 2], [usize; 2], [usize; 2], usize)) -> Made {
+fn seen(x: &[f32], channels: usize, image: &Case) -> Made {
     let (size, kernel, strides, dilations, margin) = *image;
     let made = std::array::from_fn(|axis| {
         (size[axis] + 2 * margin - (kernel[axis] - 1) * dilations[axis] - 1) / strides[axis] + 1

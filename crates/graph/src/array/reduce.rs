@@ -124,7 +124,7 @@ impl<W: Wide> Sum<W> {
 
     fn add(&mut self, x: W) {
         let (value, zero) = (self.value, W::default());
-        let not_a_number = x != x;
+        let not_a_number = x.partial_cmp(&x).is_none();
         self.value = match self.kind {
             ReduceKind::All => W::of_i64(i64::from(value != zero && x != zero)),
             ReduceKind::Any => W::of_i64(i64::from(value != zero || x != zero)),

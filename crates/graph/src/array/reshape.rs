@@ -20,7 +20,7 @@ impl ArrayOperator for Reshape {
         let elements = input.extents.elements();
         if let Some(axis) = self.extents.iter().position(Option::is_none) {
             let others = made.elements();
-            made[axis] = if others == 0 { 0 } else { elements / others };
+            made[axis] = elements.checked_div(others).unwrap_or(0);
         }
         if made.elements() != elements || self.extents.iter().filter(|extent| extent.is_none()).count() > 1 {
             return fault("Reshape", "the number of elements must stay the same", inputs);

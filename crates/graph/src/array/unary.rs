@@ -150,7 +150,7 @@ macro_rules! function_float {
                     UnaryKind::Floor => each(x, $name::floor),
                     UnaryKind::Gelu => each(x, |x| 0.5 * x * (1.0 + $m::erf(x * HALF_ROOT))),
                     UnaryKind::GeluTanh => {
-                        const ROOT: $name = 0.797_884_560_802_865_4;
+                        const ROOT: $name = std::f64::consts::FRAC_2_SQRT_PI as $name * HALF_ROOT;
                         each(x, |x| 0.5 * x * (1.0 + $m::tanh(ROOT * (x + 0.044715 * x * x * x))));
                     }
                     UnaryKind::HardSigmoid { alpha, beta } => {

@@ -3,6 +3,8 @@
 //! Not arithmetic. The one design choice: axes that can be walked as one are joined first, so that the innermost loop
 //! is as long as it can be and everything around it hardly matters.
 
+#![allow(clippy::needless_range_loop)] // several lists at one place
+
 use crate::{Extents, MAX_RANK};
 
 /// A walk over an array without gaps, and beside it over `N` others with strides of their own.

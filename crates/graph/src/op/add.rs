@@ -17,7 +17,12 @@ impl Operator for Add {
         let dims = expect_f32("Add", inputs, 0, None)?;
         if expect_f32("Add", inputs, 1, None)? != dims {
             let found = inputs[1].dims;
-            return Err(Error::Shape { op: "Add", input: 1, found, expected: dims.to_string() });
+            return Err(Error::Shape {
+                op: "Add",
+                input: 1,
+                found: Box::new(found),
+                expected: dims.to_string(),
+            });
         }
         Ok(inputs[0])
     }

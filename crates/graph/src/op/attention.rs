@@ -36,13 +36,23 @@ impl Operator for Attention {
         expect("Attention", inputs, 3, Elem::Index, None)?;
         if state.kv_heads == 0 || !self.heads.is_multiple_of(state.kv_heads) {
             let expected = format!("heads in groups of {}", state.kv_heads);
-            return Err(Error::Shape { op: "Attention", input: 0, found: inputs[0].dims, expected });
+            return Err(Error::Shape {
+                op: "Attention",
+                input: 0,
+                found: Box::new(inputs[0].dims),
+                expected,
+            });
         }
         if let Values::OfKeys(dim) = state.values
             && dim > state.head_dim
         {
             let expected = format!("at least {dim} columns a head");
-            return Err(Error::Shape { op: "Attention", input: 1, found: inputs[1].dims, expected });
+            return Err(Error::Shape {
+                op: "Attention",
+                input: 1,
+                found: Box::new(inputs[1].dims),
+                expected,
+            });
         }
         if let Some(sinks) = self.sinks {
             expect_vector("Attention", graph, sinks, self.heads)?;

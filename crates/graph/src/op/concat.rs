@@ -24,14 +24,14 @@ impl Operator for Concat {
         let dims = expect_f32("Concat", inputs, 0, None)?;
         if first == 0 || !dims.columns().is_multiple_of(first) {
             let expected = format!("heads of {first}");
-            return Err(Error::Shape { op: "Concat", input: 0, found: dims, expected });
+            return Err(Error::Shape { op: "Concat", input: 0, found: Box::new(dims), expected });
         }
         let heads = dims.columns() / first;
         let other = expect_f32("Concat", inputs, 1, None)?;
         let fits = other.columns() == second || Some(other.columns()) == heads.checked_mul(second);
         if second == 0 || !fits || other.rows() != dims.rows() {
             let expected = format!("the rows of {dims}, {heads} heads of {second} or one");
-            return Err(Error::Shape { op: "Concat", input: 1, found: other, expected });
+            return Err(Error::Shape { op: "Concat", input: 1, found: Box::new(other), expected });
         }
         let columns = first.checked_add(second).and_then(|head| head.checked_mul(heads));
         let columns = columns.ok_or(Error::Overflow { op: "Concat", what: "the number of columns" })?;

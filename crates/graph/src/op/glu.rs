@@ -50,7 +50,12 @@ impl Operator for Glu {
         let dims = expect_f32("Glu", inputs, 0, None)?;
         if expect_f32("Glu", inputs, 1, None)? != dims {
             let found = inputs[1].dims;
-            return Err(Error::Shape { op: "Glu", input: 1, found, expected: dims.to_string() });
+            return Err(Error::Shape {
+                op: "Glu",
+                input: 1,
+                found: Box::new(found),
+                expected: dims.to_string(),
+            });
         }
         Ok(inputs[0])
     }

@@ -258,7 +258,7 @@ fn expect(
     }
     match columns {
         Some(c) if value.dims.columns() != c => {
-            Err(Error::Shape { op, input: i, found: value.dims, expected: format!("{c} columns") })
+            Err(Error::Shape { op, input: i, found: Box::new(value.dims), expected: format!("{c} columns") })
         }
         _ => Ok(value.dims),
     }

@@ -85,7 +85,7 @@ impl Operator for Neurons {
         let rows = expect_f32("Neurons", inputs, 1, None)?.rows();
         if rows != inputs[0].dims.rows() {
             let expected = format!("the rows of {}", inputs[0].dims);
-            return Err(Error::Shape { op: "Neurons", input: 1, found: inputs[1].dims, expected });
+            return Err(Error::Shape { op: "Neurons", input: 1, found: Box::new(inputs[1].dims), expected });
         }
         for id in [self.up, self.down] {
             if graph.weight_of(id).shape.extents() != [u64::from(neurons), u64::from(width)] {

@@ -20,7 +20,7 @@ impl Operator for Quantize {
         let dims = expect_f32("Quantize", inputs, 0, None)?;
         if !dims.columns().is_multiple_of(32) {
             let expected = "a multiple of 32 columns".to_string();
-            return Err(Error::Shape { op: "Quantize", input: 0, found: dims, expected });
+            return Err(Error::Shape { op: "Quantize", input: 0, found: Box::new(dims), expected });
         }
         Ok(Value { dims, elem: Elem::Quantized })
     }

@@ -32,11 +32,11 @@ impl Operator for Rope {
         let table = expect_f32("Rope", inputs, 1, None)?;
         if self.head_dim == 0 || !dims.columns().is_multiple_of(self.head_dim) {
             let expected = format!("a multiple of {} columns", self.head_dim);
-            return Err(Error::Shape { op: "Rope", input: 0, found: dims, expected });
+            return Err(Error::Shape { op: "Rope", input: 0, found: Box::new(dims), expected });
         }
         if table.columns() > self.head_dim || !table.columns().is_multiple_of(2) {
             let expected = format!("an even number of at most {} columns", self.head_dim);
-            return Err(Error::Shape { op: "Rope", input: 1, found: table, expected });
+            return Err(Error::Shape { op: "Rope", input: 1, found: Box::new(table), expected });
         }
         Ok(inputs[0])
     }

@@ -123,7 +123,7 @@ impl Operator for Route {
         };
         if self.used == 0 || self.used > experts || !self.groups.is_none_or(fits) {
             let expected = format!("experts of which {} can be chosen", self.used);
-            return Err(Error::Shape { op: "Route", input: 0, found: dims, expected });
+            return Err(Error::Shape { op: "Route", input: 0, found: Box::new(dims), expected });
         }
         if let Some(bias) = self.bias {
             expect_vector("Route", graph, bias, experts)?;

@@ -21,7 +21,7 @@ impl Operator for SigmoidGate {
         let seen = expect_f32("SigmoidGate", inputs, 1, None)?;
         if seen.rows() != dims.rows() {
             let expected = format!("the rows of {dims}");
-            return Err(Error::Shape { op: "SigmoidGate", input: 1, found: seen, expected });
+            return Err(Error::Shape { op: "SigmoidGate", input: 1, found: Box::new(seen), expected });
         }
         expect_vector("SigmoidGate", graph, self.weight, seen.columns())?;
         Ok(inputs[0])

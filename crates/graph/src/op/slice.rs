@@ -28,7 +28,7 @@ impl Operator for Slice {
         let within = len > 0 && first.checked_add(len).is_some_and(|end| end <= head_dim);
         if !within || !dims.columns().is_multiple_of(head_dim) {
             let expected = format!("heads of {head_dim} with columns {first}..{first} + {len}");
-            return Err(Error::Shape { op: "Slice", input: 0, found: dims, expected });
+            return Err(Error::Shape { op: "Slice", input: 0, found: Box::new(dims), expected });
         }
         let rows = dims.rows().unwrap_or(Symbol::ROWS);
         Ok(Value { dims: Dims::matrix(rows, dims.columns() / head_dim * len), ..inputs[0] })

@@ -57,7 +57,7 @@ fn fused(graph: &mut Graph, first: &Node, then: &Node) -> Option<Node> {
                 (BinaryKind::Max, [least]) => bound(&mut conv, *least, f32::INFINITY),
                 (BinaryKind::Min, [most]) => bound(&mut conv, f32::NEG_INFINITY, *most),
                 (BinaryKind::Add | BinaryKind::Mul | BinaryKind::Sub, _) if conv.bounds.is_none() => {
-                    let maps = usize::try_from(made.dims.known()?[1]).ok()?;
+                    let maps = made.dims.known()?[1];
                     let rank = made.dims.as_slice().len();
                     if !is_of_maps(graph, other, rank) || !matches!(numbers.len(), 1) && numbers.len() != maps
                     {

@@ -199,8 +199,7 @@ pub(super) fn wrong<T>(
     found: &AttributeValue,
     expected: &'static str,
 ) -> Result<T, Error> {
-    let mut found = format!("{found:?}");
-    found.truncate(found.floor_char_boundary(100));
+    let found = format!("{found:?}").chars().take(100).collect();
     Err(Error::Attribute { attribute, found, expected })
 }
 

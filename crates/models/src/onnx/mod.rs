@@ -317,9 +317,9 @@ impl<'a> Importer<'a> {
         let call = self.call(node)?;
         let domain = if call.domain == "ai.onnx" { OWN } else { call.domain };
         let rows = OPERATORS.iter().flat_map(|rows| rows.iter());
-        let row =
+        let mut row =
             rows.filter(|(of, name, _)| *of == domain && *name == &*node.op_type).map(|(_, _, lower)| lower);
-        match row.last() {
+        match row.next_back() {
             Some(lower) => lower(self, &call),
             None => self.function(node, &call),
         }

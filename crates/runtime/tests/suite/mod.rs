@@ -97,12 +97,12 @@ enum Held {
 }
 
 impl Held {
-    fn read(bytes: &Vec<u8>, value_type: &ValueType) -> Result<Held, String> {
+    fn read(bytes: &dyn ReadAt, value_type: &ValueType) -> Result<Held, String> {
         let value = onnx::read_value(bytes, value_type, Limits::default()).map_err(text)?;
         Held::new(&value, bytes)
     }
 
-    fn new(value: &Value, source: &Vec<u8>) -> Result<Held, String> {
+    fn new(value: &Value, source: &dyn ReadAt) -> Result<Held, String> {
         Ok(match value {
             Value::Optional(None) => Held::None,
             Value::Optional(Some(value)) => Held::new(value, source)?,
@@ -147,7 +147,7 @@ impl Held {
     }
 }
 
-fn array(tensor: &TensorInfo, source: &Vec<u8>) -> Result<Array, String> {
+fn array(tensor: &TensorInfo, source: &dyn ReadAt) -> Result<Array, String> {
     let literal = tensor.literal(source, BUDGET).map_err(text)?;
     let extents: Vec<usize> = literal.dims.iter().map(|&dim| dim as usize).collect();
     let extents = Extents::new(&extents).ok_or("too many elements")?;
