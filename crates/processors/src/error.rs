@@ -26,6 +26,10 @@ pub enum Kind {
 #[allow(missing_docs)]
 pub enum Error {
     #[error(
+        "the array is {found}, which is not read; save it with numpy.ascontiguousarray as plain little-endian numbers"
+    )]
+    Array { found: String },
+    #[error(
         "the vocabulary is crafted: token {id} collides with thousands of others; get the file from its author"
     )]
     CraftedVocabulary { id: usize },
@@ -55,6 +59,8 @@ pub enum Error {
     MissingKey { key: &'static str },
     #[error("more than the {counted} merges that were counted; the file is damaged, fetch it again")]
     MoreMergesThanCounted { counted: usize },
+    #[error("this is no .npy file; write one with numpy.save")]
+    NotNpy,
     #[error(
         "token {id} goes beyond the {counted} bytes of text that were counted; the file is damaged, fetch it again"
     )]
@@ -136,6 +142,7 @@ impl Error {
             | Error::MoreMergesThanCounted { .. }
             | Error::MoreTextThanCounted { .. }
             | Error::MoreTokensThanCounted { .. }
+            | Error::NotNpy
             | Error::TemplateBounds(_)
             | Error::TemplateFile { .. }
             | Error::TemplateSource { .. }
@@ -154,7 +161,8 @@ impl Error {
             | Error::TemplateTooLong { .. }
             | Error::TextTooLong { .. }
             | Error::ToolsJson { .. } => Kind::Text,
-            Error::JsonUnknownPart { .. }
+            Error::Array { .. }
+            | Error::JsonUnknownPart { .. }
             | Error::Template { .. }
             | Error::TokenTooLong { .. }
             | Error::TooManyPatterns { .. }

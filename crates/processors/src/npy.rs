@@ -4,6 +4,8 @@
 //! are refused. The one design choice: reading gives type, extents and where the elements begin; whoever has the bytes keeps
 //! them. Layout: NEP 1.
 
+use crate::Error;
+
 /// What a file says of its array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -15,43 +17,26 @@ pub struct Header {
     pub start: usize,
 }
 
-/// Why a file is not read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NpyError {
-    /// It does not begin as such files do, or ends too soon.
-    #[error("this is no .npy file; write one with numpy.save")]
-    Other,
-    /// Something in the header that is not read.
-    #[error(
-        "the array is {found}, which is not read; save it with numpy.ascontiguousarray as plain little-endian numbers"
-    )]
-    Unsupported {
-        /// What the header says.
-        found: String,
-    },
-}
-
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// Elements begin at a multiple of this.
 const ALIGNMENT: usize = 64;
 
 /// Reads the header of a file.
-pub fn read(bytes: &[u8]) -> Result<Header, NpyError> {
-    let rest = bytes.strip_prefix(MAGIC).ok_or(NpyError::Other)?;
-    let (&major, rest) = rest.split_first().ok_or(NpyError::Other)?;
-    let rest = rest.get(1..).ok_or(NpyError::Other)?;
+pub fn read(bytes: &[u8]) -> Result<Header, Error> {
+    let rest = bytes.strip_prefix(MAGIC).ok_or(Error::NotNpy)?;
+    let (&major, rest) = rest.split_first().ok_or(Error::NotNpy)?;
+    let rest = rest.get(1..).ok_or(Error::NotNpy)?;
     let width = if major == 1 { 2 } else { 4 };
-    let len = rest.get(..width).ok_or(NpyError::Other)?;
+    let len = rest.get(..width).ok_or(Error::NotNpy)?;
     let len = len.iter().rev().fold(0usize, |len, byte| len << 8 | usize::from(*byte));
-    let text = rest.get(width..).and_then(|rest| rest.get(..len)).ok_or(NpyError::Other)?;
-    let text = std::str::from_utf8(text).map_err(|_| NpyError::Other)?;
+    let text = rest.get(width..).and_then(|rest| rest.get(..len)).ok_or(Error::NotNpy)?;
+    let text = std::str::from_utf8(text).map_err(|_| Error::NotNpy)?;
     let value = |key: &str| -> Option<&str> {
         let at = text.find(&format!("'{key}'"))?;
         Some(text[at + key.len() + 2..].trim_start().strip_prefix(':')?.trim_start())
     };
-    let unsupported = |found: &str| NpyError::Unsupported { found: found.chars().take(60).collect() };
-    let kind = value("descr").ok_or(NpyError::Other)?;
+    let unsupported = |found: &str| Error::Array { found: found.chars().take(60).collect() };
+    let kind = value("descr").ok_or(Error::NotNpy)?;
     let quoted =
         kind.strip_prefix('\'').and_then(|kind| kind.split('\'').next()).ok_or_else(|| unsupported(kind))?;
     let plain = match quoted.strip_prefix(['<', '|', '=']) {
@@ -62,9 +47,9 @@ pub fn read(bytes: &[u8]) -> Result<Header, NpyError> {
         return Err(unsupported("stored columns first"));
     }
     let shape =
-        value("shape").and_then(|shape| shape.strip_prefix('(')?.split(')').next()).ok_or(NpyError::Other)?;
+        value("shape").and_then(|shape| shape.strip_prefix('(')?.split(')').next()).ok_or(Error::NotNpy)?;
     let numbers = shape.split(',').map(str::trim).filter(|number| !number.is_empty());
-    let extents = numbers.map(|number| number.parse().map_err(|_| NpyError::Other));
+    let extents = numbers.map(|number| number.parse().map_err(|_| Error::NotNpy));
     let extents = extents.collect::<Result<Vec<usize>, _>>()?;
     Ok(Header { kind: plain.to_string(), extents, start: MAGIC.len() + 2 + width + len })
 }
@@ -96,7 +81,7 @@ mod tests {
             let bytes = header(kind, extents);
             assert_eq!(bytes.len() % ALIGNMENT, 0);
             let expected = Header { kind: kind.into(), extents: extents.into(), start: bytes.len() };
-            assert_eq!(read(&bytes), Ok(expected));
+            assert_eq!(read(&bytes).unwrap(), expected);
         }
     }
 
@@ -108,12 +93,12 @@ mod tests {
             "{'descr': '<f4', 'fortran_order': True, 'shape': (3, 2), }",
             "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (3,), }",
         ] {
-            assert!(matches!(read(&file(text)), Err(NpyError::Unsupported { .. })), "{text}");
+            assert!(matches!(read(&file(text)), Err(Error::Array { .. })), "{text}");
         }
         for text in ["", "{'descr': '<f4'}", "{'descr': '<f4', 'fortran_order': False, 'shape': (x,), }"] {
             assert!(read(&file(text)).is_err(), "{text}");
         }
-        assert_eq!(read(b"\x93NUMPY\x01"), Err(NpyError::Other));
-        assert_eq!(read(&[&header("f4", &[2])[..20]].concat()), Err(NpyError::Other));
+        assert!(matches!(read(b"\x93NUMPY\x01"), Err(Error::NotNpy)));
+        assert!(matches!(read(&header("f4", &[2])[..20]), Err(Error::NotNpy)));
     }
 }

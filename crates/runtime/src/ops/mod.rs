@@ -78,7 +78,6 @@ pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(),
             let [x, y] = step.arena.split_floats([x, node.inputs[1]], &step.now)?;
             step.cpu.add(x, y);
         }
-        // Networks have an executor of their own.
         Op::Array(_) => return Err(Error::Unplanned { value: out.0 }),
         Op::Attention(attention) => return attend(step, node, attention),
         Op::Concat(concat) => return columns::concat(step, node, concat),
