@@ -3,7 +3,7 @@
 //! Not a place for arithmetic, as [`crate::Cpu`]'s other half. The one design choice: work is cut by the extents of the result
 //! alone, into more pieces than threads, and small work is not cut at all.
 
-use crate::dense::{Dense, DenseSlice, Finish, Image, PlaneSlice, WIDTH, planes_fit};
+use crate::dense::{Dense, DenseSlice, Finish, Image, PlaneSlice, WIDTH, Whole, WholeSlice, planes_fit};
 use crate::map::{Join, JoinKind, Map, MapKind};
 use crate::{Cpu, cpu::Parts};
 
@@ -65,6 +65,19 @@ impl Cpu {
             let (rows, columns, scratch) =
                 (0..product.rows, 0..product.columns, scratches.worker(worker).cast());
             (set.dense)(DenseSlice { product: &product, rows, columns, out, scratch });
+        });
+    }
+
+    /// `out` (rows, columns) = the product of matrices of bytes.
+    pub fn whole(&self, product: &Whole<'_>, out: &mut [i32]) {
+        product.check();
+        let Whole { rows, common, columns, .. } = *product;
+        assert!(common > 0 && out.len() == rows * columns, "elements of {rows} rows of {columns}");
+        let (to, set, scratches) = (Parts::new(out), self.set(), self.scratches());
+        self.pieces(columns.div_ceil(WIDTH), rows * common * columns, &|i, worker| {
+            let columns = i * WIDTH..columns.min((i + 1) * WIDTH);
+            let (out, scratch) = (to.start(), scratches.worker(worker).cast());
+            (set.whole)(WholeSlice { product, columns, out, scratch });
         });
     }
 

@@ -45,7 +45,7 @@ mod set;
 pub use activation::Activation;
 pub use attention::{Attention, KvFormat, KvShape};
 pub use cpu::{Cpu, NextRows};
-pub use dense::{Dense, Finish, Image, Right};
+pub use dense::{Bytes, Dense, Finish, Image, Right, Whole};
 pub use isa::{available, best};
 pub use map::{JoinKind, MapKind};
 pub use product::{ACTIVATION_GROUP, Quantized, QuantizedMut, Weights};

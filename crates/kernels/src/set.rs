@@ -5,7 +5,7 @@
 
 use crate::activation::{Activate, Glu};
 use crate::attention::{AttentionSlice, Merge, StoreKv};
-use crate::dense::{DenseSlice, PlaneSlice};
+use crate::dense::{DenseSlice, PlaneSlice, WholeSlice};
 use crate::elementwise::{Add, AddScaled, Gate, Scale, Scores, SoftCap};
 use crate::isa::{self, Isa};
 use crate::map::{Join, Map};
@@ -43,6 +43,7 @@ pub struct KernelSet {
     pub(crate) scores: fn(Scores),
     pub(crate) soft_cap: fn(SoftCap),
     pub(crate) store_kv: fn(StoreKv),
+    pub(crate) whole: fn(WholeSlice),
 }
 
 impl KernelSet {
@@ -78,6 +79,7 @@ impl KernelSet {
                 scores: |kernel| isa::run::<I, _>(kernel),
                 soft_cap: |kernel| isa::run::<I, _>(kernel),
                 store_kv: |kernel| isa::run::<I, _>(kernel),
+                whole: |kernel| isa::run::<I, _>(kernel),
             }
         }
     }

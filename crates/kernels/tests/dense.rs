@@ -1,7 +1,7 @@
 //! Products of two matrices and convolutions, on every instruction set and any number of threads, against plain loops.
 
 use host::{Ledger, Pool};
-use pintpot_kernels::{Cpu, Dense, Finish, Image, JoinKind, MapKind, Right, available};
+use pintpot_kernels::{Bytes, Cpu, Dense, Finish, Image, JoinKind, MapKind, Right, Whole, available};
 
 /// Every instruction set, alone and with two threads.
 fn each(mut check: impl FnMut(&Cpu, &str)) {
@@ -215,5 +215,41 @@ fn functions_of_elements_agree_on_all_sets() {
                 assert_eq!(out, expected, "{kind:?}, {what}");
             }
         });
+    }
+}
+
+#[test]
+fn products_of_bytes_are_exact() {
+    for (rows, common, columns) in [(1, 1, 1), (7, 300, 70), (6, 256, 64), (3, 1025, 129)] {
+        for signed in [[false, true], [true, false], [false, false]] {
+            let bytes =
+                |len, seed| numbers(len, seed).iter().map(|x| (x * 128.0 + 128.0) as u8).collect::<Vec<u8>>();
+            let (a, b) = (bytes(rows * common, 11), bytes(common * columns, 12));
+            let (a_zeros, b_zeros) = (bytes(rows, 13), bytes(columns, 14));
+            for (a_zeros, b_zeros) in [(&a_zeros[..], &b_zeros[..]), (&a_zeros[..1], &[0][..])] {
+                let number =
+                    |byte: u8, signed: bool| if signed { i32::from(byte as i8) } else { i32::from(byte) };
+                let at = |zeros: &[u8], i: usize| zeros[i.min(zeros.len() - 1)];
+                let mut expected = Vec::new();
+                for r in 0..rows {
+                    for c in 0..columns {
+                        let left = |k: usize| {
+                            number(a[r * common + k], signed[0]) - number(at(a_zeros, r), signed[0])
+                        };
+                        let right = |k: usize| {
+                            number(b[k * columns + c], signed[1]) - number(at(b_zeros, c), signed[1])
+                        };
+                        expected.push((0..common).map(|k| left(k) * right(k)).sum::<i32>());
+                    }
+                }
+                each(|cpu, what| {
+                    let a = Bytes { bytes: &a, signed: signed[0], zeros: a_zeros };
+                    let b = Bytes { bytes: &b, signed: signed[1], zeros: b_zeros };
+                    let mut out = vec![0; rows * columns];
+                    cpu.whole(&Whole { a, b, rows, common, columns }, &mut out);
+                    assert_eq!(out, expected, "{rows} x {common} x {columns}, {what}");
+                });
+            }
+        }
     }
 }

@@ -8,11 +8,14 @@
 
 mod pack;
 mod planes;
+mod whole;
 
 use crate::isa::{Isa, Kernel, LANES};
 pub use pack::{Image, Right};
 pub(crate) use planes::{PlaneSlice, fits as planes_fit};
 use std::ops::Range;
+pub(crate) use whole::WholeSlice;
+pub use whole::{Bytes, Whole};
 
 /// Elements of the common extent that are worked on at a time.
 const DEPTH: usize = 256;
@@ -213,20 +216,8 @@ impl DenseSlice<'_> {
                 }
             }
         }
-        for k in 0..depth {
-            let mut right = [isa.splat(0.0); V];
-            for v in 0..V {
-                // SAFETY: the panel, or the matrix where it is used as it lies, has `depth` rows of V vectors.
-                right[v] = isa.load(unsafe { &*b.add(k * b_stride + v * LANES).cast() });
-            }
-            for r in 0..R {
-                // SAFETY: checked where `left` was cut.
-                let x = isa.splat(unsafe { *left.get_unchecked(r * a_stride + k) });
-                for v in 0..V {
-                    sums[r][v] = isa.fma(x, right[v], sums[r][v]);
-                }
-            }
-        }
+        // SAFETY: the panel, or the matrix where it is used as it lies, has `depth` rows of V vectors.
+        unsafe { multiply(isa, (left, a_stride), (b, b_stride), depth, &mut sums) };
         let last = start + depth == common;
         for r in 0..R {
             for v in 0..V {
@@ -236,6 +227,35 @@ impl DenseSlice<'_> {
             }
         }
         R
+    }
+}
+
+/// Adds `R` rows of `left` times `V` vectors of as many rows of the right matrix to `sums`.
+///
+/// # Safety
+/// There are `depth` rows of `V` vectors from `right` on, `stride` apart.
+#[inline(always)]
+unsafe fn multiply<I: Isa, const R: usize, const V: usize>(
+    isa: I,
+    (left, left_stride): (&[f32], usize),
+    (right, stride): (*const f32, usize),
+    depth: usize,
+    sums: &mut [[I::F; V]; R],
+) {
+    assert!(left.len() >= (R - 1) * left_stride + depth, "rows of the left matrix");
+    for k in 0..depth {
+        let mut vectors = [isa.splat(0.0); V];
+        for v in 0..V {
+            // SAFETY: the caller's.
+            vectors[v] = isa.load(unsafe { &*right.add(k * stride + v * LANES).cast() });
+        }
+        for r in 0..R {
+            // SAFETY: checked above.
+            let x = isa.splat(unsafe { *left.get_unchecked(r * left_stride + k) });
+            for v in 0..V {
+                sums[r][v] = isa.fma(x, vectors[v], sums[r][v]);
+            }
+        }
     }
 }
 

@@ -16,6 +16,11 @@ const STRETCH: usize = usize::MAX;
 
 /// Does an operator, if there are kernels for it.
 pub(super) fn run(cpu: &Cpu, op: &ArrayOp, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>]) -> bool {
+    if let ArrayOp::MatMul(op) = op
+        && op.widens
+    {
+        return whole(cpu, *op, inputs, outputs).is_some();
+    }
     let plain = |view: &View<'_>| view.kind.elem == Elem::F32;
     if !inputs.iter().all(plain) {
         return false;
@@ -146,6 +151,35 @@ fn matmul(cpu: &Cpu, op: MatMul, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>
         return Some(());
     }
     None
+}
+
+/// Products of bytes; one matrix on the right.
+fn whole(cpu: &Cpu, op: MatMul, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>]) -> Option<()> {
+    let ([a, b, zeros @ ..], [out]) = (inputs, outputs) else { return None };
+    let product = op.product(&[a.kind, b.kind])?;
+    let signed = |view: &View<'_>| match view.kind.elem {
+        Elem::I8 => Some(true),
+        Elem::U8 => Some(false),
+        _ => None,
+    };
+    let one = [0];
+    let [a_zeros, b_zeros] = match zeros {
+        [] => [&one[..]; 2],
+        [a_zeros, b_zeros] => [a_zeros.bytes?, b_zeros.bytes?],
+        _ => return None,
+    };
+    let a = kernels::Bytes { bytes: a.bytes?, signed: signed(a)?, zeros: a_zeros };
+    let b = kernels::Bytes { bytes: b.bytes?, signed: signed(b)?, zeros: b_zeros };
+    let (common, columns) = (product.common, product.columns);
+    if op.b_is_transposed || common == 0 || b.bytes.len() != common * columns || out.kind.elem != Elem::I32 {
+        return None;
+    }
+    let rows = a.bytes.len() / common;
+    if ![1, rows].contains(&a_zeros.len()) || ![1, columns].contains(&b_zeros.len()) {
+        return None;
+    }
+    cpu.whole(&kernels::Whole { a, b, rows, common, columns }, cast_mut(out.bytes)?);
+    Some(())
 }
 
 fn conv(cpu: &Cpu, op: &Conv, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>]) -> Option<()> {
