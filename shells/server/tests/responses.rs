@@ -94,7 +94,12 @@ fn a_response_is_the_same_whole_and_as_events() {
     next["input"] = items.into();
     let reply = server.post("/v1/responses", &next);
     assert_eq!(reply.status, 200, "{reply:?}");
+}
 
+#[test]
+fn what_a_response_cannot_have_is_refused_by_name() {
+    let server = server();
+    let ask = json!({ "model": "m", "input": "hello world", "max_output_tokens": 2 });
     for (field, value, code) in [
         ("input", json!([]), "missing_field"),
         ("input", json!([{ "type": "input_image" }]), "unsupported_parameter"),
