@@ -23,6 +23,8 @@ pub(crate) const FLAGS: &[&Flag] = &[&flags::INPUT, &flags::SHAPE];
 /// Elements that are printed as JSON at most, and on a line for people.
 const PRINTED: usize = 1 << 16;
 const SHOWN: usize = 6;
+/// Bytes that are written before they are forced to the disk.
+const UNSETTLED: usize = 256 << 10;
 
 /// A network that the command line names, in an engine as it wants it.
 pub(crate) struct Found {
@@ -54,6 +56,7 @@ pub(crate) fn found(reference: &Reference, args: &Args) -> Result<Option<Found>,
 /// `pintpot run` of a network.
 pub(crate) fn run(found: &Found, args: &Args) -> Result<(), Failure> {
     let feeds = feeds(found, args)?;
+    complete(found, &feeds)?;
     let built = built(found, &feeds)?;
     if let Err(refused) = found.engine.plan_network(&built) {
         return Err(refusal(found, &built, &refused));
@@ -163,6 +166,19 @@ fn refusal(found: &Found, built: &BuiltNetwork, refused: &pintpot::Refusal) -> F
     text += &report::ledger_text(&refused.lines);
     text += &format!("  smallest budget: --memory {}", size::budget(refused.needed));
     Failure::new(Code::Budget, text)
+}
+
+/// Says which input has no elements yet.
+fn complete(found: &Found, feeds: &[Feed]) -> Result<(), Failure> {
+    let graph = &found.model.graph;
+    let default = |name: &str| graph.initializers.iter().any(|tensor| *tensor.name == *name);
+    let fed = |name: &str| feeds.iter().any(|feed| feed.name == name && feed.bytes.is_some());
+    match graph.inputs.iter().find(|input| !fed(&input.name) && !default(&input.name)) {
+        None => Ok(()),
+        Some(onnx::ValueInfo { name, value_type }) => Err(Failure::usage(format!(
+            "input '{name}' is missing; it is {value_type}\n  give it with --input {name}=FILE.npy, or numbers: --input {name}=1,2"
+        ))),
+    }
 }
 
 /// What `--input` and `--shape` say of the inputs.
@@ -295,7 +311,11 @@ fn write(network: &Network, port: &PortType, folder: &Path) -> Result<(), Failur
     file.write_all(&npy::header(kind, &extents)).map_err(failed)?;
     match wide {
         Some(numbers) => numbers.iter().try_for_each(|x| file.write_all(&(*x as f32).to_le_bytes())),
-        None => file.write_all(bytes),
+        // What is not on the disk yet is memory too.
+        None => bytes.chunks(UNSETTLED).try_for_each(|piece| {
+            file.write_all(piece)?;
+            if bytes.len() > UNSETTLED { file.settle().map_err(std::io::Error::other) } else { Ok(()) }
+        }),
     }
     .map_err(failed)?;
     file.finish().map_err(pintpot::Error::from)?;

@@ -33,12 +33,17 @@ fn check(home: &Path, cases: &[(&[&str], i32, &str)]) {
     }
 }
 
+/// A network that tests of the formats read too.
+macro_rules! sample {
+    ($name:literal) => {
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/networks/sample/", $name)
+    };
+}
+
 #[test]
-fn networks_are_shown_and_not_run() {
-    const ONNX: &str =
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/networks/sample/everything_onnx/model.onnx");
-    const TFLITE: &str =
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/networks/sample/everything_tflite/model.tflite");
+fn networks_are_shown() {
+    const ONNX: &str = sample!("everything_onnx/model.onnx");
+    const TFLITE: &str = sample!("everything_tflite/model.tflite");
     let home = tempfile::tempdir().unwrap();
     check(
         home.path(),
@@ -46,10 +51,43 @@ fn networks_are_shown_and_not_run() {
             (&["show", ONNX], 0, "opset                   local.ops 1"),
             (&["show", ONNX, "--json"], 0, "{\"operator\":\"Identity\",\"nodes\":3}"),
             (&["show", TFLITE], 0, "operator                CONV_2D 1 node"),
-            (&["run", ONNX, "hi"], 4, "an ONNX network; running such a network is not there yet"),
-            (&["plan", TFLITE], 4, "a TFLite network; running such a network is not there yet"),
+            (&["run", TFLITE], 4, "networks in TFLite cannot be run yet"),
+            (&["plan", TFLITE], 4, "networks in TFLite cannot be run yet"),
         ],
     );
+}
+
+#[test]
+fn networks_take_arrays_and_give_them() {
+    const RANGE: &str = sample!("test_range_float_type_positive_delta_expanded/model.onnx");
+    const SUM: &str = sample!("test_scan_sum/model.onnx");
+    let home = tempfile::tempdir().unwrap();
+    let out = home.path().join("out");
+    let (file, folder) = (out.join("output.npy"), out.to_str().unwrap());
+    let inputs = ["--input", "start=1", "--input", "limit=6", "--input", "delta=2"];
+    let run = |more: &[&'static str]| -> Vec<&'static str> { [&["run", RANGE], &inputs[..], more].concat() };
+    let written = [&run(&[])[..], &["--out-dir", folder]].concat();
+    let array = format!("initial=@{}", file.display());
+    check(
+        home.path(),
+        &[
+            (&run(&[]), 0, "output F32[3]: 1.000000 3.000000 5.000000"),
+            (&run(&["--json"]), 0, "\"data\":[1.0,3.0,5.0]"),
+            (&run(&["--memory", "1MiB"]), 3, "smallest budget: --memory"),
+            (&run(&["hello"]), 2, "a network takes no prompt"),
+            (&["run", RANGE, "--input", "start=1"], 2, "input 'limit' is missing; it is float[]"),
+            (&["run", RANGE, "--input", "nope=1"], 2, "no input 'nope'; it takes start, limit, delta"),
+            (&["run", RANGE, "--input", "start=x"], 2, "a name and a file or numbers"),
+            (&["plan", RANGE, "--shape", "start=1x-3"], 2, "a name and extents"),
+            (&["plan", SUM], 0, "smallest budget: --memory"),
+            (&["run", SUM, "--input", &array], 2, "a name and a file or numbers"),
+            (&written, 0, ""),
+        ],
+    );
+    let bytes = std::fs::read(&file).unwrap();
+    assert!(bytes.starts_with(b"\x93NUMPY") && bytes.ends_with(&5f32.to_le_bytes()));
+    let given = format!("start={}", file.display());
+    check(home.path(), &[(&["run", RANGE, "--input", &given], 2, "is missing")]);
 }
 
 #[test]

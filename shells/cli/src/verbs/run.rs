@@ -52,6 +52,11 @@ fn run(args: &Args) -> Result<(), Failure> {
     let interrupt = Interrupt::new()?;
     let (reference, rest) = find::named(args)?;
     if let Some(network) = arrays::found(&reference, args)? {
+        if let Some(prompt) = args.get(&flags::PROMPT).or(rest.first().map(String::as_str)) {
+            return Err(Failure::usage(format!(
+                "{prompt:?}: a network takes no prompt\n  give arrays with --input NAME=FILE.npy"
+            )));
+        }
         return arrays::run(&network, args);
     }
     let typed = args.get(&flags::PROMPT).or(rest.first().map(String::as_str));
