@@ -98,6 +98,8 @@ impl Engine {
     /// [`Error::Refused`] if it does not fit the budget; otherwise what is wrong with the disk.
     pub fn load_network(&self, built: BuiltNetwork) -> Result<Network, Error> {
         let lines = self.plan_network(&built).map_err(|refused| Error::Refused(Box::new(refused)))?;
+        // What was needed to build it is gone.
+        host::trim_heap();
         self.drop_program_pages();
         let before = self.ledger.lines();
         let pool = Pool::new(&self.ledger, self.threads)?;
