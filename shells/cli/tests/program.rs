@@ -288,7 +288,7 @@ fn typed_wins_over_environment_wins_over_file() {
         command.envs(environment.map(|value| ("PINTPOT_KV", value)));
         let output = command.output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
-        assert!(text.contains(&format!("--kv is \"{wins}\"")), "{text}");
+        assert!(text.contains(&format!("--kv is {wins};")), "{text}");
     }
 }
 
