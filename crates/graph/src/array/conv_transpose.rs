@@ -24,7 +24,7 @@ impl ArrayOperator for ConvTranspose {
         let own = x.extents.get(2..).unwrap_or_default();
         let windows = &self.windows;
         let lists = [&windows.kernel, &windows.strides, &windows.dilations, &windows.before, &windows.behind, &self.more];
-        let maps = w.extents.get(1).copied().unwrap_or(0) * self.groups;
+        let maps = w.extents.get(1).copied().unwrap_or(0).saturating_mul(self.groups);
         let fits = !own.is_empty()
             && lists.iter().all(|list| list.len() == own.len() && list.iter().all(|x| *x < 1 << 31))
             && windows.kernel.iter().chain(&windows.strides).chain(&windows.dilations).all(|x| *x > 0)

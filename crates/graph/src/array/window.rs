@@ -35,7 +35,7 @@ impl Windows {
 
     /// From the first place of a window to its last, and one more.
     pub fn reach(&self, axis: usize) -> usize {
-        (self.kernel[axis] - 1) * self.dilations[axis] + 1
+        self.kernel[axis].saturating_sub(1).saturating_mul(self.dilations[axis]).saturating_add(1)
     }
 
     /// How many windows there are along each axis of places. If `ceil`, one that lies over the end counts too.

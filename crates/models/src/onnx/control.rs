@@ -255,6 +255,9 @@ fn split_to_sequence(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec
     let own = importer.builder.extents(input)?;
     let axis = call.axis("axis", 0, own.len())?;
     let (lengths, keeps): (Vec<i64>, bool) = match call.optional(1)? {
+        None if own[axis] > ROLLED_OUT as usize => {
+            return Err(Error::ManyNodes { most: ROLLED_OUT as usize });
+        }
         None => (vec![1; own[axis]], call.int_or("keepdims", 1)? != 0),
         Some(split) if importer.builder.rank(split) == 0 => {
             let each = importer.builder.integer(split)?.max(1);

@@ -135,9 +135,18 @@ impl Importer<'_> {
     }
 }
 
+/// Places along a side of a block.
+fn block_side(call: &Call<'_>) -> Result<usize, Error> {
+    let side = call.int_or("blocksize", 1)?;
+    match usize::try_from(side).ok().filter(|side| (1..1 << 16).contains(side)) {
+        Some(side) => Ok(side),
+        None => unknown("blocksize", &side.to_string(), "a number from 1 to 65535 is needed"),
+    }
+}
+
 /// Blocks of channels become squares of places.
 fn depth_to_space(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, Error> {
-    let (input, side) = (call.value(0)?, call.int_or("blocksize", 1)?.max(1) as usize);
+    let (input, side) = (call.value(0)?, block_side(call)?);
     let [n, c, h, w] = importer.builder.extents(input)?[..] else {
         return Err(Error::Axis { axis: 3, rank: 0 });
     };
@@ -153,7 +162,7 @@ fn depth_to_space(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<It
 }
 
 fn space_to_depth(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, Error> {
-    let (input, side) = (call.value(0)?, call.int_or("blocksize", 1)?.max(1) as usize);
+    let (input, side) = (call.value(0)?, block_side(call)?);
     let [n, c, h, w] = importer.builder.extents(input)?[..] else {
         return Err(Error::Axis { axis: 3, rank: 0 });
     };
@@ -330,7 +339,9 @@ fn split(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, Erro
         None => match call.ints("split")? {
             Some(lengths) => extents_of(lengths)?,
             None => {
-                let count = call.int_or("num_outputs", call.wanted.len() as i64)?.max(1) as usize;
+                // There is no more than the node names.
+                let count = call.int_or("num_outputs", call.wanted.len() as i64)?;
+                let count = count.clamp(1, call.wanted.len().max(1) as i64) as usize;
                 let each = own[axis].div_ceil(count);
                 (0..count).map(|n| each.min(own[axis].saturating_sub(n * each))).collect()
             }

@@ -3,10 +3,10 @@
 //! Not a list of cases. The one design choice: a case is run by the parts that a user's run consists of, importer, plan and
 //! executor, and compared at the suite's own tolerances.
 
-use formats::onnx::{self, DataType, Model, TensorInfo, Value, ValueType};
+use formats::onnx::{self, Model, TensorInfo, Value, ValueType};
 use formats::{Contents, Limits};
 use graph::array::Array;
-use graph::{ArrayType, Bounds, Elem, Extents, Plan, ValueId};
+use graph::{ArrayType, Bounds, Extents, Plan, ValueId};
 use host::{Ledger, Pool, ReadAt};
 use kernels::Cpu;
 use models::network::{Given, Item, Network};
@@ -151,27 +151,8 @@ fn array(tensor: &TensorInfo, source: &dyn ReadAt) -> Result<Array, String> {
     let literal = tensor.literal(source, BUDGET).map_err(text)?;
     let extents: Vec<usize> = literal.dims.iter().map(|&dim| dim as usize).collect();
     let extents = Extents::new(&extents).ok_or("too many elements")?;
-    let elem = elem(literal.element).ok_or_else(|| format!("elements of type {}", literal.element))?;
+    let elem = models::onnx::elem(&tensor.name, literal.element).map_err(text)?;
     Ok(Array { kind: ArrayType { elem, extents }, bytes: literal.bytes })
-}
-
-fn elem(element: DataType) -> Option<Elem> {
-    Some(match element {
-        DataType::Bfloat16 => Elem::BF16,
-        DataType::Bool => Elem::Bool,
-        DataType::Double => Elem::F64,
-        DataType::Float => Elem::F32,
-        DataType::Float16 => Elem::F16,
-        DataType::Int16 => Elem::I16,
-        DataType::Int32 => Elem::I32,
-        DataType::Int64 => Elem::I64,
-        DataType::Int8 => Elem::I8,
-        DataType::Uint16 => Elem::U16,
-        DataType::Uint32 => Elem::U32,
-        DataType::Uint64 => Elem::U64,
-        DataType::Uint8 => Elem::U8,
-        _ => return None,
-    })
 }
 
 /// At the suite's tolerances: 1e-3 of the expected number and 1e-7, whole numbers exactly.
