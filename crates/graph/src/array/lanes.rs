@@ -33,33 +33,40 @@ pub(crate) trait Wide: Copy + Default + PartialEq + PartialOrd + 'static {
     const MOST: Self;
 }
 
+/// To and from every kind, as the language casts.
+macro_rules! conversions {
+    ($name:ident) => {
+        fn of_f32(x: f32) -> Self {
+            x as $name
+        }
+        fn of_f64(x: f64) -> Self {
+            x as $name
+        }
+        fn of_i64(x: i64) -> Self {
+            x as $name
+        }
+        fn of_u64(x: u64) -> Self {
+            x as $name
+        }
+        fn to_f32(self) -> f32 {
+            self as f32
+        }
+        fn to_f64(self) -> f64 {
+            self as f64
+        }
+        fn to_i64(self) -> i64 {
+            self as i64
+        }
+        fn to_u64(self) -> u64 {
+            self as u64
+        }
+    };
+}
+
 macro_rules! wide_float {
     ($name:ident) => {
         impl Wide for $name {
-            fn of_f32(x: f32) -> Self {
-                x as $name
-            }
-            fn of_f64(x: f64) -> Self {
-                x as $name
-            }
-            fn of_i64(x: i64) -> Self {
-                x as $name
-            }
-            fn of_u64(x: u64) -> Self {
-                x as $name
-            }
-            fn to_f32(self) -> f32 {
-                self as f32
-            }
-            fn to_f64(self) -> f64 {
-                self as f64
-            }
-            fn to_i64(self) -> i64 {
-                self as i64
-            }
-            fn to_u64(self) -> u64 {
-                self as u64
-            }
+            conversions!($name);
             fn add(self, other: Self) -> Self {
                 self + other
             }
@@ -84,30 +91,7 @@ macro_rules! wide_float {
 macro_rules! wide_integer {
     ($name:ident) => {
         impl Wide for $name {
-            fn of_f32(x: f32) -> Self {
-                x as $name
-            }
-            fn of_f64(x: f64) -> Self {
-                x as $name
-            }
-            fn of_i64(x: i64) -> Self {
-                x as $name
-            }
-            fn of_u64(x: u64) -> Self {
-                x as $name
-            }
-            fn to_f32(self) -> f32 {
-                self as f32
-            }
-            fn to_f64(self) -> f64 {
-                self as f64
-            }
-            fn to_i64(self) -> i64 {
-                self as i64
-            }
-            fn to_u64(self) -> u64 {
-                self as u64
-            }
+            conversions!($name);
             fn add(self, other: Self) -> Self {
                 self.wrapping_add(other)
             }
