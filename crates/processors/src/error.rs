@@ -116,6 +116,12 @@ pub enum Error {
         "the tokenizer {model:?} is unknown; pintpot knows gpt2 (byte-level BPE) and llama (SentencePiece BPE)"
     )]
     UnknownTokenizer { model: String },
+    #[error("cannot read vocab.txt: {0}; fetch it again")]
+    VocabTxt(io::Error),
+    #[error(
+        "vocab.txt has no line {mark}, so it is no vocabulary of BERT's; give the model its tokenizer.json"
+    )]
+    VocabTxtWithout { mark: &'static str },
 }
 
 impl Error {
@@ -132,7 +138,7 @@ impl Error {
             {
                 Kind::Io
             }
-            Error::TemplateBounds(host::Error::Worker { .. }) => Kind::Io,
+            Error::TemplateBounds(host::Error::Worker { .. }) | Error::VocabTxt(_) => Kind::Io,
             Error::CraftedVocabulary { .. }
             | Error::FewerTokensThanCounted { .. }
             | Error::Json(_)
@@ -168,7 +174,8 @@ impl Error {
             | Error::TooManyPatterns { .. }
             | Error::UnknownPattern { .. }
             | Error::UnknownPretokenizer { .. }
-            | Error::UnknownTokenizer { .. } => Kind::Unsupported,
+            | Error::UnknownTokenizer { .. }
+            | Error::VocabTxtWithout { .. } => Kind::Unsupported,
         }
     }
 }

@@ -11,7 +11,14 @@ use serde_json::{Value, json};
 struct Golden {
     tokenizer: Value,
     ids: Vec<Vec<Vec<u32>>>,
+    /// Of encoders.
+    #[serde(default)]
+    pairs: Vec<Pair>,
 }
+
+/// A text's number, a room, one text in it, that and the next in it, and the types of these.
+#[derive(Deserialize)]
+struct Pair(usize, usize, Vec<u32>, Vec<u32>, Vec<u32>);
 
 fn built(tokenizer: &Value) -> Result<Tokenizer, Error> {
     let text = tokenizer.to_string();
@@ -26,8 +33,20 @@ fn golden(name: &str) -> Golden {
     serde_json::from_slice(&std::fs::read(format!("tests/golden/small_{name}.json")).unwrap()).unwrap()
 }
 
-const NAMES: [&str; 10] =
-    ["gemma", "gpt2", "llama2", "llama3", "mistral", "qwen", "roberta", "smollm", "unigram", "unigram_bytes"];
+const NAMES: [&str; 12] = [
+    "bert",
+    "bert_cased",
+    "gemma",
+    "gpt2",
+    "llama2",
+    "llama3",
+    "mistral",
+    "qwen",
+    "roberta",
+    "smollm",
+    "unigram",
+    "unigram_bytes",
+];
 
 #[test]
 fn equal_to_the_tokenizers_library() {
@@ -52,6 +71,21 @@ fn equal_to_the_tokenizers_library() {
         }
     }
     assert!(wrong.is_empty(), "{} {wrong:?}", wrong.len());
+}
+
+#[test]
+fn encoders_get_one_text_or_two_in_a_room() {
+    let texts: Vec<String> = serde_json::from_slice(include_bytes!("golden/corpus.json")).unwrap();
+    for name in ["bert", "bert_cased"] {
+        let golden = golden(name);
+        let tokenizer = built(&golden.tokenizer).unwrap();
+        assert!(golden.pairs.len() > 30);
+        for Pair(at, longest, one, two, types) in &golden.pairs {
+            let single = tokenizer.encode_texts(&texts[*at], None, *longest).unwrap();
+            let pair = tokenizer.encode_texts(&texts[*at], Some(&texts[at + 1]), *longest).unwrap();
+            assert_eq!((&single.ids, &pair.ids, &pair.type_ids), (one, two, types), "{name} {at} {longest}");
+        }
+    }
 }
 
 #[test]

@@ -61,6 +61,7 @@ impl Builder {
             }
             Kind::ScoredBpe => Order::Scores(reserved(counts.tokens)?),
             Kind::Unigram => Order::Likelihood(Unigram::with_capacity(counts.tokens)?),
+            Kind::WordPiece => Order::Words,
         };
         Ok(Builder {
             vocab,
@@ -94,6 +95,8 @@ impl Builder {
             (self.vocab.push([byte].into_iter())?, false)
         } else if literal {
             (self.vocab.push(text.iter().copied())?, false)
+        } else if self.spec.kind == Kind::WordPiece {
+            (self.vocab.push(text.iter().copied())?, true)
         } else if self.spec.kind != Kind::ByteBpe {
             (self.vocab.push(with_spaces(text))?, true)
         } else if token_type == TokenType::Normal
@@ -116,7 +119,7 @@ impl Builder {
         }
         self.types[id as usize / 2] |= (token_type as u8) << (id % 2 * 4);
         match &mut self.order {
-            Order::Merges(_) => {}
+            Order::Merges(_) | Order::Words => {}
             Order::Scores(scores) => scores.push(score),
             Order::Likelihood(unigram) => unigram.push(score),
         }
@@ -172,7 +175,8 @@ impl Builder {
             return Err(Error::FewerTokensThanCounted { counted: self.counts.tokens, got: tokens });
         }
         let Spec { bos, eos, unknown, ref ends, .. } = self.spec;
-        let named = [("bos", bos), ("eos", eos), ("unknown", unknown)].into_iter();
+        let mark = self.spec.post_processor.highest();
+        let named = [("bos", bos), ("eos", eos), ("unknown", unknown), ("a mark", mark)].into_iter();
         let named = named.filter_map(|(what, id)| Some((what, id?)));
         for (what, id) in named.chain(ends.iter().map(|&id| ("an end", id))) {
             if id as usize >= tokens {

@@ -281,10 +281,9 @@ impl Walk<'_> {
             ("ignore_merges", Some(model)) => {
                 model.ignore_merges = map.next_value::<Option<bool>>()?.unwrap_or(false)
             }
-            ("continuing_subword_prefix" | "end_of_word_suffix", Some(model)) => {
-                let affix: Option<String> = map.next_value()?;
-                model.affix = model.affix.take().filter(|a| !a.is_empty()).or(affix);
-            }
+            ("continuing_subword_prefix", Some(model)) => model.prefix = map.next_value()?,
+            ("end_of_word_suffix", Some(model)) => model.suffix = map.next_value()?,
+            ("max_input_chars_per_word", Some(model)) => model.longest_word = map.next_value()?,
             _ => drop(map.next_value::<IgnoredAny>()?),
         }
         Ok(())

@@ -8,8 +8,10 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::post_processor::PostProcessor;
 use super::pretokenizer::Pretokenizer;
 use super::spec::{Kind, SpacePrefix, Spec};
+use super::words::Words;
 use crate::Error;
 
 /// A token that is found in the text as it stands.
@@ -25,6 +27,9 @@ pub(crate) struct AddedToken {
     pub rstrip: bool,
     #[serde(default)]
     pub single_word: bool,
+    /// Whether it is looked for in the text as it is after it was folded.
+    #[serde(default)]
+    pub normalized: bool,
 }
 
 /// Everything but the vocabulary.
@@ -47,8 +52,12 @@ pub(crate) struct Model {
     pub fuse_unknown: bool,
     pub byte_fallback: bool,
     pub ignore_merges: bool,
-    /// A prefix or suffix inside words, which byte-level and SentencePiece vocabularies do not have.
-    pub affix: Option<String>,
+    /// A prefix inside words, which vocabularies of word pieces have.
+    pub prefix: Option<String>,
+    /// A suffix of words, which none of those that are known has.
+    pub suffix: Option<String>,
+    /// The longest word that is taken apart.
+    pub longest_word: Option<usize>,
 }
 
 impl Parts {
@@ -63,27 +72,40 @@ impl Parts {
 
     /// The specification; ids of tokens that are named by their text are found with `id`.
     pub fn spec(&self, id: impl Fn(&str) -> Option<u32>) -> Result<Spec, Error> {
-        let mut draft = Draft { spec: Spec::of(Kind::CharBpe), bytes: false, spaces: false };
+        let mut draft = Draft { spec: Spec::of(Kind::CharBpe), bytes: false, spaces: false, words: false };
+        draft.spec.words = Words::as_it_is();
         draft.normalizer(&self.normalizer)?;
         draft.pre_tokenizer(&self.pre_tokenizer)?;
-        let Draft { mut spec, bytes, spaces } = draft;
+        let Draft { mut spec, bytes, spaces, words } = draft;
         spec.kind = match self.model.kind.as_deref() {
             // Files of old do not name it.
             Some("BPE") | None if bytes => Kind::ByteBpe,
             Some("BPE") | None if spaces => Kind::CharBpe,
             Some("Unigram") if spaces => Kind::Unigram,
+            Some("WordPiece") if words => Kind::WordPiece,
             other => return Err(unknown("model", &Value::from(other.unwrap_or("BPE")))),
         };
-        if let Some(affix) = self.model.affix.as_deref().filter(|a| !a.is_empty()) {
+        let is_words = spec.kind == Kind::WordPiece;
+        let prefix = self.model.prefix.as_deref().filter(|_| !is_words);
+        if let Some(affix) = prefix.into_iter().chain(self.model.suffix.as_deref()).find(|a| !a.is_empty()) {
             return Err(unknown("subword affix", &affix.into()));
         }
-        if let Some(token) = self.added.iter().find(|a| a.single_word) {
+        if is_words {
+            spec.words.prefix = self.model.prefix.as_deref().unwrap_or("##").into();
+            spec.words.set_longest(self.model.longest_word);
+        } else if words {
+            return Err(unknown("normalizer of words", &self.normalizer));
+        }
+        if let Some(token) =
+            self.added.iter().find(|a| a.single_word || is_words && a.normalized && !a.special)
+        {
             return Err(unknown("single-word token", &token.content.as_str().into()));
         }
         spec.whole_words = self.model.ignore_merges;
         spec.fuse_unknown = self.model.fuse_unknown || spec.kind == Kind::Unigram;
         spec.unknown = self.model.unknown_id.or_else(|| id(self.model.unknown_token.as_deref()?));
         template(&self.post_processor, &mut spec, &id);
+        spec.post_processor = PostProcessor::from_json(&self.post_processor)?;
         Ok(spec)
     }
 }
@@ -108,6 +130,8 @@ struct Draft {
     bytes: bool,
     /// Spaces are written as U+2581.
     spaces: bool,
+    /// Words are cut and folded as BERT does it.
+    words: bool,
 }
 
 impl Draft {
@@ -115,6 +139,16 @@ impl Draft {
         match kind(part) {
             "" => Ok(()),
             "Sequence" => list(part, "normalizers").try_for_each(|p| self.normalizer(p)),
+            "BertNormalizer" => {
+                let flag = |name: &str| part[name].as_bool().unwrap_or(true);
+                let words = &mut self.spec.words;
+                (words.clean, words.han_apart) = (flag("clean_text"), flag("handle_chinese_chars"));
+                words.lowercase = flag("lowercase");
+                // What is not said follows from the case.
+                words.strip_accents = part["strip_accents"].as_bool().unwrap_or(words.lowercase);
+                self.words = true;
+                Ok(())
+            }
             "NFC" => {
                 self.spec.compose = true;
                 Ok(())
@@ -138,6 +172,7 @@ impl Draft {
         }
         match kind(part) {
             "" => {}
+            "BertPreTokenizer" => self.words = true,
             "Sequence" => list(part, "pretokenizers").try_for_each(|p| self.pre_tokenizer(p))?,
             "ByteLevel" => {
                 self.bytes = true;
@@ -223,17 +258,17 @@ fn template(part: &Value, spec: &mut Spec, id: &impl Fn(&str) -> Option<u32>) {
     }
 }
 
-fn kind(part: &Value) -> &str {
+pub(crate) fn kind(part: &Value) -> &str {
     match part {
         Value::Null => "",
         _ => part["type"].as_str().unwrap_or("?"),
     }
 }
 
-fn list<'v>(part: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
+pub(crate) fn list<'v>(part: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
     part[name].as_array().into_iter().flatten()
 }
 
-fn unknown(part: &'static str, what: &Value) -> Error {
+pub(crate) fn unknown(part: &'static str, what: &Value) -> Error {
     Error::JsonUnknownPart { part, name: what.to_string().chars().take(200).collect() }
 }

@@ -4,7 +4,9 @@
 
 use std::borrow::Cow;
 
+use super::post_processor::PostProcessor;
 use super::pretokenizer::Pretokenizer;
+use super::words::Words;
 
 /// How pieces of text become tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub enum Kind {
     ScoredBpe,
     /// The most likely sequence of tokens by their scores (SentencePiece unigram).
     Unigram,
+    /// The longest pieces of each word from left to right (BERT).
+    WordPiece,
 }
 
 /// Where a space is put that the author did not write.
@@ -61,6 +65,10 @@ pub struct Spec {
     pub unknown: Option<u32>,
     /// Whether it stands once for a whole run.
     pub fuse_unknown: bool,
+    /// How words are cut and folded, where they are written in pieces.
+    pub words: Words,
+    /// What stands around texts that an encoder is given.
+    pub post_processor: PostProcessor,
 }
 
 impl Spec {
@@ -90,6 +98,8 @@ impl Spec {
             ends: Vec::new(),
             unknown: None,
             fuse_unknown: true,
+            words: Words::default(),
+            post_processor: PostProcessor::plain(),
         }
     }
 }

@@ -14,6 +14,7 @@ use super::bpe::{self, SCRATCH_PER_BYTE, Scratch};
 use super::builder::{type_of, with_spaces};
 use super::merges::Merges;
 use super::pattern::decode;
+use super::post_processor::Encoding;
 use super::pretokenizer::Cutter;
 use super::spec::{Counts, Kind, SpacePrefix, Spec, TokenType};
 use super::unigram::Unigram;
@@ -48,6 +49,8 @@ pub(crate) enum Order {
     Scores(Vec<f32>),
     /// Nothing merges.
     Likelihood(Unigram),
+    /// Nothing merges: words are taken apart.
+    Words,
 }
 
 impl Order {
@@ -55,7 +58,7 @@ impl Order {
         match self {
             Order::Merges(merges) => merges.rank(token, left),
             Order::Scores(scores) => scores.get(token as usize).map(|&s| descending(s)),
-            Order::Likelihood(_) => None,
+            Order::Likelihood(_) | Order::Words => None,
         }
     }
 }
@@ -136,6 +139,17 @@ impl Tokenizer {
         Ok(())
     }
 
+    /// One text or two as an encoder wants them, with the marks around them, of at most `longest` tokens. Marks in the texts
+    /// are marks, as in the `tokenizers` library.
+    pub fn encode_texts(&self, first: &str, second: Option<&str>, longest: usize) -> Result<Encoding, Error> {
+        let ids = |text: &str| {
+            let mut ids = Vec::new();
+            self.encode(text, true, &mut ids).map(|()| ids)
+        };
+        let (first, second) = (ids(first)?, second.map(ids).transpose()?);
+        Ok(self.spec.post_processor.process(&first, second.as_deref(), longest))
+    }
+
     /// Bytes of working memory that encoding a text of this length takes at most.
     pub fn encode_bytes(text_bytes: usize) -> usize {
         text_bytes.saturating_mul(SCRATCH_PER_BYTE + 3)
@@ -207,6 +221,7 @@ impl Tokenizer {
             Order::Merges(merges) => merges.heap_bytes(),
             Order::Scores(scores) => 4 * scores.capacity(),
             Order::Likelihood(unigram) => unigram.heap_bytes(),
+            Order::Words => 0,
         };
         self.vocab.heap_bytes() + self.types.capacity() + order + self.added.heap_bytes()
     }
@@ -218,6 +233,7 @@ impl Tokenizer {
         let order = match kind {
             Kind::ByteBpe | Kind::CharBpe => Merges::estimate(tokens, merges),
             Kind::ScoredBpe | Kind::Unigram => 4 * tokens,
+            Kind::WordPiece => 0,
         };
         Vocab::estimate(tokens, text_bytes)
             + tokens.div_ceil(2)
@@ -232,7 +248,7 @@ impl Tokenizer {
             text = Cow::Owned(composed(&text));
         }
         // The first byte of U+2581 is rare, so that most text is not copied.
-        if self.spec.kind != Kind::ByteBpe && text.contains(&0xe2) {
+        if !matches!(self.spec.kind, Kind::ByteBpe | Kind::WordPiece) && text.contains(&0xe2) {
             text = Cow::Owned(with_spaces(&text).collect());
         }
         text
@@ -246,6 +262,11 @@ impl Tokenizer {
         scratch: &mut Scratch,
         out: &mut Vec<u32>,
     ) -> Result<(), Error> {
+        if self.spec.kind == Kind::WordPiece {
+            let unknown = self.spec.unknown;
+            self.spec.words.encode(text, &self.vocab, &mut |id| out.extend(id.or(unknown)));
+            return Ok(());
+        }
         let prefix = prefix && (self.spec.double_space || text[0] != b' ');
         let text = if prefix { Cow::Owned([b" ", text].concat()) } else { Cow::Borrowed(text) };
         if self.spec.kind == Kind::ByteBpe || !self.spec.patterns.is_empty() {

@@ -26,6 +26,9 @@ def trained(model, normalizer, cut, size=420):
     if isinstance(model, models.Unigram):
         # Characters that it does not see become unknown ones.
         made.train_from_iterator(texts()[:20], trainers.UnigramTrainer(unk_token="<unk>", **named))
+    elif isinstance(model, models.WordPiece):
+        named["special_tokens"] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        made.train_from_iterator(texts(), trainers.WordPieceTrainer(limit_alphabet=256, **named))
     else:
         alphabet = pre_tokenizers.ByteLevel.alphabet() if "ByteLevel" in str(cut) else [f"<0x{b:02X}>" for b in range(0)]
         made.train_from_iterator(texts(), trainers.BpeTrainer(initial_alphabet=alphabet, limit_alphabet=256, **named))
@@ -68,7 +71,29 @@ def gemma():
     return made
 
 
+def bert(cased):
+    normalizer = normalizers.BertNormalizer(lowercase=not cased)
+    made = trained(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=30), normalizer, pre_tokenizers.BertPreTokenizer())
+    single, pair = "[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1"
+    made.post_processor = processors.TemplateProcessing(single=single, pair=pair, special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    return made
+
+
+def pairs(made):
+    """What is made of neighbours in the corpus as pairs, in rooms of many sizes: ids and types."""
+    rows, all_texts = [], texts()
+    for at in range(0, len(all_texts) - 1, 3):
+        longest = 3 + at % 17
+        made.enable_truncation(longest)
+        one, two = made.encode(all_texts[at]), made.encode(all_texts[at], all_texts[at + 1])
+        rows.append([at, longest, one.ids, two.ids, two.type_ids])
+    made.no_truncation()
+    return rows
+
+
 KINDS = {
+    "bert": lambda: bert(False),
+    "bert_cased": lambda: bert(True),
     "gpt2": lambda: trained(models.BPE(), None, pre_tokenizers.ByteLevel(add_prefix_space=False)),
     "roberta": lambda: trained(models.BPE(), None, pre_tokenizers.ByteLevel(add_prefix_space=True)),
     "smollm": lambda: trained(models.BPE(), None, pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])),
@@ -92,7 +117,8 @@ def main():
             made.encode_special_tokens = False
             special = made.encode(text, add_special_tokens=False).ids
             rows.append([plain] if plain == special else [plain, special])
-        out = {"tokenizer": json.loads(made.to_str()), "ids": rows}
+        more = {"pairs": pairs(made)} if name.startswith("bert") else {}
+        out = {"tokenizer": json.loads(made.to_str()), "ids": rows, **more}
         (HERE / f"small_{name}.json").write_text(json.dumps(out, separators=(",", ":")) + "\n")
         print(name, made.get_vocab_size())
 
