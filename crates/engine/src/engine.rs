@@ -160,7 +160,7 @@ impl Engine {
         Opened::from_folder(folder, name, self.limits())
     }
 
-    /// As [`Engine::open`], and networks that can only be looked at.
+    /// As [`Engine::open`], and networks.
     ///
     /// # Errors
     /// As [`Engine::open`].
@@ -168,7 +168,7 @@ impl Engine {
         Examined::from_path(path, self.limits())
     }
 
-    /// As [`Engine::open_in`], and networks that can only be looked at.
+    /// As [`Engine::open_in`], and networks.
     ///
     /// # Errors
     /// As [`Engine::open`].

@@ -40,6 +40,7 @@ mod logprobs;
 mod measure;
 mod model;
 mod network;
+mod network_file;
 mod pack;
 pub mod report;
 mod routing;
@@ -74,7 +75,8 @@ pub use logprobs::{Chosen, Likelihood};
 pub use measure::measure;
 pub use memory::KvFormat;
 pub use model::Model;
-pub use network::{BuiltNetwork, Feed, Network, PortType, elem};
+pub use network::{BuiltNetwork, Feed, Network, PortType};
+pub use network_file::{DeclaredInput, NetworkFile};
 pub use pack::{PackOptions, Packed};
 pub use planner::{
     Bound, Exchange, FlashWay, Forecast, LayerReuse, Line, Placement, ProductRate, Profile, Refusal, Reuse,

@@ -2,7 +2,7 @@
 
 use crate::live::{Live, Reserved};
 use crate::vocabulary::{Beside, Vocabulary};
-use crate::{Engine, Error, Model, vocabulary};
+use crate::{Engine, Error, Model, NetworkFile, vocabulary};
 use ::memory::{ExpertStore, KvFormat, Residency, WeightStore};
 use formats::{Contents, Folder, Limits, ModelFile};
 use host::{FlashFile, Part, Pool, ReadAt};
@@ -105,10 +105,8 @@ pub struct Opened {
 pub enum Examined {
     /// A model that can be loaded.
     Model(Box<Opened>),
-    /// A network in ONNX, which can be looked at.
-    Onnx(Box<formats::onnx::Model>),
-    /// A network in TFLite, which can be looked at.
-    Tflite(Box<formats::tflite::Model>),
+    /// A network, which takes arrays.
+    Network(NetworkFile),
 }
 
 impl Examined {
@@ -127,8 +125,8 @@ impl Examined {
         open: impl FnOnce(ModelFile) -> Result<Opened, Error>,
     ) -> Result<Examined, Error> {
         Ok(match contents {
-            Contents::Onnx(model) => Examined::Onnx(model),
-            Contents::Tflite(model) => Examined::Tflite(model),
+            Contents::Onnx(model) => Examined::Network(NetworkFile::Onnx(model)),
+            Contents::Tflite(model) => Examined::Network(NetworkFile::Tflite(model)),
             Contents::Weights(file) => Examined::Model(Box::new(open(*file)?)),
         })
     }

@@ -5,13 +5,12 @@
 //! inputs, so that all it takes is known and can be refused before a weight is read.
 
 use crate::live::Reserved;
-use crate::{Engine, Error};
-use formats::onnx;
+use crate::{Engine, Error, NetworkFile};
 use graph::array::Array;
 use graph::{ArrayType, Bounds, Graph, Plan, ValueId};
 use host::{FlashFile, Part, Pool, ReadAt};
 use kernels::Cpu;
-use models::network::{Given, Item, Place};
+use models::network::Item;
 use planner::network::{NetworkRequest, account};
 use planner::{Line, Refusal};
 use runtime::{ArrayExecutor, ArrayParts};
@@ -56,26 +55,23 @@ pub struct PortType {
 }
 
 impl Engine {
-    /// Builds the network in `model` for inputs like `feeds`; those that are left out must be declared in full.
+    /// Builds the network in `file` for inputs like `feeds`; those that are left out must be declared in full.
     ///
     /// # Errors
     /// What is not supported, by the node's name; an input whose extents are not known.
-    pub fn build_network(&self, model: &onnx::Model, feeds: &[Feed]) -> Result<BuiltNetwork, Error> {
-        let files = model.files.iter().map(|part| Ok(Arc::new(FlashFile::open(&part.path)?)));
+    pub fn build_network(&self, file: &NetworkFile, feeds: &[Feed]) -> Result<BuiltNetwork, Error> {
+        let files = file.parts().iter().map(|part| Ok(Arc::new(FlashFile::open(&part.path)?)));
         let files = files.collect::<Result<Vec<_>, host::Error>>()?;
         let sources: Vec<&dyn ReadAt> = files.iter().map(|file| &**file as &dyn ReadAt).collect();
-        let known: Vec<&str> = model.graph.inputs.iter().map(|input| &*input.name).collect();
-        if let Some(feed) = feeds.iter().find(|feed| !known.contains(&&*feed.name)) {
+        let known: Vec<String> = file.inputs().into_iter().map(|input| input.name).collect();
+        if let Some(feed) = feeds.iter().find(|feed| !known.contains(&feed.name)) {
             return Err(Error::NoSuchInput { name: feed.name.clone(), inputs: known.join(", ") });
         }
-        let given = feeds
-            .iter()
-            .map(|feed| (&*feed.name, Given::Array { kind: feed.kind, bytes: feed.bytes.as_deref() }));
-        let mut network = models::onnx::build(model, &sources, &given.collect::<Vec<_>>())?;
+        let mut network = file.build(&sources, feeds)?;
         let graph = Arc::new(std::mem::take(&mut network.graph));
         let plan = Plan::new(&graph, Bounds { rows: 1, logit_rows: 1 });
         let inputs: usize = feeds.iter().map(|feed| feed.bytes.as_ref().map_or(0, |bytes| bytes.len())).sum();
-        Ok(BuiltNetwork { network, graph, plan, files, heap: model.heap_bytes() + inputs as u64 })
+        Ok(BuiltNetwork { network, graph, plan, files, heap: file.heap_bytes() + inputs as u64 })
     }
 
     /// The account of a network in this engine's budget, or why it does not fit.
@@ -112,14 +108,13 @@ impl Engine {
             found
         };
         let (inputs, outputs) = (ports(&network.inputs), ports(&network.outputs));
-        let read =
-            |weight: usize, bytes: &mut [u8]| {
-                let weight = &graph.weights[weight];
-                let Place { file, range } = &network.weights[weight.tensor];
-                files[*file as usize].read_exact_at(range.start, bytes).map_err(|source| {
-                    ::memory::Error::Read { tensor: weight.name.clone(), offset: range.start, source }
-                })
-            };
+        let read = |weight: usize, bytes: &mut [u8]| {
+            let weight = &graph.weights[weight];
+            let place = &network.weights[weight.tensor];
+            let (tensor, offset) = (weight.name.clone(), place.range.start);
+            let failed = |source| ::memory::Error::Read { tensor, offset, source };
+            place.read(&*files[place.file as usize], bytes).map_err(failed)
+        };
         let parts = ArrayParts { graph: Arc::clone(&graph), plan, dynamic: network.dynamic, cpu };
         let executor = ArrayExecutor::new(&self.ledger, parts, read)?;
         host::trim_heap();
@@ -250,12 +245,4 @@ impl Network {
     pub fn bytes_of(&self, part: Part) -> u64 {
         self.lines.iter().filter(|line| line.part == part).map(|line| line.bytes).sum()
     }
-}
-
-/// The kind of element of a type of ONNX, for the value `name`.
-///
-/// # Errors
-/// A type that is not computed with.
-pub fn elem(name: &str, element: onnx::DataType) -> Result<graph::Elem, Error> {
-    Ok(models::onnx::elem(name, element)?)
 }

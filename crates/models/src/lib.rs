@@ -24,6 +24,7 @@ mod qwen2moe;
 mod qwen3;
 mod qwen3moe;
 mod settings;
+pub mod tflite;
 
 pub use decoder::{Decoder, DecoderSpec, RopeSpec, Windows};
 pub use error::Error;

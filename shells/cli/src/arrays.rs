@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use host::{FlashFile, NewFile, ReadAt, format_bytes};
 use hub::Reference;
 use pintpot::{
-    Array, ArrayType, BuiltNetwork, Elem, Engine, Examined, Extents, Feed, Network, PortType, npy, onnx,
+    Array, ArrayType, BuiltNetwork, DeclaredInput, Elem, Engine, Examined, Extents, Feed, Network,
+    NetworkFile, PortType, npy,
 };
 use serde_json::{Value, json};
 
@@ -30,7 +31,7 @@ const UNSETTLED: usize = 256 << 10;
 pub(crate) struct Found {
     name: String,
     engine: Engine,
-    model: Box<onnx::Model>,
+    file: NetworkFile,
 }
 
 /// The network that the command line names, if that is what it is.
@@ -44,11 +45,7 @@ pub(crate) fn found(reference: &Reference, args: &Args) -> Result<Option<Found>,
     let engine = setup::engine(args)?;
     let name = reference.to_string();
     match find::examined(reference, &engine)? {
-        Examined::Onnx(model) => Ok(Some(Found { name, engine, model })),
-        Examined::Tflite(_) => Err(Failure::new(
-            Code::Missing,
-            format!("{name}: networks in TFLite cannot be run yet\n  pintpot show {name} says what is in it"),
-        )),
+        Examined::Network(file) => Ok(Some(Found { name, engine, file })),
         _ => Ok(None),
     }
 }
@@ -151,7 +148,7 @@ pub(crate) fn plan(found: &Found, args: &Args) -> Result<(), Failure> {
 }
 
 fn built(found: &Found, feeds: &[Feed]) -> Result<BuiltNetwork, Failure> {
-    Ok(found.engine.build_network(&found.model, feeds)?)
+    Ok(found.engine.build_network(&found.file, feeds)?)
 }
 
 fn refusal(found: &Found, built: &BuiltNetwork, refused: &pintpot::Refusal) -> Failure {
@@ -170,13 +167,11 @@ fn refusal(found: &Found, built: &BuiltNetwork, refused: &pintpot::Refusal) -> F
 
 /// Says which input has no elements yet.
 fn complete(found: &Found, feeds: &[Feed]) -> Result<(), Failure> {
-    let graph = &found.model.graph;
-    let default = |name: &str| graph.initializers.iter().any(|tensor| *tensor.name == *name);
     let fed = |name: &str| feeds.iter().any(|feed| feed.name == name && feed.bytes.is_some());
-    match graph.inputs.iter().find(|input| !fed(&input.name) && !default(&input.name)) {
+    match found.file.inputs().iter().find(|input| !fed(&input.name) && !input.has_default) {
         None => Ok(()),
-        Some(onnx::ValueInfo { name, value_type }) => Err(Failure::usage(format!(
-            "input '{name}' is missing; it is {value_type}\n  give it with --input {name}=FILE.npy, or numbers: --input {name}=1,2"
+        Some(DeclaredInput { name, text, .. }) => Err(Failure::usage(format!(
+            "input '{name}' is missing; it is {text}\n  give it with --input {name}=FILE.npy, or numbers: --input {name}=1,2"
         ))),
     }
 }
@@ -213,28 +208,26 @@ fn feeds(found: &Found, args: &Args) -> Result<Vec<Feed>, Failure> {
     Ok(feeds)
 }
 
-fn input<'f>(found: &'f Found, name: &str) -> Option<&'f onnx::ValueInfo> {
-    found.model.graph.inputs.iter().find(|input| &*input.name == name)
+fn input(found: &Found, name: &str) -> Option<DeclaredInput> {
+    found.file.inputs().into_iter().find(|input| input.name == name)
 }
 
 /// The kind of element that an input declares.
 fn elem(found: &Found, name: &str) -> Result<Elem, Failure> {
-    let names: Vec<&str> = found.model.graph.inputs.iter().map(|input| &*input.name).collect();
-    let missing = || pintpot::Error::NoSuchInput { name: name.to_string(), inputs: names.join(", ") };
-    match &input(found, name).ok_or_else(missing)?.value_type {
-        onnx::ValueType::Tensor { element, .. } => Ok(pintpot::elem(name, *element)?),
-        other => Err(Failure::new(
+    let names = || found.file.inputs().into_iter().map(|input| input.name).collect::<Vec<_>>().join(", ");
+    let missing = || pintpot::Error::NoSuchInput { name: name.to_string(), inputs: names() };
+    let input = input(found, name).ok_or_else(missing)?;
+    match input.elem {
+        Some(elem) => Ok(elem?),
+        None => Err(Failure::new(
             Code::Missing,
-            format!("input '{name}' is {other}, which has no shape of its own"),
+            format!("input '{name}' is {}, which has no shape of its own", input.text),
         )),
     }
 }
 
 fn declared_rank(found: &Found, name: &str) -> Option<usize> {
-    match &input(found, name)?.value_type {
-        onnx::ValueType::Tensor { shape: Some(shape), .. } => Some(shape.len()),
-        _ => None,
-    }
+    Some(input(found, name)?.extents?.len())
 }
 
 /// Numbers of the command line as an array of the rank that is declared; one number may be a single one.

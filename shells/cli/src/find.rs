@@ -90,7 +90,7 @@ pub(crate) fn opened(reference: &Reference, engine: &Engine) -> Result<Opened, F
     header(reference, |path| engine.open(path), |there, name| engine.open_in(there, name))
 }
 
-/// As [`opened`], and networks that can only be looked at.
+/// As [`opened`], and networks.
 pub(crate) fn examined(reference: &Reference, engine: &Engine) -> Result<Examined, Failure> {
     header(reference, |path| engine.examine(path), |there, name| engine.examine_in(there, name))
 }

@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use host::format_bytes;
 use hub::Reference;
 use pintpot::onnx::{self, Part};
-use pintpot::tflite;
+use pintpot::{NetworkFile, tflite};
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
@@ -54,8 +54,16 @@ impl Counts {
     }
 }
 
+/// Says what is in a network's file.
+pub(crate) fn show(reference: &Reference, file: &NetworkFile, is_json: bool) -> Result<(), Failure> {
+    match file {
+        NetworkFile::Onnx(model) => onnx(reference, model, is_json),
+        NetworkFile::Tflite(model) => tflite(reference, model, is_json),
+    }
+}
+
 /// Says what is in an ONNX file.
-pub(crate) fn onnx(reference: &Reference, model: &onnx::Model, is_json: bool) -> Result<(), Failure> {
+fn onnx(reference: &Reference, model: &onnx::Model, is_json: bool) -> Result<(), Failure> {
     let mut counts = Counts::default();
     let walked: Result<(), Infallible> = model.walk(&mut |part| {
         match part {
@@ -107,7 +115,7 @@ pub(crate) fn onnx(reference: &Reference, model: &onnx::Model, is_json: bool) ->
 }
 
 /// Says what is in a TFLite file.
-pub(crate) fn tflite(reference: &Reference, model: &tflite::Model, is_json: bool) -> Result<(), Failure> {
+fn tflite(reference: &Reference, model: &tflite::Model, is_json: bool) -> Result<(), Failure> {
     let mut counts = Counts { graphs: model.subgraphs.len() as u64, ..Counts::default() };
     let mut seen = BTreeSet::new();
     for graph in &model.subgraphs {

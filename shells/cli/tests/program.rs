@@ -51,8 +51,7 @@ fn networks_are_shown() {
             (&["show", ONNX], 0, "opset                   local.ops 1"),
             (&["show", ONNX, "--json"], 0, "{\"operator\":\"Identity\",\"nodes\":3}"),
             (&["show", TFLITE], 0, "operator                CONV_2D 1 node"),
-            (&["run", TFLITE], 4, "networks in TFLite cannot be run yet"),
-            (&["plan", TFLITE], 4, "networks in TFLite cannot be run yet"),
+            (&["plan", TFLITE], 4, "this operator is not supported"),
         ],
     );
 }

@@ -4,7 +4,7 @@
 //! where they follow from constants or from inputs that are at hand they are, and otherwise the question is an error that
 //! says so.
 
-use super::{Item, Place};
+use super::{Form, Item, Place};
 use crate::Error;
 use graph::array::{Array, evaluate};
 use graph::op::Op;
@@ -28,7 +28,7 @@ pub(crate) struct Builder<'a> {
     pub graph: Graph,
     files: &'a [&'a dyn ReadAt],
     pub weights: Vec<Place>,
-    weight_ids: HashMap<(u32, u64, ArrayType), ValueId>,
+    weight_ids: HashMap<(u32, u64, ArrayType, Form), ValueId>,
     /// By value, the node that makes it and which of its outputs it is.
     makers: HashMap<ValueId, (usize, usize)>,
     /// Numbers of values that are known, be it from inputs.
@@ -75,14 +75,14 @@ impl<'a> Builder<'a> {
         id
     }
 
-    /// A constant that lies in a file, without gaps.
+    /// A constant that lies in a file.
     pub fn constant_in_file(&mut self, name: &str, kind: ArrayType, place: Place) -> Result<ValueId, Error> {
-        let key = (place.file, place.range.start, kind);
+        let key = (place.file, place.range.start, kind, place.form.clone());
         if let Some(&id) = self.weight_ids.get(&key) {
             return Ok(id);
         }
         let id = if kind.bytes() <= SMALL {
-            let bytes = self.read(&place, kind.bytes(), name)?;
+            let bytes = self.read(&place, kind, name)?;
             self.constant(Array { kind, bytes })
         } else {
             // Whatever its rank, a matrix of its outermost extent.
@@ -98,12 +98,12 @@ impl<'a> Builder<'a> {
         Ok(id)
     }
 
-    fn read(&self, place: &Place, len: usize, name: &str) -> Result<Box<[u8]>, Error> {
+    fn read(&self, place: &Place, kind: ArrayType, name: &str) -> Result<Box<[u8]>, Error> {
         let failed = |source| Error::Read { name: name.into(), source };
         let file = self.files.get(place.file as usize);
         let file = file.ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?;
-        let mut bytes = vec![0; len];
-        file.read_exact_at(place.range.start, &mut bytes).map_err(failed)?;
+        let mut bytes = vec![0; kind.bytes()];
+        place.read(*file, &mut bytes).map_err(failed)?;
         Ok(bytes.into())
     }
 
@@ -201,7 +201,7 @@ impl<'a> Builder<'a> {
             }
             let weight = self.graph.weight_of(*weight);
             let (place, name) = (self.weights[weight.tensor].clone(), weight.name.clone());
-            Rc::new(Array { kind, bytes: self.read(&place, kind.bytes(), &name)? })
+            Rc::new(Array { kind, bytes: self.read(&place, kind, &name)? })
         } else {
             self.work_out(id)?
         };

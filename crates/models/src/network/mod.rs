@@ -6,11 +6,13 @@
 //! ([`Network::decided`]), because it is good only for inputs with the same numbers there.
 
 mod builder;
+mod stored;
 
 pub(crate) use builder::{Builder, axis_of};
+pub(crate) use stored::places;
+pub use stored::{Form, Place, Turned};
 
 use graph::{ArrayType, Graph, ValueId};
-use std::ops::Range;
 
 /// A network, built.
 #[derive(Debug)]
@@ -27,15 +29,6 @@ pub struct Network {
     pub decided: Vec<ValueId>,
     /// By value, whether its extents are known only when it is there; what the graph says of it is the most.
     pub dynamic: Vec<bool>,
-}
-
-/// A piece of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Which of the model's files.
-    pub file: u32,
-    /// Where in it.
-    pub range: Range<u64>,
 }
 
 /// Something that a network takes or gives.

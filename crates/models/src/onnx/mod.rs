@@ -27,7 +27,7 @@ mod signal;
 mod trees;
 mod window;
 
-use crate::network::{Builder, Given, Item, Network, Place, Port};
+use crate::network::{Builder, Form, Given, Item, Network, Place, Port};
 use crate::{Error, onnx::call::Call};
 use formats::onnx::{self, DataType, Dim, Model, TensorInfo, ValueType};
 use graph::array::Array;
@@ -222,7 +222,7 @@ impl<'a> Importer<'a> {
         let overflow = graph::Error::Overflow { op: "Constant", what: "the number of elements" };
         let kind = ArrayType { elem, extents: Extents::new(&extents).ok_or(overflow)? };
         if let onnx::Data::Bytes(range) = &tensor.data {
-            let place = Place { file: tensor.file, range: range.clone() };
+            let place = Place { file: tensor.file, range: range.clone(), form: Form::AsItIs };
             return self.builder.constant_in_file(&tensor.name, kind, place);
         }
         Ok(self.builder.constant(self.literal(tensor, kind)?))

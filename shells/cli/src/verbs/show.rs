@@ -28,8 +28,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     let engine = setup::engine(args)?;
     let opened = match find::examined(&reference, &engine)? {
         Examined::Model(opened) => opened,
-        Examined::Onnx(model) => return network::onnx(&reference, &model, args.is_on(&flags::JSON)),
-        Examined::Tflite(model) => return network::tflite(&reference, &model, args.is_on(&flags::JSON)),
+        Examined::Network(file) => return network::show(&reference, &file, args.is_on(&flags::JSON)),
         _ => return Err(Failure::new(Code::Missing, "this program does not know what it found")),
     };
     let (file, spec) = (&opened.file, &opened.decoder.spec);
