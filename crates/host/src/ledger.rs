@@ -33,6 +33,8 @@ pub enum Part {
     Activations,
     /// Rings, bounce buffers and tables of the readers.
     Io,
+    /// Pictures and sound on their way in and out.
+    Data,
     /// What a server holds for those who talk to it: sockets, requests, answers on their way.
     Connections,
     /// Held back for what nobody can name.
@@ -41,7 +43,7 @@ pub enum Part {
 
 impl Part {
     /// How many parts there are.
-    pub const COUNT: usize = 12;
+    pub const COUNT: usize = 13;
 
     /// Every part, in printing order.
     pub const ALL: [Part; Part::COUNT] = [
@@ -55,6 +57,7 @@ impl Part {
         Part::State,
         Part::Activations,
         Part::Io,
+        Part::Data,
         Part::Connections,
         Part::Slack,
     ];
@@ -72,6 +75,7 @@ impl Part {
             Part::State => "state",
             Part::Activations => "activations",
             Part::Io => "io",
+            Part::Data => "data",
             Part::Connections => "connections",
             Part::Slack => "slack",
         }

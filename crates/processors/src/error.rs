@@ -59,6 +59,8 @@ pub enum Error {
     MissingKey { key: &'static str },
     #[error("more than the {counted} merges that were counted; the file is damaged, fetch it again")]
     MoreMergesThanCounted { counted: usize },
+    #[error("the file is neither a PNG nor a JPEG; convert it to one of them")]
+    NotAPicture,
     #[error("this is no .npy file; write one with numpy.save")]
     NotNpy,
     #[error(
@@ -69,6 +71,20 @@ pub enum Error {
     MoreTokensThanCounted { counted: usize },
     #[error("no memory for {bytes} bytes of vocabulary; give more with --memory")]
     OutOfMemory { bytes: usize },
+    #[error("the picture is damaged: {reason}; get it again")]
+    Picture { reason: String },
+    #[error("cannot open the picture: {0}")]
+    PictureFile(host::Error),
+    #[error("the picture is a JPEG of kind {marker:#04x}, which is not read; save it anew")]
+    PictureKind { marker: u8 },
+    #[error("cannot read the picture: {0}; get it again")]
+    PictureRead(io::Error),
+    #[error("the picture does not fit: {0}")]
+    PictureRoom(host::Error),
+    #[error("the picture has {width} x {height} pixels, but each side must have 1 to 65535; scale it")]
+    PictureSize { width: usize, height: usize },
+    #[error("the picture holds more beside its pixels than is read; save it without profiles and notes")]
+    PictureTables,
     #[error(
         "splitting {bytes} bytes of text takes too many steps with this tokenizer's pattern; shorten the text"
     )]
@@ -138,7 +154,10 @@ impl Error {
             {
                 Kind::Io
             }
-            Error::TemplateBounds(host::Error::Worker { .. }) | Error::VocabTxt(_) => Kind::Io,
+            Error::TemplateBounds(host::Error::Worker { .. })
+            | Error::PictureFile(_)
+            | Error::VocabTxt(_) => Kind::Io,
+            Error::PictureRead(source) if source.kind() != io::ErrorKind::UnexpectedEof => Kind::Io,
             Error::CraftedVocabulary { .. }
             | Error::FewerTokensThanCounted { .. }
             | Error::Json(_)
@@ -149,6 +168,8 @@ impl Error {
             | Error::MoreTextThanCounted { .. }
             | Error::MoreTokensThanCounted { .. }
             | Error::NotNpy
+            | Error::Picture { .. }
+            | Error::PictureRead(_)
             | Error::TemplateBounds(_)
             | Error::TemplateFile { .. }
             | Error::TemplateSource { .. }
@@ -157,7 +178,7 @@ impl Error {
             | Error::TemplateTooDense { .. }
             | Error::TokenOutOfRange { .. }
             | Error::TooManyTokens { .. } => Kind::Damaged,
-            Error::OutOfMemory { .. } => Kind::Memory,
+            Error::OutOfMemory { .. } | Error::PictureRoom(_) => Kind::Memory,
             Error::Grammar { .. }
             | Error::GrammarBounds(_)
             | Error::GrammarDeadEnd
@@ -169,6 +190,10 @@ impl Error {
             | Error::ToolsJson { .. } => Kind::Text,
             Error::Array { .. }
             | Error::JsonUnknownPart { .. }
+            | Error::NotAPicture
+            | Error::PictureKind { .. }
+            | Error::PictureSize { .. }
+            | Error::PictureTables
             | Error::Template { .. }
             | Error::TokenTooLong { .. }
             | Error::TooManyPatterns { .. }
