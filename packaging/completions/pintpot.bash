@@ -2,7 +2,7 @@
 _pintpot() {
     local word="${COMP_WORDS[COMP_CWORD]}" verb="${COMP_WORDS[1]}" flags=
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "batch bench doctor eval ls pack plan profile ps pull rm run serve show stop" -- "$word"))
+        COMPREPLY=($(compgen -W "batch bench doctor eval ls ocr pack plan profile ps pull rm run serve show stop" -- "$word"))
         return
     fi
     case "$verb ${COMP_WORDS[2]}" in
@@ -15,13 +15,14 @@ _pintpot() {
         'doctor '*) flags="--model --memory --threads --io --isa --json --help" ;;
         'eval '*) flags="--text --reference --window --windows --model --context --kv --memory --threads --io --isa --skip-weak --skip-cold --stand-in --by-sensitivity --json --help" ;;
         'ls '*) flags="--json --help" ;;
+        'ocr '*) flags="--models --out --memory --threads --io --isa --plan --json --stats --help" ;;
         'pack '*) flags="--by-neuron --sparsity --stand-ins --text --memory --threads --io --isa --json --help" ;;
-        'plan '*) flags="--model --context --kv --memory --threads --io --isa --sweep --budgets --n-prompt --n-gen --input --shape --json --help" ;;
+        'plan '*) flags="--model --context --kv --memory --threads --io --isa --sweep --budgets --n-prompt --n-gen --input --shape --image --pipeline --out --json --help" ;;
         'profile '*) flags="--text --sensitivity --model --context --kv --memory --threads --io --isa --json --help" ;;
         'ps '*) flags="--host --port --api-key --json --help" ;;
         'pull '*) flags="--model --json --help" ;;
         'rm '*) flags=" --help" ;;
-        'run '*) flags="--model --context --kv --memory --threads --io --isa --foresee --grammar --grammar-file --json-schema --json-schema-file --prompt --tokens --system --raw --stop --ignore-eos --overflow --yield --temp --top-k --top-p --min-p --seed --repeat-penalty --presence-penalty --frequency-penalty --logit-bias --skip-weak --skip-cold --stand-in --by-sensitivity --input --shape --out-dir --json --stats --help" ;;
+        'run '*) flags="--model --context --kv --memory --threads --io --isa --foresee --grammar --grammar-file --json-schema --json-schema-file --prompt --tokens --system --raw --stop --ignore-eos --overflow --yield --temp --top-k --top-p --min-p --seed --repeat-penalty --presence-penalty --frequency-penalty --logit-bias --skip-weak --skip-cold --stand-in --by-sensitivity --input --shape --image --pipeline --out --top --out-dir --json --stats --help" ;;
         'serve '*) flags="--model --context --kv --memory --threads --io --isa --host --port --api-key --parallel --contexts --queue --connections --keep-alive --tokens --skip-weak --skip-cold --stand-in --by-sensitivity --help" ;;
         'show '*) flags="--model --context --kv --memory --threads --io --isa --json --help" ;;
         'stop '*) flags="--host --port --api-key --help" ;;

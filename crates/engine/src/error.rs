@@ -70,6 +70,46 @@ pub enum Error {
         /// Those that there are.
         inputs: String,
     },
+    /// A list of characters that is not of the network.
+    #[error(
+        "the list has {lines} characters, but the network tells {classes} apart; give the list that came with it"
+    )]
+    Characters {
+        /// Lines of the list.
+        lines: usize,
+        /// Classes of the network.
+        classes: usize,
+    },
+    /// A folder lacks a network of several that belong together.
+    #[error("{} has no {what}; fetch the models into one folder", folder.display())]
+    NoPart {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// What was looked for.
+        what: &'static str,
+    },
+    /// A network has no such output.
+    #[error("the network has no output '{name}'; it gives {outputs}: name one in the pipeline")]
+    NoSuchOutput {
+        /// The name that was looked for.
+        name: String,
+        /// Those that there are.
+        outputs: String,
+    },
+    /// An output that a task cannot read.
+    #[error("an output is {kind}, which this task does not read; use another task in the pipeline")]
+    OutputKind {
+        /// What it is.
+        kind: Box<graph::ArrayType>,
+    },
+    /// What says how a model is fed and read makes no sense.
+    #[error("the pipeline {name} is none: {reason}")]
+    Pipeline {
+        /// Its name, or its file.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// There is nothing to answer.
     #[error("the prompt is empty; say something, or pass a prompt with -p")]
     EmptyPrompt,
@@ -297,12 +337,17 @@ impl Error {
             Error::Model(models::Error::UnknownArchitecture { .. } | models::Error::Unsupported { .. })
             | Error::Model(models::Error::UnsupportedType { .. })
             | Error::Memory(::memory::Error::WideRow { .. })
+            | Error::Characters { .. }
+            | Error::NoPart { .. }
             | Error::NotHere { .. }
             | Error::NoPeer { .. }
             | Error::NoTokenizer { .. } => Trouble::Unsupported,
             Error::Model(models::Error::Input { .. } | models::Error::Open { .. })
             | Error::MissingInput { .. }
             | Error::NoSuchInput { .. }
+            | Error::NoSuchOutput { .. }
+            | Error::OutputKind { .. }
+            | Error::Pipeline { .. }
             | Error::Run(runtime::Error::InputBytes { .. }) => Trouble::Usage,
             Error::Model(models::Error::Read { .. }) => Trouble::Damaged,
             Error::Model(models::Error::Node { .. } | models::Error::Element { .. }) => Trouble::Unsupported,

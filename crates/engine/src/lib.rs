@@ -51,6 +51,7 @@ mod sequences;
 mod service;
 mod shelf;
 mod survey;
+pub mod tasks;
 mod turns;
 mod vocabulary;
 mod yielding;
@@ -81,6 +82,7 @@ pub use pack::{PackOptions, Packed};
 pub use planner::{
     Bound, Exchange, FlashWay, Forecast, LayerReuse, Line, Placement, ProductRate, Profile, Refusal, Reuse,
 };
+pub use processors::image;
 pub use processors::npy;
 pub use processors::text::{Grammar, Message, Tool, ToolCall};
 pub use routing::{LayerRouting, Routing};

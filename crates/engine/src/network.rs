@@ -42,6 +42,31 @@ pub struct BuiltNetwork {
     files: Vec<Arc<FlashFile>>,
     /// Heap of what was read and of the inputs.
     heap: u64,
+    /// Pictures and sound that are there with it.
+    pub(crate) beside: Beside,
+}
+
+/// Bytes of people's data on the account of a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Beside {
+    /// Held while it runs.
+    pub kept: u64,
+    /// Held at most before its weights are read.
+    pub passing: u64,
+}
+
+impl Beside {
+    /// A network's account with this data on it: what passes may take the place of what comes after it.
+    fn added(self, mut lines: Vec<Line>) -> Vec<Line> {
+        let comes_after = [Part::Weights, Part::Window, Part::Activations, Part::Io];
+        let later: u64 =
+            lines.iter().filter(|line| comes_after.contains(&line.part)).map(|line| line.bytes).sum();
+        let bytes = self.kept.max(self.passing.saturating_sub(later));
+        if bytes > 0 {
+            lines.insert(lines.len().saturating_sub(1), Line { part: Part::Data, bytes });
+        }
+        lines
+    }
 }
 
 /// What a network takes and gives.
@@ -71,7 +96,14 @@ impl Engine {
         let graph = Arc::new(std::mem::take(&mut network.graph));
         let plan = Plan::new(&graph, Bounds { rows: 1, logit_rows: 1 });
         let inputs: usize = feeds.iter().map(|feed| feed.bytes.as_ref().map_or(0, |bytes| bytes.len())).sum();
-        Ok(BuiltNetwork { network, graph, plan, files, heap: file.heap_bytes() + inputs as u64 })
+        Ok(BuiltNetwork {
+            network,
+            graph,
+            plan,
+            files,
+            heap: file.heap_bytes() + inputs as u64,
+            beside: Beside::default(),
+        })
     }
 
     /// The account of a network in this engine's budget, or why it does not fit.
@@ -85,7 +117,18 @@ impl Engine {
         let heap = built.heap + built.graph.heap_bytes();
         let weights = ArrayExecutor::weight_bytes(&built.graph);
         let fixed = self.fixed(heap);
-        account(&NetworkRequest { graph: &built.graph, plan: &built.plan, weights, budget, fixed })
+        let of = |budget| {
+            account(&NetworkRequest { graph: &built.graph, plan: &built.plan, weights, budget, fixed })
+        };
+        if built.beside == Beside::default() {
+            return of(budget);
+        }
+        let lines = of(budget.saturating_sub(built.beside.kept)).or_else(|refused| of(refused.needed))?;
+        let lines = built.beside.added(lines);
+        match lines.iter().map(|line| line.bytes).sum() {
+            needed if needed > budget => Err(Refusal { needed, budget, lines, context: 0 }),
+            _ => Ok(lines),
+        }
     }
 
     /// Loads a network, or refuses before a weight is read.

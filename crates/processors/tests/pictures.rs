@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use host::Ledger;
 use pintpot_processors::Error;
-use pintpot_processors::image::{Filter, Frame, Layout, Map, Normal, Source, View, pack, resize, warp};
+use pintpot_processors::image::{Canvas, Filter, Frame, Layout, Map, Normal, Source, View, resize, warp};
 
 fn place(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/pictures").join(name)
@@ -85,12 +85,15 @@ fn four_corners_become_a_rectangle() {
 #[test]
 fn numbers_stand_where_a_network_wants_them() {
     let view = View::new(2, 1, &[10, 20, 30, 40, 50, 60]).unwrap();
-    let mut to = [0.0; 6];
-    let normal = Normal::new(1.0, [10.0; 3], [1.0, 2.0, 1.0], false);
-    pack(&view, &normal, Layout::Nchw, &mut to);
-    assert_eq!(to, [0.0, 30.0, 5.0, 20.0, 20.0, 50.0]);
-    pack(&view, &Normal { is_bgr: true, ..normal }, Layout::Nhwc, &mut to);
-    assert_eq!(to, [20.0, 5.0, 0.0, 50.0, 20.0, 30.0]);
+    let fill = |layout, is_bgr, height, left, top| {
+        let mut numbers = vec![-9.0; 2 * height * 3];
+        let normal = Normal::new(1.0, [10.0; 3], [1.0, 2.0, 1.0], is_bgr);
+        Canvas { width: 2, height, layout, normal, numbers: &mut numbers }.put(&view, left, top);
+        numbers
+    };
+    assert_eq!(fill(Layout::Nchw, false, 1, 0, 0), [0.0, 30.0, 5.0, 20.0, 20.0, 50.0]);
+    assert_eq!(fill(Layout::Nhwc, true, 1, 0, 0), [20.0, 5.0, 0.0, 50.0, 20.0, 30.0]);
+    assert_eq!(fill(Layout::Nhwc, false, 2, 1, 1)[9..], [0.0, 5.0, 20.0]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::exit::{Code, Failure};
 use crate::flags::{self, Args, Flag};
-use crate::{find, report, setup, size};
+use crate::{find, pictures, report, setup, size};
 
 /// The flags of networks that both `run` and `plan` take.
 pub(crate) const FLAGS: &[&Flag] = &[&flags::INPUT, &flags::SHAPE];
@@ -29,9 +29,9 @@ const UNSETTLED: usize = 256 << 10;
 
 /// A network that the command line names, in an engine as it wants it.
 pub(crate) struct Found {
-    name: String,
-    engine: Engine,
-    file: NetworkFile,
+    pub name: String,
+    pub engine: Engine,
+    pub file: NetworkFile,
 }
 
 /// The network that the command line names, if that is what it is.
@@ -100,7 +100,10 @@ pub(crate) fn run(found: &Found, args: &Args) -> Result<(), Failure> {
 
 /// `pintpot plan` of a network.
 pub(crate) fn plan(found: &Found, args: &Args) -> Result<(), Failure> {
-    let built = built(found, &feeds(found, args)?)?;
+    let built = match args.get(&flags::IMAGE) {
+        Some(image) => pictures::built(found, image, args)?,
+        None => built(found, &feeds(found, args)?)?,
+    };
     let smallest = match found.engine.plan_network_in(&built, 0) {
         Ok(_) => 0,
         Err(refused) => refused.needed,
@@ -151,7 +154,7 @@ fn built(found: &Found, feeds: &[Feed]) -> Result<BuiltNetwork, Failure> {
     Ok(found.engine.build_network(&found.file, feeds)?)
 }
 
-fn refusal(found: &Found, built: &BuiltNetwork, refused: &pintpot::Refusal) -> Failure {
+pub(crate) fn refusal(found: &Found, built: &BuiltNetwork, refused: &pintpot::Refusal) -> Failure {
     let mut text =
         format!("{} cannot run in {}; nothing was loaded\n", found.name, format_bytes(refused.budget));
     text += &format!(

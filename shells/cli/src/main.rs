@@ -21,6 +21,7 @@ mod load;
 mod network;
 #[cfg(test)]
 mod pages;
+mod pictures;
 mod profile;
 mod refusal;
 mod report;

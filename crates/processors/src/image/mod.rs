@@ -17,7 +17,7 @@ mod warp;
 pub use draw::Colour;
 pub use file::Source;
 pub use resize::{Filter, Frame, resize};
-pub use tensor::{Layout, Normal, pack};
+pub use tensor::{Canvas, Layout, Normal};
 pub use warp::{Map, warp};
 
 use crate::Error;

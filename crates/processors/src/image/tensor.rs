@@ -37,18 +37,37 @@ impl Normal {
     }
 }
 
-/// Writes a picture into `to`, which has a place for every colour of every pixel.
-pub fn pack(from: &View<'_>, normal: &Normal, layout: Layout, to: &mut [f32]) {
-    let pixels = from.width * from.height;
-    for (at, pixel) in from.pixels.chunks_exact(CHANNELS).enumerate() {
-        for channel in 0..CHANNELS {
-            let value = pixel[if normal.is_bgr { CHANNELS - 1 - channel } else { channel }];
-            let place = match layout {
-                Layout::Nchw => channel * pixels + at,
-                Layout::Nhwc => at * CHANNELS + channel,
-            };
-            if let Some(to) = to.get_mut(place) {
-                *to = f32::from(value) * normal.factor[channel] + normal.offset[channel];
+/// The numbers of a picture that a network takes, to be filled part by part.
+pub struct Canvas<'a> {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Where colours stand.
+    pub layout: Layout,
+    /// How a byte becomes a number.
+    pub normal: Normal,
+    /// A place for every colour of every pixel.
+    pub numbers: &'a mut [f32],
+}
+
+impl Canvas<'_> {
+    /// Writes a part of the picture; what lies beyond the edge is left out.
+    pub fn put(&mut self, part: &View<'_>, left: usize, top: usize) {
+        let pixels = self.width * self.height;
+        for (row, y) in part.pixels.chunks_exact(part.width * CHANNELS).zip(top..self.height) {
+            for (pixel, x) in row.chunks_exact(CHANNELS).zip(left..self.width) {
+                for channel in 0..CHANNELS {
+                    let value = pixel[if self.normal.is_bgr { CHANNELS - 1 - channel } else { channel }];
+                    let at = y * self.width + x;
+                    let place = match self.layout {
+                        Layout::Nchw => channel * pixels + at,
+                        Layout::Nhwc => at * CHANNELS + channel,
+                    };
+                    if let Some(to) = self.numbers.get_mut(place) {
+                        *to = f32::from(value) * self.normal.factor[channel] + self.normal.offset[channel];
+                    }
+                }
             }
         }
     }

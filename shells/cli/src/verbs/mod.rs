@@ -9,6 +9,7 @@ mod curve;
 mod doctor;
 mod eval;
 mod ls;
+mod ocr;
 mod pack;
 mod plan;
 mod profile;
@@ -56,6 +57,7 @@ pub(crate) static VERBS: &[Verb] = &[
     doctor::VERB,
     eval::VERB,
     ls::VERB,
+    ocr::VERB,
     pack::VERB,
     plan::VERB,
     profile::VERB,

@@ -11,13 +11,20 @@ use serde_json::json;
 use super::{Verb, curve};
 use crate::exit::{Code, Failure};
 use crate::flags::{self, Args};
-use crate::{arrays, find, profile, refusal, report, setup};
+use crate::{arrays, find, pictures, profile, refusal, report, setup};
 
 pub(super) const VERB: Verb = Verb {
     name: "plan",
     operands: &["MODEL"],
     summary: "say what a budget would give: memory by part, speed, what limits it",
-    flags: &[setup::LOAD, setup::ENGINE, curve::FLAGS, arrays::FLAGS, &[&flags::JSON]],
+    flags: &[
+        setup::LOAD,
+        setup::ENGINE,
+        curve::FLAGS,
+        arrays::FLAGS,
+        pictures::FLAGS,
+        &[&flags::OUT, &flags::JSON],
+    ],
     run,
 };
 

@@ -13,12 +13,12 @@ use crate::chat::{Chat, Overflow, speak};
 use crate::exit::Failure;
 use crate::flags::{self, Args};
 use crate::interrupt::Interrupt;
-use crate::{arrays, find, load, report, setup};
+use crate::{arrays, find, load, pictures, report, setup};
 
 pub(super) const VERB: Verb = Verb {
     name: "run",
     operands: &["MODEL", "[PROMPT]"],
-    summary: "answer a prompt, chat when there is none, or run a network on arrays",
+    summary: "answer a prompt, chat when there is none, or run a network on arrays or a picture",
     flags: &[
         setup::LOAD,
         setup::ENGINE,
@@ -40,7 +40,8 @@ pub(super) const VERB: Verb = Verb {
         setup::SAMPLING,
         setup::ECONOMY,
         arrays::FLAGS,
-        &[&flags::OUT_DIR, &flags::JSON, &flags::STATS],
+        pictures::FLAGS,
+        &[&flags::OUT, &flags::TOP, &flags::OUT_DIR, &flags::JSON, &flags::STATS],
     ],
     run,
 };
@@ -57,7 +58,10 @@ fn run(args: &Args) -> Result<(), Failure> {
                 "{prompt:?}: a network takes no prompt\n  give arrays with --input NAME=FILE.npy"
             )));
         }
-        return arrays::run(&network, args);
+        return match args.get(&flags::IMAGE) {
+            Some(image) => pictures::run(&network, image, args),
+            None => arrays::run(&network, args),
+        };
     }
     let typed = args.get(&flags::PROMPT).or(rest.first().map(String::as_str));
     let raw = args.is_on(&flags::RAW);

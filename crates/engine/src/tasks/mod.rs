@@ -1,0 +1,21 @@
+//! Tasks: what people want of a network, from their data to an answer.
+//!
+//! What it is: one file a task, a typed value that says how a network's numbers are read. What it is not: the networks, which
+//! run in [`Network`](crate::Network), nor files of pictures and sound, which `processors` reads. The one design choice: a
+//! [`Pipeline`] is data; a model of a known kind needs no code, and what takes several models is Rust.
+
+mod classify;
+mod ocr;
+mod pipeline;
+mod seen;
+mod values;
+mod vision;
+
+pub use classify::{Class, Classify};
+pub use ocr::{Ocr, Page, TextLine};
+pub use pipeline::{Fit, PictureInput, Pipeline, Task};
+pub use seen::Seen;
+pub use vision::{Look, Looked};
+
+/// A place on a picture: pixels from the left, pixels from the top.
+pub type Point = [f32; 2];

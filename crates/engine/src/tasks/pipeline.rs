@@ -1,0 +1,253 @@
+//! How a model is fed with pictures and read: data in TOML.
+//!
+//! What it is: a closed set of tasks with settings, the catalog of those that are built in, and people's own files. What it is
+//! not: a language; what takes several models is Rust. The one design choice: a pipeline is found by the beginning of the
+//! model's name or given by `--pipeline`, and every word in it is known or refused.
+
+use super::classify::Classify;
+use crate::Error;
+use host::{FlashFile, ReadAt};
+use processors::image::{CHANNELS, Canvas, Filter, Frame, Layout, Normal, Picture, View, resize};
+use serde::Deserialize;
+use std::path::Path;
+
+/// Pipelines that are built in, by name.
+static CATALOG: &[(&str, &str)] = &[
+    ("efficientnet-lite0", include_str!("pipelines/efficientnet-lite0.toml")),
+    ("mobilenetv2", include_str!("pipelines/mobilenetv2.toml")),
+];
+/// Bytes of a pipeline of one's own at most.
+const LONGEST: u64 = 64 << 10;
+/// Sides that a network may want at most.
+const WIDEST: usize = 4096;
+
+/// How a model is fed and read.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pipeline {
+    /// Beginnings of the names of models that it is for.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// What the picture becomes.
+    pub input: PictureInput,
+    /// What the numbers say.
+    pub output: Task,
+}
+
+/// What the numbers of a network say.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "task", rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Task {
+    /// What is on the picture, as a whole.
+    Classify(Classify),
+}
+
+/// How a picture is brought to the size that the network wants.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// All of it, stretched.
+    #[default]
+    Stretch,
+    /// All of it, in its proportions, in the middle of black.
+    Letterbox,
+    /// Its middle, after the shorter side was made `shorter` pixels long.
+    Crop,
+}
+
+/// What a picture becomes before a network takes it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PictureInput {
+    /// The input's name; the network's only one, if not said.
+    pub name: Option<String>,
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// How it is brought to this size.
+    #[serde(default)]
+    pub fit: Fit,
+    /// Of [`Fit::Crop`].
+    #[serde(default)]
+    pub shorter: usize,
+    /// How pixels come out of pixels.
+    #[serde(default)]
+    pub filter: Filter,
+    /// A factor of the bytes of colours, before the mean is taken off.
+    #[serde(default = "byte")]
+    pub scale: f32,
+    /// What is taken off.
+    #[serde(default)]
+    pub mean: [f32; CHANNELS],
+    /// What it is divided by then.
+    #[serde(default = "ones")]
+    pub std: [f32; CHANNELS],
+    /// Whether blue comes first.
+    #[serde(default)]
+    pub bgr: bool,
+    /// Where colours stand.
+    #[serde(default)]
+    pub layout: Layout,
+}
+
+fn byte() -> f32 {
+    1.0 / 255.0
+}
+
+fn ones() -> [f32; CHANNELS] {
+    [1.0; CHANNELS]
+}
+
+impl Pipeline {
+    /// The built-in pipeline for a model of this name, such as that of its file.
+    pub fn of(model: &str) -> Option<Pipeline> {
+        let model = plain(model);
+        let known = CATALOG.iter().filter_map(|(_, text)| Pipeline::parse(text).ok());
+        let score = |pipeline: &Pipeline| {
+            let names = pipeline.names.iter().map(|name| plain(name));
+            names.filter(|name| model.starts_with(name)).map(|name| name.len()).max()
+        };
+        known
+            .filter_map(|pipeline| Some((score(&pipeline)?, pipeline)))
+            .max_by_key(|(score, _)| *score)
+            .map(|found| found.1)
+    }
+
+    /// The names of the built-in pipelines.
+    pub fn known() -> impl Iterator<Item = &'static str> {
+        CATALOG.iter().map(|(name, _)| *name)
+    }
+
+    /// The pipeline that is named so in the catalog, or is in that file.
+    ///
+    /// # Errors
+    /// A file that is not there, or not a pipeline.
+    pub fn named(name: &str) -> Result<Pipeline, Error> {
+        let built_in = CATALOG.iter().find(|(known, _)| *known == name);
+        let failed = |reason: String| Error::Pipeline { name: name.to_string(), reason };
+        let text = match built_in {
+            Some((_, text)) => text.to_string(),
+            None => {
+                let file = FlashFile::open(Path::new(name))?;
+                if file.len() > LONGEST {
+                    return Err(failed(format!("it has more than {LONGEST} bytes")));
+                }
+                let mut bytes = vec![0; file.len() as usize];
+                file.read_exact_at(0, &mut bytes).map_err(|error| failed(error.to_string()))?;
+                String::from_utf8(bytes).map_err(|error| failed(error.to_string()))?
+            }
+        };
+        Pipeline::parse(&text).map_err(failed)
+    }
+
+    fn parse(text: &str) -> Result<Pipeline, String> {
+        let pipeline: Pipeline = toml::from_str(text).map_err(|error| error.to_string())?;
+        pipeline.input.check()?;
+        Ok(pipeline)
+    }
+}
+
+/// A name in small letters and digits only.
+fn plain(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// Where a place of what the network sees lies in the picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Placed {
+    /// Pixels of the picture for a pixel of the network's.
+    pub scale: [f32; 2],
+    /// Where the network's first pixel lies.
+    pub offset: [f32; 2],
+}
+
+impl PictureInput {
+    fn check(&self) -> Result<(), String> {
+        let sides = [self.width, self.height, self.shorter.max(1)];
+        if sides.iter().any(|side| !(1..=WIDEST).contains(side)) {
+            return Err(format!("width, height and shorter must be from 1 to {WIDEST}"));
+        }
+        let is_small = self.shorter < self.width.max(self.height);
+        if self.fit == Fit::Crop && is_small {
+            return Err("shorter must be at least as long as width and height".into());
+        }
+        match self.std.contains(&0.0) {
+            true => Err("std must not be 0".into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Numbers as the network wants them.
+    pub(crate) fn canvas<'n>(&self, numbers: &'n mut [f32]) -> Canvas<'n> {
+        let normal = Normal::new(self.scale, self.mean, self.std, self.bgr);
+        Canvas { width: self.width, height: self.height, layout: self.layout, normal, numbers }
+    }
+
+    /// Brings a picture to the size that the network wants; `to` is black and of that size.
+    pub(crate) fn fit(&self, from: &View<'_>, to: &mut Picture) -> Placed {
+        let (width, height) = (from.width as f32, from.height as f32);
+        let (wanted_width, wanted_height) = (self.width as f32, self.height as f32);
+        let stride = self.width * CHANNELS;
+        match self.fit {
+            Fit::Stretch => {
+                resize(from, self.filter, &Frame::whole(self.width, self.height), to.pixels_mut(), stride);
+                Placed { scale: [width / wanted_width, height / wanted_height], offset: [0.0; 2] }
+            }
+            Fit::Letterbox => {
+                let scale = (wanted_width / width).min(wanted_height / height);
+                let side = |side: f32, most: usize| ((side * scale).round() as usize).clamp(1, most);
+                let (w, h) = (side(width, self.width), side(height, self.height));
+                let (left, top) = ((self.width - w) / 2, (self.height - h) / 2);
+                let pixels = &mut to.pixels_mut()[top * stride + left * CHANNELS..];
+                resize(from, self.filter, &Frame::whole(w, h), pixels, stride);
+                let scale = [width / w as f32, height / h as f32];
+                Placed { scale, offset: [-(left as f32) * scale[0], -(top as f32) * scale[1]] }
+            }
+            Fit::Crop => {
+                // As torchvision: the longer side is cut, not rounded.
+                let long = |long: usize, short: usize| (self.shorter * long) / short;
+                let (w, h) = match from.width < from.height {
+                    true => (self.shorter, long(from.height, from.width)),
+                    false => (long(from.width, from.height), self.shorter),
+                };
+                let middle =
+                    |whole: usize, part: usize| ((whole - part) as f32 / 2.0).round_ties_even() as usize;
+                let (left, top) = (middle(w, self.width), middle(h, self.height));
+                let frame = Frame { width: w, height: h, left, top, columns: self.width, rows: self.height };
+                resize(from, self.filter, &frame, to.pixels_mut(), stride);
+                let scale = [width / w as f32, height / h as f32];
+                Placed { scale, offset: [left as f32 * scale[0], top as f32 * scale[1]] }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_catalog_is_sorted_and_every_pipeline_finds_itself() {
+        assert!(CATALOG.is_sorted_by_key(|(name, _)| *name));
+        for (name, text) in CATALOG {
+            let pipeline = Pipeline::parse(text).unwrap();
+            assert!(!pipeline.names.is_empty(), "{name}");
+            for own in &pipeline.names {
+                assert_eq!(Pipeline::of(&format!("{own}_v1.onnx")).unwrap().names, pipeline.names, "{name}");
+            }
+        }
+        assert!(Pipeline::of("unheard-of").is_none());
+    }
+
+    #[test]
+    fn a_pipeline_of_unknown_words_is_refused() {
+        let good = CATALOG[0].1;
+        for (from, to) in
+            [("width", "breadth"), ("224", "0"), ("classify", "guess"), ("[input]", &"[".repeat(9999))]
+        {
+            assert!(Pipeline::parse(&good.replace(from, to)).is_err(), "{from}");
+        }
+    }
+}
