@@ -234,7 +234,7 @@ fn arrays(graph: &Graph, name: &str, item: &Item, found: &mut Vec<PortType>) {
 
 /// A network that runs.
 pub struct Network {
-    executor: ArrayExecutor,
+    pub(crate) executor: ArrayExecutor,
     inputs: Vec<PortType>,
     outputs: Vec<PortType>,
     decided: Vec<ValueId>,

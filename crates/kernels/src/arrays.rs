@@ -3,8 +3,9 @@
 //! Not a place for arithmetic, as [`crate::Cpu`]'s other half. The one design choice: work is cut by the extents of the result
 //! alone, into more pieces than threads, and small work is not cut at all.
 
-use crate::dense::{Dense, DenseSlice, Finish, Image, PlaneSlice, WIDTH, Whole, WholeSlice, planes_fit};
+use crate::dense::{Dense, DenseSlice, Image, PlaneKind, PlaneSlice, WIDTH, Whole, WholeSlice, planes_fit};
 use crate::map::{Join, JoinKind, Map, MapKind};
+use crate::rows::{RowKind, Rows, TotalKind, Totals};
 use crate::{Cpu, cpu::Parts};
 
 /// Multiply-adds below which a product is not worth waking a thread for.
@@ -81,16 +82,22 @@ impl Cpu {
         });
     }
 
-    /// `out` (channels, made) = each channel of `image` by its own window of `weights` (channels, kernel).
+    /// `out` (channels, made) = what windows see of each channel of `image` by itself.
     ///
     /// # Panics
     /// If [`Cpu::takes_planes`] says no.
-    pub fn planes(&self, image: &Image<'_>, weights: &[f32], finish: Finish<'_>, out: &mut [f32]) {
+    pub fn planes(&self, image: &Image<'_>, kind: PlaneKind<'_>, out: &mut [f32]) {
         let (made, window) = (image.made[0] * image.made[1], image.kernel[0] * image.kernel[1]);
         let plane = image.size[0] * image.size[1];
-        let channels = weights.len() / window.max(1);
+        let channels = out.len().checked_div(made).unwrap_or(0);
+        let fits = match kind {
+            PlaneKind::Weighted { weights, .. } => weights.len() == channels * window,
+            _ => true,
+        };
         assert!(
-            Cpu::takes_planes(image) && out.len() == channels * made && image.x.len() == channels * plane
+            fits && Cpu::takes_planes(image)
+                && out.len() == channels * made
+                && image.x.len() == channels * plane
         );
         let block = channels.div_ceil(PIECES * self.threads()).max(1);
         let (to, set, scratches) = (Parts::new(out), self.set(), self.scratches());
@@ -99,7 +106,7 @@ impl Cpu {
             // SAFETY: ranges of different tasks do not overlap.
             let out = unsafe { to.rows(&channels, made) };
             let scratch = scratches.worker(worker).cast();
-            (set.planes)(PlaneSlice { image: *image, weights, finish, channels, out, scratch });
+            (set.planes)(PlaneSlice { image: *image, kind, channels, out, scratch });
         };
         self.pieces(channels.div_ceil(block), channels * made * window, &task);
     }
@@ -140,6 +147,34 @@ impl Cpu {
                 out.copy_from_slice(&a[range]);
             }
             (set.join)(Join { kind, a: out, b });
+        });
+    }
+
+    /// Rows of `len` elements, each by itself, in place.
+    pub fn rows(&self, kind: RowKind<'_>, len: usize, x: &mut [f32]) {
+        let count = x.len().checked_div(len).unwrap_or(0);
+        assert_eq!(count * len, x.len(), "whole rows");
+        let block = ELEMENTS.div_ceil(len.max(1)).min(count.div_ceil(PIECES * self.threads())).max(1);
+        let (parts, set) = (Parts::new(x), self.set());
+        self.pieces(count.div_ceil(block), count * len * 8, &|i, _| {
+            let range = i * block..count.min((i + 1) * block);
+            // SAFETY: ranges of different tasks do not overlap.
+            let x = unsafe { parts.rows(&range, len) };
+            (set.rows)(Rows { kind, x, len, first: range.start });
+        });
+    }
+
+    /// One number for each row of `len` elements.
+    pub fn totals(&self, kind: TotalKind, len: usize, x: &[f32], out: &mut [f32]) {
+        assert!(len > 0 && x.len() == out.len() * len, "whole rows");
+        let (count, set) = (out.len(), self.set());
+        let block = ELEMENTS.div_ceil(len).min(count.div_ceil(PIECES * self.threads())).max(1);
+        let parts = Parts::new(out);
+        self.pieces(count.div_ceil(block), x.len(), &|i, _| {
+            let range = i * block..count.min((i + 1) * block);
+            // SAFETY: ranges of different tasks do not overlap.
+            let out = unsafe { parts.rows(&range, 1) };
+            (set.totals)(Totals { kind, x: &x[range.start * len..range.end * len], len, out });
         });
     }
 

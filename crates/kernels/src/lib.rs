@@ -40,14 +40,16 @@ mod norm;
 mod product;
 mod quantize;
 mod rope;
+mod rows;
 mod set;
 
 pub use activation::Activation;
 pub use attention::{Attention, KvFormat, KvShape};
 pub use cpu::{Cpu, NextRows};
-pub use dense::{Bytes, Dense, Finish, Image, Right, Whole};
+pub use dense::{Bytes, Dense, Finish, Image, PlaneKind, Right, Whole};
 pub use isa::{available, best};
 pub use map::{JoinKind, MapKind};
 pub use product::{ACTIVATION_GROUP, Quantized, QuantizedMut, Weights};
 pub use rope::RopeStyle;
+pub use rows::{Factor, RowKind, TotalKind};
 pub use set::KernelSet;

@@ -16,6 +16,7 @@ use crate::product::outer::OuterSlice;
 use crate::product::{Slice, SliceFn};
 use crate::quantize::Quantize;
 use crate::rope::Rope;
+use crate::rows::{Rows, Totals};
 use tensor::DType;
 
 /// The kernels of one instruction set; see [`crate::best`].
@@ -39,10 +40,12 @@ pub struct KernelSet {
     pub(crate) quantize: fn(Quantize),
     pub(crate) rms_norm: fn(RmsNorm),
     pub(crate) rope: fn(Rope),
+    pub(crate) rows: fn(Rows),
     pub(crate) scale: fn(Scale),
     pub(crate) scores: fn(Scores),
     pub(crate) soft_cap: fn(SoftCap),
     pub(crate) store_kv: fn(StoreKv),
+    pub(crate) totals: fn(Totals),
     pub(crate) whole: fn(WholeSlice),
 }
 
@@ -75,10 +78,12 @@ impl KernelSet {
                 quantize: |kernel| isa::run::<I, _>(kernel),
                 rms_norm: |kernel| isa::run::<I, _>(kernel),
                 rope: |kernel| isa::run::<I, _>(kernel),
+                rows: |kernel| isa::run::<I, _>(kernel),
                 scale: |kernel| isa::run::<I, _>(kernel),
                 scores: |kernel| isa::run::<I, _>(kernel),
                 soft_cap: |kernel| isa::run::<I, _>(kernel),
                 store_kv: |kernel| isa::run::<I, _>(kernel),
+                totals: |kernel| isa::run::<I, _>(kernel),
                 whole: |kernel| isa::run::<I, _>(kernel),
             }
         }

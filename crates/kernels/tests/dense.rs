@@ -1,7 +1,10 @@
 //! Products of two matrices and convolutions, on every instruction set and any number of threads, against plain loops.
 
 use host::{Ledger, Pool};
-use pintpot_kernels::{Bytes, Cpu, Dense, Finish, Image, JoinKind, MapKind, Right, Whole, available};
+use pintpot_kernels::{
+    Bytes, Cpu, Dense, Factor, Finish, Image, JoinKind, MapKind, PlaneKind, Right, RowKind, TotalKind, Whole,
+    available,
+};
 
 /// Every instruction set, alone and with two threads.
 fn each(mut check: impl FnMut(&Cpu, &str)) {
@@ -132,7 +135,7 @@ fn convolutions_are_products_of_what_windows_see() {
                 }
             }
             let mut out = vec![f32::NAN; channels * columns];
-            cpu.planes(&image, weights, Finish::NOTHING, &mut out);
+            cpu.planes(&image, PlaneKind::Weighted { weights, finish: Finish::NOTHING }, &mut out);
             assert_eq!(out, expected, "planes, {case:?}, {what}");
         });
     }
@@ -251,5 +254,128 @@ fn products_of_bytes_are_exact() {
                 });
             }
         }
+    }
+}
+
+/// The sum of what `f` makes of a row: sixty-four chains, added up as trees.
+fn total(x: &[f32], f: fn(f32, f32) -> f32) -> f32 {
+    let mut sums = [0.0f32; 64];
+    for (i, x) in x.iter().enumerate() {
+        sums[i % 64] = f(*x, sums[i % 64]);
+    }
+    let mut lanes: [f32; 16] =
+        std::array::from_fn(|i| (sums[i] + sums[i + 16]) + (sums[i + 32] + sums[i + 48]));
+    for half in [8, 4, 2, 1] {
+        (0..half).for_each(|i| lanes[i] += lanes[i + half]);
+    }
+    lanes[0]
+}
+
+type Of = fn(&[f32]) -> f32;
+
+#[test]
+fn rows_are_worked_on_each_by_itself() {
+    for len in [1, 7, 16, 63, 64, 65, 300] {
+        let count = 70;
+        let x = numbers(count * len, 11);
+        let (each_number, row_number) = (numbers(len, 12), numbers(5, 13));
+        let epsilon = 1e-5;
+        let (mut normed, mut shares) = (Vec::new(), Vec::new());
+        for (row, x) in x.chunks_exact(len).enumerate() {
+            let mean = total(x, |x, sum| x + sum) / len as f32;
+            let less: Vec<f32> = x.iter().map(|x| x + -mean).collect();
+            let by = 1.0 / (total(&less, |x, sum| fused(x, x, sum)) / len as f32 + epsilon).sqrt();
+            normed.extend(less.iter().zip(&each_number).map(|(x, w)| x * by * w + row_number[row % 5]));
+            let most = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let sum: f64 = x.iter().map(|x| f64::from(x - most).exp()).sum();
+            shares.extend(x.iter().map(|x| f64::from(x - most).exp() / sum));
+        }
+        let mut same: Option<Vec<f32>> = None;
+        each(|cpu, what| {
+            let (scale, bias) = (Some(Factor::Each(&each_number)), Some(Factor::Row(&row_number)));
+            let mut out = x.clone();
+            cpu.rows(RowKind::Norm { epsilon, centers: true, scale, bias }, len, &mut out);
+            assert_eq!(out, normed, "{len}, {what}");
+
+            let mut out = x.clone();
+            cpu.rows(RowKind::Softmax, len, &mut out);
+            let near =
+                out.iter().zip(&shares).all(|(x, exact)| (f64::from(*x) - exact).abs() <= 1e-6 * exact);
+            assert!(near, "softmax, {len}, {what}");
+            assert_eq!(same.get_or_insert_with(|| out.clone()), &out, "softmax, {len}, {what}");
+
+            let mut out = x.clone();
+            let factor = Factor::Row(&row_number);
+            cpu.rows(RowKind::Join { kind: JoinKind::Over, factor }, len, &mut out);
+            let expected = x.iter().enumerate().map(|(i, x)| row_number[i / len % 5] / x);
+            assert!(out.iter().copied().eq(expected), "numbers beside rows, {len}, {what}");
+
+            let mut out = vec![f32::NAN; count];
+            let kinds: [(TotalKind, Of); 5] = [
+                (TotalKind::Max, |x| x.iter().copied().fold(f32::NEG_INFINITY, f32::max)),
+                (TotalKind::Min, |x| x.iter().copied().fold(f32::INFINITY, f32::min)),
+                (TotalKind::Sum, |x| total(x, |x, sum| x + sum)),
+                (TotalKind::SumAbsolute, |x| total(x, |x, sum| x.abs() + sum)),
+                (TotalKind::SumSquare, |x| total(x, |x, sum| fused(x, x, sum))),
+            ];
+            for (kind, expected) in kinds {
+                cpu.totals(kind, len, &x, &mut out);
+                assert!(out.iter().copied().eq(x.chunks_exact(len).map(expected)), "{kind:?}, {len}, {what}");
+            }
+        });
+    }
+}
+
+#[test]
+fn pools_are_numbers_of_what_windows_see() {
+    for case in &IMAGES {
+        let (size, kernel, strides, dilations, margin) = *case;
+        let channels = 5;
+        let x: Vec<f32> = numbers(channels * size[0] * size[1], 21).iter().map(|x| x - 2.0).collect();
+        // Where a one is seen there is a place.
+        let (made, there) = seen(&vec![1.0; x.len()], channels, case);
+        let (_, values) = seen(&x, channels, case);
+        let (window, columns) = (kernel[0] * kernel[1], made[0] * made[1]);
+        let mut expected = [Vec::new(), Vec::new(), Vec::new()];
+        for (c, at) in (0..channels).flat_map(|c| (0..columns).map(move |at| (c, at))) {
+            let places = (0..window).map(|place| (c * window + place) * columns + at);
+            let sum = places.clone().fold(0.0, |sum, i| values[i] + sum);
+            let count = places.clone().filter(|i| there[*i] == 1.0).count();
+            let most =
+                places.filter(|i| there[*i] == 1.0).fold(f32::NEG_INFINITY, |most, i| most.max(values[i]));
+            expected[0].push(sum / count.max(1) as f32);
+            expected[1].push(sum / window as f32);
+            expected[2].push(most);
+        }
+        let image = Image { x: &x, size, made, kernel, strides, dilations, before: [margin; 2] };
+        each(|cpu, what| {
+            let kinds =
+                [PlaneKind::Average { margins: false }, PlaneKind::Average { margins: true }, PlaneKind::Max];
+            for (kind, expected) in kinds.into_iter().zip(&expected) {
+                let mut out = vec![f32::NAN; channels * columns];
+                cpu.planes(&image, kind, &mut out);
+                assert_eq!(&out, expected, "{case:?}, {what}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_right_matrix_may_lie_by_columns() {
+    for (rows, common, columns) in [(1, 1, 1), (7, 300, 70), (6, 256, 64), (3, 513, 129)] {
+        let (a, b) = (numbers(rows * common, 1), numbers(common * columns, 2));
+        let mut turned = vec![0.0; b.len()];
+        for (k, c) in (0..common).flat_map(|k| (0..columns).map(move |c| (k, c))) {
+            turned[c * common + k] = b[k * columns + c];
+        }
+        let right = Right::Rows { b: &b, stride: columns };
+        let product =
+            Dense { a: &a, a_stride: common, rows, common, columns, right, finish: Finish::NOTHING };
+        each(|cpu, what| {
+            let [mut expected, mut out] = [vec![0.0; rows * columns], vec![f32::NAN; rows * columns]];
+            cpu.dense(&product, &mut expected);
+            cpu.dense(&Dense { right: Right::Columns { b: &turned, stride: common }, ..product }, &mut out);
+            assert_eq!(out, expected, "{rows} x {common} x {columns}, {what}");
+        });
     }
 }

@@ -55,12 +55,9 @@ pub(crate) fn run(found: &Found, args: &Args) -> Result<(), Failure> {
     let feeds = feeds(found, args)?;
     complete(found, &feeds)?;
     let built = built(found, &feeds)?;
-    if let Err(refused) = found.engine.plan_network(&built) {
-        return Err(refusal(found, &built, &refused));
-    }
     let inputs: Vec<(String, Box<[u8]>)> =
         feeds.into_iter().filter_map(|feed| Some((feed.name, feed.bytes?))).collect();
-    let mut network = found.engine.load_network(built)?;
+    let mut network = loaded(found, built)?;
     let given: Vec<(&str, &[u8])> = inputs.iter().map(|(name, bytes)| (&**name, &**bytes)).collect();
     let start = std::time::Instant::now();
     network.run(&given)?;
@@ -150,8 +147,17 @@ pub(crate) fn plan(found: &Found, args: &Args) -> Result<(), Failure> {
     crate::print(&text)
 }
 
-fn built(found: &Found, feeds: &[Feed]) -> Result<BuiltNetwork, Failure> {
+/// The network, built for what is said of its inputs.
+pub(crate) fn built(found: &Found, feeds: &[Feed]) -> Result<BuiltNetwork, Failure> {
     Ok(found.engine.build_network(&found.file, feeds)?)
+}
+
+/// The network, loaded, or why it does not fit.
+pub(crate) fn loaded(found: &Found, built: BuiltNetwork) -> Result<Network, Failure> {
+    if let Err(refused) = found.engine.plan_network(&built) {
+        return Err(refusal(found, &built, &refused));
+    }
+    Ok(found.engine.load_network(built)?)
 }
 
 pub(crate) fn refusal(found: &Found, built: &BuiltNetwork, refused: &pintpot::Refusal) -> Failure {
@@ -180,7 +186,7 @@ fn complete(found: &Found, feeds: &[Feed]) -> Result<(), Failure> {
 }
 
 /// What `--input` and `--shape` say of the inputs.
-fn feeds(found: &Found, args: &Args) -> Result<Vec<Feed>, Failure> {
+pub(crate) fn feeds(found: &Found, args: &Args) -> Result<Vec<Feed>, Failure> {
     let mut feeds: Vec<Feed> = Vec::new();
     for text in args.all(&flags::SHAPE) {
         let wrong = || flags::wrong(&flags::SHAPE, text, "a name and extents, such as x=1x3x224x224");

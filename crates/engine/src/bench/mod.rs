@@ -5,10 +5,12 @@
 //! no budget knows of.
 
 mod cold;
+mod network;
 mod peers;
 mod products;
 mod sweep;
 
+pub use network::{NetworkTimes, NodeTime, OperatorTime};
 pub use peers::{Compared, Peer, PeerBench};
 pub use products::{CallTime, ProductBench, ProductTime};
 pub use sweep::{Foretold, OurTurn, Sweep, SweepPoint, Swept};

@@ -54,9 +54,20 @@ impl ArrayOperator for Conv {
         let window: usize = w.extents[1..].iter().product();
         Cost { macs: made[0].extents.elements() as u64 * window as u64, ..Cost::default() }
     }
+
+    /// What few windows see, and what is made of it, for kernels that have weights as rows.
+    fn scratch(&self, inputs: &[ArrayType]) -> usize {
+        let (Some(w), Ok(made)) = (inputs.get(1), self.infer(inputs)) else { return 0 };
+        let seen: usize = made[0].extents[2..].iter().product();
+        let column: usize = w.extents[1..].iter().product();
+        if seen <= Conv::NARROW { seen * (column + w.extents[0]) * w.elem.bytes() } else { 0 }
+    }
 }
 
 impl Conv {
+    /// Windows up to which kernels may see weights as rows beside a few columns: the chains of a sum are other ones then.
+    pub const NARROW: usize = 4;
+
     /// Scale and bias.
     pub fn factors<'v, 'a>(&self, inputs: &'v [View<'a>]) -> [Option<&'v View<'a>>; 2] {
         let more = inputs.get(2..).unwrap_or_default();

@@ -59,6 +59,15 @@ impl ArrayOperator for ConvTranspose {
         let window: usize = w.extents.get(1..).unwrap_or_default().iter().product();
         Cost { macs: x.extents.elements() as u64 * window as u64, ..Cost::default() }
     }
+
+    /// For kernels: the weights of a group turned around, and the results that lie a stride apart.
+    fn scratch(&self, inputs: &[ArrayType]) -> usize {
+        let (Some(w), Ok(made)) = (inputs.get(1), self.infer(inputs)) else { return 0 };
+        let strides = self.windows.strides.iter();
+        let apart: usize = made[0].extents[2..].iter().zip(strides).map(|(made, step)| made.div_ceil(*step)).product();
+        let group = w.extents.elements() / self.groups;
+        (group + w.extents[1] * apart) * w.elem.bytes()
+    }
 }
 
 impl ConvTranspose {

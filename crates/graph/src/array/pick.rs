@@ -1,6 +1,6 @@
 //! Slices of an array along an axis, by numbers in another array (ONNX's Gather).
 
-use super::{ArrayOperator, ArrayType, View, ViewMut, extents, fault};
+use super::{ArrayOperator, ArrayType, LANES, View, ViewMut, extents, fault};
 use crate::{Cost, Error};
 
 /// For each number in the second input, the slice of the first at that place of an axis; negative ones count from the end.
@@ -33,15 +33,32 @@ impl ArrayOperator for Pick {
             return Ok(());
         }
         let blocks = own[..self.axis].iter().product::<usize>();
-        for (number, to) in out.bytes.chunks_exact_mut(slice).enumerate() {
-            let mut at = [0i64];
-            numbers.load(number % count, &mut at);
-            let place = if at[0] < 0 { at[0] + extent } else { at[0] };
-            if !(0..extent).contains(&place) {
-                return Err(Error::Content { op: "Pick", what: "a place that is not in the array", found: at[0] });
+        // Places are read once for all blocks, some at a time.
+        let mut buffer = [0i64; LANES];
+        for first in (0..count).step_by(LANES) {
+            let places = &mut buffer[..LANES.min(count - first)];
+            numbers.load(first, places);
+            for place in &mut *places {
+                let found = *place;
+                *place += if found < 0 { extent } else { 0 };
+                if !(0..extent).contains(place) {
+                    return Err(Error::Content { op: "Pick", what: "a place that is not in the array", found });
+                }
             }
-            let start = (number / count).min(blocks) * block + place as usize * slice;
-            to.copy_from_slice(&from[start..start + slice]);
+            let of_blocks = out.bytes.chunks_exact_mut(count * slice).zip(from.chunks_exact(block)).take(blocks);
+            for (to, from) in of_blocks {
+                let to = &mut to[first * slice..][..places.len() * slice];
+                match slice {
+                    1 => each::<1>(places, from, to),
+                    2 => each::<2>(places, from, to),
+                    4 => each::<4>(places, from, to),
+                    8 => each::<8>(places, from, to),
+                    _ => {
+                        let pairs = places.iter().zip(to.chunks_exact_mut(slice));
+                        pairs.for_each(|(place, to)| to.copy_from_slice(&from[*place as usize * slice..][..slice]));
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -49,4 +66,11 @@ impl ArrayOperator for Pick {
     fn cost(&self, _: &[ArrayType]) -> Cost {
         Cost::default()
     }
+}
+
+/// Slices of `W` bytes.
+fn each<const W: usize>(places: &[i64], from: &[u8], to: &mut [u8]) {
+    let (from, _) = from.as_chunks::<W>();
+    let (to, _) = to.as_chunks_mut::<W>();
+    places.iter().zip(to).for_each(|(place, to)| *to = from[*place as usize]);
 }

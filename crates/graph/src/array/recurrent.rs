@@ -92,7 +92,8 @@ struct Walker<'a> {
 }
 
 impl Recurrent {
-    fn gates(&self) -> usize {
+    /// Gates of a row.
+    pub fn gates(&self) -> usize {
         match self.kind {
             RecurrentKind::Gru { .. } => 3,
             RecurrentKind::Lstm { .. } => 4,
@@ -177,10 +178,10 @@ impl ArrayOperator for Recurrent {
         Cost { macs, ..Cost::default() }
     }
 
-    /// The states, the gates, and the reset state of a GRU.
+    /// The states, and the gates twice: kernels have what comes from the row and from the state apart.
     fn scratch(&self, inputs: &[ArrayType]) -> usize {
         let wide = if inputs.first().is_some_and(|x| x.elem == Elem::F64) { 8 } else { 4 };
-        self.sizes(inputs).map_or(0, |sizes| (2 + self.gates() + 1) * sizes.hidden * wide)
+        self.sizes(inputs).map_or(0, |sizes| (2 + 2 * self.gates().max(2)) * sizes.hidden * wide)
     }
 }
 

@@ -12,6 +12,7 @@ mod whole;
 
 use crate::isa::{Isa, Kernel, LANES};
 pub use pack::{Image, Right};
+pub use planes::PlaneKind;
 pub(crate) use planes::{PlaneSlice, fits as planes_fit};
 use std::ops::Range;
 pub(crate) use whole::WholeSlice;
@@ -69,6 +70,9 @@ impl Dense<'_> {
                     fits && apart && columns == image.made[0] * image.made[1],
                     "windows and an image that fit"
                 );
+            }
+            Right::Columns { b, stride } => {
+                assert!(stride >= common && (columns == 0 || b.len() >= (columns - 1) * stride + common));
             }
             Right::Rows { b, stride } => {
                 assert!(stride >= columns && (common == 0 || b.len() >= (common - 1) * stride + columns));
@@ -265,7 +269,7 @@ unsafe fn multiply<I: Isa, const R: usize, const V: usize>(
 /// The columns that there are can be read.
 #[inline(always)]
 unsafe fn load<I: Isa>(isa: I, from: *const f32, columns: usize, v: usize, whole: bool) -> I::F {
-    if whole {
+    if whole || columns >= (v + 1) * LANES {
         // SAFETY: the caller's.
         return isa.load(unsafe { &*from.cast() });
     }
@@ -283,7 +287,7 @@ unsafe fn load<I: Isa>(isa: I, from: *const f32, columns: usize, v: usize, whole
 /// The columns that there are can be written.
 #[inline(always)]
 unsafe fn store<I: Isa>(isa: I, x: I::F, to: *mut f32, columns: usize, v: usize, whole: bool) {
-    if whole {
+    if whole || columns >= (v + 1) * LANES {
         // SAFETY: the caller's.
         return isa.store(x, unsafe { &mut *to.cast() });
     }

@@ -1,8 +1,17 @@
 //! The right matrix of a product, and panels of it laid out for the registers.
 
+use crate::isa::LANES;
+
 /// The right matrix of a product.
 #[derive(Clone, Copy)]
 pub enum Right<'a> {
+    /// (columns, common), one column `stride` behind the other.
+    Columns {
+        /// Its elements.
+        b: &'a [f32],
+        /// From a column to the next.
+        stride: usize,
+    },
     /// What windows see of an image: (channel and place in the window, window).
     Image(Image<'a>),
     /// (common, columns), one row `stride` behind the other.
@@ -37,6 +46,25 @@ impl Right<'_> {
     /// Rows from `start` and `columns` columns from `column`, laid out `width` apart; zeros in the columns behind.
     pub(super) fn pack(&self, start: usize, column: usize, columns: usize, width: usize, panel: &mut [f32]) {
         match *self {
+            Right::Columns { b, stride } => {
+                let depth = panel.len() / width;
+                for (group, first) in (0..columns).step_by(LANES).enumerate() {
+                    let seen: [&[f32]; LANES] = std::array::from_fn(|c| match first + c < columns {
+                        true => &b[(column + first + c) * stride + start..][..depth],
+                        false => &[],
+                    });
+                    let rows = panel.chunks_exact_mut(width).enumerate();
+                    let rows = rows.map(|(k, row)| (k, &mut row[group * LANES..][..LANES]));
+                    match first + LANES <= columns {
+                        true => rows.for_each(|(k, row)| (0..LANES).for_each(|c| row[c] = seen[c][k])),
+                        false => rows.for_each(|(k, row)| {
+                            (0..LANES).for_each(|c| row[c] = seen[c].get(k).copied().unwrap_or(0.0));
+                        }),
+                    }
+                }
+                let filled = columns.next_multiple_of(LANES);
+                panel.chunks_exact_mut(width).for_each(|row| row[filled..].fill(0.0));
+            }
             Right::Image(image) => image.pack(start, column, columns, width, panel),
             Right::Rows { b, stride } => {
                 for (k, row) in panel.chunks_exact_mut(width).enumerate() {
@@ -50,6 +78,29 @@ impl Right<'_> {
 }
 
 impl Image<'_> {
+    /// What each window sees, one after another: (window, channel and place in the window).
+    pub fn columns(&self, to: &mut [f32]) {
+        let plane = self.size[0] * self.size[1];
+        let each = to.len() / (self.made[0] * self.made[1]);
+        for (window, to) in to.chunks_exact_mut(each).enumerate() {
+            let at = [window / self.made[1], window % self.made[1]];
+            let mut to = to.iter_mut();
+            for x in self.x.chunks_exact(plane) {
+                for i in 0..self.kernel[0] {
+                    let down = (at[0] * self.strides[0] + i * self.dilations[0]).wrapping_sub(self.before[0]);
+                    for j in 0..self.kernel[1] {
+                        let across =
+                            (at[1] * self.strides[1] + j * self.dilations[1]).wrapping_sub(self.before[1]);
+                        let inside = down < self.size[0] && across < self.size[1];
+                        if let Some(to) = to.next() {
+                            *to = if inside { x[down * self.size[1] + across] } else { 0.0 };
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     fn pack(&self, start: usize, column: usize, columns: usize, width: usize, panel: &mut [f32]) {
         let [_, kernel_width] = self.kernel;
         let window = self.kernel[0] * kernel_width;

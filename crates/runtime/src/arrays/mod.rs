@@ -14,6 +14,7 @@ use host::{Ledger, Part, Region};
 use kernels::Cpu;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The most inputs that an operator has.
 pub const MAX_INPUTS: usize = 32;
@@ -44,6 +45,8 @@ pub struct ArrayExecutor {
     /// What each value is in this run.
     kinds: Vec<ArrayType>,
     cpu: Cpu,
+    /// Seconds of each node, the least of its runs, if somebody asked.
+    seconds: Option<Box<[f64]>>,
 }
 
 /// Where the elements of a value are.
@@ -108,7 +111,22 @@ impl ArrayExecutor {
         });
         let scratch = scratch.collect();
         dynamic.resize(graph.values.len(), false);
-        Ok(ArrayExecutor { graph, dynamic, arena, weights, places, scratch, kinds, cpu })
+        Ok(ArrayExecutor { graph, dynamic, arena, weights, places, scratch, kinds, cpu, seconds: None })
+    }
+
+    /// What it computes.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Takes the time of every node from now on.
+    pub fn take_times(&mut self) {
+        self.seconds = Some(vec![f64::INFINITY; self.graph.nodes.len()].into());
+    }
+
+    /// Seconds of each node of the graph: the least of the runs since [`ArrayExecutor::take_times`].
+    pub fn times(&self) -> Option<&[f64]> {
+        self.seconds.as_deref()
     }
 
     /// Runs the network on inputs by their values.
@@ -126,7 +144,14 @@ impl ArrayExecutor {
             to.copy_from_slice(bytes);
         }
         let graph = Arc::clone(&self.graph);
-        graph.nodes.iter().enumerate().try_for_each(|(index, node)| self.node(index, node))
+        graph.nodes.iter().enumerate().try_for_each(|(index, node)| {
+            let start = self.seconds.as_ref().map(|_| Instant::now());
+            self.node(index, node)?;
+            if let (Some(start), Some(seconds)) = (start, &mut self.seconds) {
+                seconds[index] = seconds[index].min(start.elapsed().as_secs_f64());
+            }
+            Ok(())
+        })
     }
 
     /// A value after a run: what it is, and its elements.
@@ -186,7 +211,7 @@ impl ArrayExecutor {
         }
         let scratch = taken.next().unwrap_or_default();
         let (inputs, made) = (&views[..node.inputs.len()], &mut made[..outputs]);
-        if !fast::run(cpu, op, inputs, made) {
+        if !fast::run(cpu, op, inputs, made, scratch) {
             op.evaluate(inputs, made, scratch)?;
         }
         if op.is_dynamic() {

@@ -4,6 +4,7 @@
 //! design choice: flags and columns are llama-bench's, so that its scripts and its readers find what they know.
 
 mod kernels;
+mod network;
 mod page;
 mod peers;
 mod plot;
@@ -18,7 +19,7 @@ use pintpot::bench::{Bench, Test};
 use super::Verb;
 use crate::exit::Failure;
 use crate::flags::{self, Args, Flag, wrong};
-use crate::{find, setup};
+use crate::{arrays, find, setup};
 use table::Format;
 
 pub(super) use kernels::VERB as KERNELS;
@@ -29,8 +30,14 @@ pub(super) use sweep::VERB as SWEEP;
 pub(super) const VERB: Verb = Verb {
     name: "bench",
     operands: &["MODEL"],
-    summary: "time prompts and answers of a model beside what bounds them",
-    flags: &[&[&flags::MODEL, &flags::KV, &flags::FORESEE], TESTS, setup::ENGINE, &[&flags::OUTPUT]],
+    summary: "time prompts and answers of a model beside what bounds them, or runs of a network",
+    flags: &[
+        &[&flags::MODEL, &flags::KV, &flags::FORESEE],
+        TESTS,
+        arrays::FLAGS,
+        setup::ENGINE,
+        &[&flags::OUTPUT],
+    ],
     run,
 };
 
@@ -40,6 +47,9 @@ const TESTS: &[&Flag] = &[&flags::N_PROMPT, &flags::N_GEN, &flags::N_DEPTH, &fla
 fn run(args: &Args) -> Result<(), Failure> {
     let (reference, _) = find::named(args)?;
     let format = Format::of(args)?;
+    if let Some(found) = arrays::found(&reference, args)? {
+        return network::run(&found, args, format);
+    }
     let bench = described(args)?;
     let engines = setup::engines(args, setup::memory(args)?)?;
     let local = find::local(&reference, args)?;

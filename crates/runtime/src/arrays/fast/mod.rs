@@ -1,0 +1,57 @@
+//! Operators on arrays that the kernels of this machine do; whatever is not here is done by its definition.
+//!
+//! The one design choice: whether a kernel does an operator follows from the operator and the types of its inputs alone,
+//! never from what they hold.
+
+mod elements;
+mod products;
+mod recurrent;
+mod rows;
+mod windows;
+
+use graph::Elem;
+use graph::array::{ArrayOp, View, ViewMut};
+use host::{cast, cast_mut};
+use kernels::Cpu;
+
+/// Does an operator, if there are kernels for it; `scratch` is what its definition would work in.
+pub(super) fn run(
+    cpu: &Cpu,
+    op: &ArrayOp,
+    inputs: &[View<'_>],
+    outputs: &mut [ViewMut<'_>],
+    scratch: &mut [u8],
+) -> bool {
+    if let ArrayOp::MatMul(op) = op
+        && op.widens
+    {
+        return products::whole(cpu, *op, inputs, outputs).is_some();
+    }
+    let plain = |view: &View<'_>| view.kind.elem == Elem::F32;
+    if !inputs.iter().all(plain) {
+        return false;
+    }
+    let done = match op {
+        ArrayOp::Binary(op) => elements::binary(cpu, *op, inputs, outputs),
+        ArrayOp::Conv(op) => windows::conv(cpu, op, inputs, outputs, scratch),
+        ArrayOp::ConvTranspose(op) => windows::conv_transpose(cpu, op, inputs, outputs, scratch),
+        ArrayOp::MatMul(op) => products::matmul(cpu, *op, inputs, outputs),
+        ArrayOp::Norm(op) => rows::norm(cpu, *op, inputs, outputs),
+        ArrayOp::Pool(op) => windows::pool(cpu, op, inputs, outputs),
+        ArrayOp::Recurrent(op) => recurrent::recurrent(cpu, op, inputs, outputs, scratch),
+        ArrayOp::Reduce(op) => rows::reduce(cpu, op, inputs, outputs),
+        ArrayOp::Softmax(op) => rows::softmax(cpu, *op, inputs, outputs),
+        ArrayOp::Unary(op) => elements::unary(cpu, *op, inputs, outputs),
+        _ => None,
+    };
+    done.is_some()
+}
+
+/// Elements of an input as f32; `None` if it lies where the output does.
+fn floats<'a>(view: &View<'a>) -> Option<&'a [f32]> {
+    cast(view.bytes?)
+}
+
+fn floats_mut<'a>(view: &'a mut ViewMut<'_>) -> Option<&'a mut [f32]> {
+    cast_mut(view.bytes)
+}

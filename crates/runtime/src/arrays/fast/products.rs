@@ -1,0 +1,82 @@
+//! Products of matrices.
+
+use super::{floats, floats_mut};
+use graph::Elem;
+use graph::array::{MatMul, View, ViewMut};
+use host::{as_bytes, cast_mut};
+use kernels::{Cpu, Dense, Finish, Right, Weights};
+use tensor::DType;
+
+/// Rows beside which weights are used as they lie, at most.
+const FEW: usize = 8;
+
+pub(super) fn matmul(cpu: &Cpu, op: MatMul, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>]) -> Option<()> {
+    let ([a, b], [out]) = (inputs, outputs) else { return None };
+    let product = op.product(&[a.kind, b.kind])?;
+    let (x, y, to) = (floats(a)?, floats(b)?, floats_mut(out)?);
+    let (common, columns) = (product.common, product.columns);
+    if common == 0 || to.is_empty() {
+        return None;
+    }
+    let matrix = common * columns;
+    if op.b_is_transposed && product.rows * product.batch <= FEW && y.len() == matrix {
+        // Weights in rows, as in a decoder.
+        let weights = Weights { dtype: DType::F32, bytes: as_bytes(y), rows: columns, columns: common };
+        cpu.product_float(weights, x, to, columns, 0);
+        return Some(());
+    }
+    let dense = |x, rows, b| Dense {
+        a: x,
+        a_stride: common,
+        rows,
+        common,
+        columns,
+        right: match op.b_is_transposed {
+            true => Right::Columns { b, stride: common },
+            false => Right::Rows { b, stride: columns },
+        },
+        finish: Finish::NOTHING,
+    };
+    if y.len() == matrix {
+        // One matrix for all: more rows.
+        cpu.dense(&dense(x, x.len() / common, y), to);
+        return Some(());
+    }
+    let own = product.rows * common;
+    if x.len() == own * product.batch && y.len() == matrix * product.batch {
+        let each =
+            |i: usize| dense(&x[i * own..(i + 1) * own], product.rows, &y[i * matrix..(i + 1) * matrix]);
+        cpu.dense_each(product.batch, &each, to);
+        return Some(());
+    }
+    None
+}
+
+/// Products of bytes; one matrix on the right.
+pub(super) fn whole(cpu: &Cpu, op: MatMul, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>]) -> Option<()> {
+    let ([a, b, zeros @ ..], [out]) = (inputs, outputs) else { return None };
+    let product = op.product(&[a.kind, b.kind])?;
+    let signed = |view: &View<'_>| match view.kind.elem {
+        Elem::I8 => Some(true),
+        Elem::U8 => Some(false),
+        _ => None,
+    };
+    let one = [0];
+    let [a_zeros, b_zeros] = match zeros {
+        [] => [&one[..]; 2],
+        [a_zeros, b_zeros] => [a_zeros.bytes?, b_zeros.bytes?],
+        _ => return None,
+    };
+    let a = kernels::Bytes { bytes: a.bytes?, signed: signed(a)?, zeros: a_zeros };
+    let b = kernels::Bytes { bytes: b.bytes?, signed: signed(b)?, zeros: b_zeros };
+    let (common, columns) = (product.common, product.columns);
+    if op.b_is_transposed || common == 0 || b.bytes.len() != common * columns || out.kind.elem != Elem::I32 {
+        return None;
+    }
+    let rows = a.bytes.len() / common;
+    if ![1, rows].contains(&a_zeros.len()) || ![1, columns].contains(&b_zeros.len()) {
+        return None;
+    }
+    cpu.whole(&kernels::Whole { a, b, rows, common, columns }, cast_mut(out.bytes)?);
+    Some(())
+}
