@@ -110,6 +110,16 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// An output and an input cannot be one state.
+    #[error(
+        "output '{output}' and input '{input}' cannot be one state: they must be of one kind that does not vary"
+    )]
+    NotOneState {
+        /// The output.
+        output: String,
+        /// The input.
+        input: String,
+    },
     /// There is nothing to answer.
     #[error("the prompt is empty; say something, or pass a prompt with -p")]
     EmptyPrompt,
@@ -348,6 +358,7 @@ impl Error {
             | Error::NoSuchOutput { .. }
             | Error::OutputKind { .. }
             | Error::Pipeline { .. }
+            | Error::NotOneState { .. }
             | Error::Run(runtime::Error::InputBytes { .. }) => Trouble::Usage,
             Error::Model(models::Error::Read { .. }) => Trouble::Damaged,
             Error::Model(models::Error::Node { .. } | models::Error::Element { .. }) => Trouble::Unsupported,

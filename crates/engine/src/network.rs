@@ -95,13 +95,14 @@ impl Engine {
         let mut network = file.build(&sources, feeds)?;
         let graph = Arc::new(std::mem::take(&mut network.graph));
         let plan = Plan::new(&graph, Bounds { rows: 1, logit_rows: 1 });
+        let forms: u64 = network.weights.iter().map(|place| place.form.heap_bytes()).sum();
         let inputs: usize = feeds.iter().map(|feed| feed.bytes.as_ref().map_or(0, |bytes| bytes.len())).sum();
         Ok(BuiltNetwork {
             network,
             graph,
             plan,
             files,
-            heap: file.heap_bytes() + inputs as u64,
+            heap: file.heap_bytes() + inputs as u64 + forms,
             beside: Beside::default(),
         })
     }
@@ -167,6 +168,29 @@ impl Engine {
 }
 
 impl BuiltNetwork {
+    /// Makes an output and an input one state: what a run gives there the next one is given, zeros the first; the input is no
+    /// longer asked for.
+    ///
+    /// # Errors
+    /// If there are no such two, or they are not of one kind that does not vary.
+    pub fn carry(&mut self, output: &str, input: &str) -> Result<(), Error> {
+        let find = |ports: Vec<PortType>, name: &str| {
+            let names = ports.iter().map(|port| port.name.clone()).collect::<Vec<_>>().join(", ");
+            let found = ports.into_iter().find(|port| port.name == name);
+            found.ok_or(Error::NoSuchInput { name: name.to_string(), inputs: names })
+        };
+        let (made, taken) = (find(self.outputs(), output)?, find(self.inputs(), input)?);
+        let varies = self.network.dynamic.get(made.value.0 as usize) == Some(&true);
+        if made.kind != taken.kind || varies {
+            return Err(Error::NotOneState { output: made.name, input: taken.name });
+        }
+        self.network.inputs.retain(|port| *port.name != taken.name);
+        let (made, input) = (made.value, taken.value);
+        Arc::make_mut(&mut self.graph).carry(graph::Carried { made, input, start: None });
+        self.plan = Plan::new(&self.graph, self.plan.bounds);
+        Ok(())
+    }
+
     /// What it takes.
     pub fn inputs(&self) -> Vec<PortType> {
         self.ports(&self.network.inputs)
@@ -276,6 +300,11 @@ impl Network {
         });
         let inputs = inputs.collect::<Result<Vec<_>, Error>>()?;
         Ok(self.executor.run(&inputs)?)
+    }
+
+    /// Forgets what was carried from run to run: the next one is as the first.
+    pub fn reset(&mut self) {
+        self.executor.reset();
     }
 
     /// An output after a run.

@@ -150,6 +150,17 @@ impl Values {
     }
 }
 
+/// A value that one run of a network makes and the next one is given: both are one state.
+#[derive(Clone, Debug)]
+pub struct Carried {
+    /// What a run makes.
+    pub made: ValueId,
+    /// The input that it is in the next run, of the same kind.
+    pub input: ValueId,
+    /// Its elements before the first run; zeros if there are none.
+    pub start: Option<Box<[u8]>>,
+}
+
 /// A computation: everything about one step of a model but the numbers.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
@@ -167,6 +178,8 @@ pub struct Graph {
     pub states: Vec<State>,
     /// Values that are always the same, by ascending id.
     pub constants: Vec<Constant>,
+    /// Values that a network carries from run to run.
+    pub carried: Vec<Carried>,
 }
 
 impl Graph {
@@ -231,6 +244,21 @@ impl Graph {
         value
     }
 
+    /// Says that what a run makes is an input of the next.
+    pub fn carry(&mut self, carried: Carried) {
+        self.outputs.push(carried.made);
+        self.carried.push(carried);
+    }
+
+    /// Bytes of what is carried from run to run.
+    pub fn carried_bytes(&self) -> u64 {
+        let bytes = |carried: &Carried| {
+            let Value { dims, elem } = self.value_of(carried.input);
+            dims.known().map_or(0, |extents| ArrayType { elem: *elem, extents }.bytes() as u64)
+        };
+        self.carried.iter().map(|carried| bytes(carried).next_multiple_of(64)).sum()
+    }
+
     /// What a value is if it is always the same.
     pub fn constant_of(&self, id: ValueId) -> Option<&Data> {
         let at = self.constants.binary_search_by_key(&id, |constant| constant.value).ok()?;
@@ -284,8 +312,15 @@ impl Graph {
             Data::InFile(_) => size_of::<Constant>(),
         });
         let weights: usize = self.weights.iter().map(|w| size_of::<Weight>() + w.name.capacity()).sum();
+        let starts =
+            self.carried.iter().map(|carried| carried.start.as_ref().map_or(0, |start| start.len() + 16));
+        let carried = self.carried.capacity() * size_of::<Carried>() + starts.sum::<usize>();
         let values = self.values.capacity() * size_of::<Value>();
-        (nodes + weights + values + constants.sum::<usize>() + self.states.capacity() * size_of::<State>())
-            as u64
+        (nodes
+            + weights
+            + values
+            + carried
+            + constants.sum::<usize>()
+            + self.states.capacity() * size_of::<State>()) as u64
     }
 }

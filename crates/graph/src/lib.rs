@@ -21,7 +21,7 @@ mod verify;
 pub use array::{ArrayOp, ArrayType};
 pub use error::Error;
 pub use graph::{
-    Constant, Data, Graph, Node, State, StateId, StateKind, Value, ValueId, Values, Weight, WeightId,
+    Carried, Constant, Data, Graph, Node, State, StateId, StateKind, Value, ValueId, Values, Weight, WeightId,
 };
 pub use interpret::{Interpreter, Tensor};
 pub use op::{Cost, Op};

@@ -28,6 +28,12 @@ pub fn verify(graph: &Graph) -> Result<(), Error> {
             return fault(i, "its output is made twice");
         }
     }
+    let kept = |carried: &crate::Carried| {
+        graph.inputs.contains(&carried.input) && graph.outputs.contains(&carried.made)
+    };
+    if !graph.carried.iter().all(kept) {
+        return fault(graph.nodes.len(), "what is carried is no output or no input");
+    }
     if graph.outputs.iter().any(|id| !made[id.0 as usize]) {
         return fault(graph.nodes.len(), "an output is never made");
     }

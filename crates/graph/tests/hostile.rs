@@ -215,7 +215,7 @@ fn each_element(dice: &mut Dice) -> (ArrayOp, Vec<Array>) {
     }
     let narrow = dice.of(&[Elem::I8, Elem::U8, Elem::I16, Elem::U16, Elem::I32]);
     let (back, zero) = (dice.is(), dice.is());
-    let op = Quantize { to: if back { elem } else { narrow }, back };
+    let op = Quantize { to: if back { elem } else { narrow }, back, away: false };
     let of_x = if back { narrow } else { elem };
     let mut inputs = vec![dice.array(of_x, &extents), dice.array(elem, &extents[1..])];
     if zero {

@@ -30,16 +30,20 @@ pub fn account(request: &NetworkRequest<'_>) -> Result<Vec<Line>, Refusal> {
     let fixed = request.fixed;
     let (weights, heap) = (pages(request.weights), fixed.heap + request.graph.heap_bytes());
     let activations = pages(request.plan.arena_bytes) + pages(fixed.scratch);
-    let kernel = kernel_overhead(fixed.threads as usize, weights + activations + heap);
+    let carried = request.graph.carried_bytes();
+    let carried = if carried > 0 { pages(carried) } else { 0 };
+    let kernel = kernel_overhead(fixed.threads as usize, weights + carried + activations + heap);
     let line = |part, bytes| Line { part, bytes };
     let mut lines = vec![
         line(Part::Program, fixed.program),
         line(Part::Kernel, kernel),
         line(Part::Heap, heap),
         line(Part::Weights, weights),
+        line(Part::State, carried),
         line(Part::Activations, activations),
         line(Part::Slack, SLACK),
     ];
+    lines.retain(|line| line.part != Part::State || line.bytes > 0);
     // No run is smaller than the start of the process.
     let sum = |lines: &[Line]| lines.iter().map(|line| line.bytes).sum::<u64>();
     lines[0].bytes += fixed.start.saturating_sub(sum(&lines));

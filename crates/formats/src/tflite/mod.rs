@@ -6,6 +6,7 @@
 //! numbers are of tensors that exist is checked here. Layout: tensorflow, `schema.fbs`.
 
 mod builtin;
+pub mod flex;
 mod options;
 mod parse;
 

@@ -110,6 +110,7 @@ arrays! {
     from_columns: FromColumns;
     grams: Grams;
     join: Join;
+    lookup: Lookup;
     matmul: MatMul with Product;
     matmul_blocks: MatMulBlocks;
     non_zero: NonZero;
@@ -128,6 +129,7 @@ arrays! {
     reduce: Reduce with ReduceKind;
     region_average: RegionAverage;
     region_max: RegionMax;
+    requantize: Requantize with scaled;
     reshape: Reshape;
     restride: Restride with Along;
     reverse: Reverse;

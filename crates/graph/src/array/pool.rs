@@ -24,6 +24,8 @@ pub enum PoolKind {
         /// Whether places are counted with the first axis fastest.
         columns_first: bool,
     },
+    /// The mean of whole numbers, to the nearest one, halves away from zero; margins do not count.
+    Nearest,
 }
 
 /// One number for each window.
@@ -122,7 +124,7 @@ impl<W: Wide> Seen<W> {
     fn add(&mut self, kind: PoolKind, x: W, place: usize) {
         self.counted += 1;
         match kind {
-            PoolKind::Average { .. } => self.sum = self.sum.add(x),
+            PoolKind::Average { .. } | PoolKind::Nearest => self.sum = self.sum.add(x),
             PoolKind::Lp { p } => {
                 let x = libm::fabs(x.to_f64());
                 self.sum = self.sum.add(W::of_f64(libm::pow(x, f64::from(p))));
@@ -140,6 +142,11 @@ impl<W: Wide> Seen<W> {
             PoolKind::Average { .. } => self.sum.div(W::of_i64(self.counted.max(1) as i64)),
             PoolKind::Lp { p } => W::of_f64(libm::pow(self.sum.to_f64(), 1.0 / f64::from(p))),
             PoolKind::Max { .. } => self.most,
+            PoolKind::Nearest => {
+                let half = W::of_i64((self.counted / 2) as i64);
+                let sum = if self.sum > W::default() { self.sum.add(half) } else { self.sum.sub(half) };
+                sum.div(W::of_i64(self.counted.max(1) as i64))
+            }
         }
     }
 }

@@ -16,6 +16,8 @@ pub struct Quantize {
     pub to: Elem,
     /// Whether it is the way back.
     pub back: bool,
+    /// Whether halves go away from zero, as TFLite's do, instead of to even, as ONNX's.
+    pub away: bool,
 }
 
 /// The least and the largest number that elements of a narrow kind hold.
@@ -64,7 +66,9 @@ impl ArrayOperator for Quantize {
                 *x = if self.back {
                     f64::from((*x - zero) as f32 * *scale as f32)
                 } else {
-                    (f64::from(*x as f32 / *scale as f32).round_ties_even() + zero).clamp(least, most)
+                    let whole = f64::from(*x as f32 / *scale as f32);
+                    let whole = if self.away { libm::round(whole) } else { whole.round_ties_even() };
+                    (whole + zero).clamp(least, most)
                 };
             }
             out.store(stretch.start, xs);

@@ -6,6 +6,7 @@
 //! ([`Network::decided`]), because it is good only for inputs with the same numbers there.
 
 mod builder;
+mod parts;
 mod stored;
 
 pub(crate) use builder::{Builder, axis_of};

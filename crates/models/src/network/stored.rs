@@ -38,7 +38,7 @@ pub enum Form {
 /// Elements that lie otherwise than the graph has them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Turned {
-    /// The kind that the file has, and the kind that the graph has: the same, or f16 and f32.
+    /// The kind that the file has, and the kind that the graph has: the same, or a wider one.
     pub elems: (Elem, Elem),
     /// Extents as the file has them.
     pub extents: Extents,
@@ -80,6 +80,14 @@ impl Place {
                     ([low, high], (Elem::F16, Elem::F32)) => {
                         to.copy_from_slice(&f16::from_le_bytes([*low, *high]).to_f32().to_le_bytes());
                     }
+                    ([byte], (Elem::I8, Elem::F32)) => {
+                        to.copy_from_slice(&f32::from(*byte as i8).to_le_bytes())
+                    }
+                    ([byte], (Elem::U8, Elem::F32)) => to.copy_from_slice(&f32::from(*byte).to_le_bytes()),
+                    ([byte], (Elem::I8, Elem::F64)) => {
+                        to.copy_from_slice(&f64::from(*byte as i8).to_le_bytes())
+                    }
+                    _ if stored != made => return Err(io::ErrorKind::InvalidData.into()),
                     _ => to.copy_from_slice(element),
                 }
                 next += 1;

@@ -115,7 +115,7 @@ impl Importer<'_> {
     /// The numbers that whole numbers stand for, as f32, with one scale and zero for all.
     fn meant(&mut self, x: ValueId, scale: ValueId, zero: Option<ValueId>) -> Result<ValueId, Error> {
         let inputs: Vec<ValueId> = [x, scale].into_iter().chain(zero).collect();
-        self.quantize(Quantize { to: Elem::F32, back: true }, &inputs, Spread::NONE)
+        self.quantize(Quantize { to: Elem::F32, back: true, away: false }, &inputs, Spread::NONE)
     }
 
     /// The way back, to the kind of `like` or of the zero.
@@ -128,7 +128,7 @@ impl Importer<'_> {
     ) -> Result<ValueId, Error> {
         let to = zero.map_or(like, |zero| self.builder.elem(zero));
         let inputs: Vec<ValueId> = [x, scale].into_iter().chain(zero).collect();
-        self.quantize(Quantize { to, back: false }, &inputs, Spread::NONE)
+        self.quantize(Quantize { to, back: false, away: false }, &inputs, Spread::NONE)
     }
 
     /// The product of whole numbers, exactly.
@@ -200,7 +200,7 @@ fn quantize_linear(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<I
         (None, 0) => Elem::U8,
         (None, id) => super::elem_of_id("output_dtype", id)?,
     };
-    value(importer.quantize(Quantize { to, back: false }, &inputs, Spread::new(call)?)?)
+    value(importer.quantize(Quantize { to, back: false, away: false }, &inputs, Spread::new(call)?)?)
 }
 
 fn dequantize_linear(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, Error> {
@@ -210,7 +210,7 @@ fn dequantize_linear(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec
         0 => importer.builder.elem(inputs[1]),
         id => super::elem_of_id("output_dtype", id)?,
     };
-    value(importer.quantize(Quantize { to, back: true }, &inputs, Spread::new(call)?)?)
+    value(importer.quantize(Quantize { to, back: true, away: false }, &inputs, Spread::new(call)?)?)
 }
 
 fn dynamic_quantize_linear(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, Error> {
@@ -226,7 +226,8 @@ fn mat_mul_linear(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<It
     let zeros = [call.optional(2)?, call.optional(5)?];
     let product = importer.integer_product([call.value(0)?, call.value(3)?], zeros)?;
     let scale = importer.product_scale(call.value(1)?, call.value(4)?)?;
-    let meant = importer.builder.one(Quantize { to: Elem::F32, back: true }, &[product, scale])?;
+    let meant =
+        importer.builder.one(Quantize { to: Elem::F32, back: true, away: false }, &[product, scale])?;
     let (scale, zero) = (importer.of_rows(call.value(6)?)?, call.optional(7)?);
     let zero = zero.map(|zero| importer.of_rows(zero)).transpose()?;
     let like = importer.builder.elem(call.value(0)?);
@@ -243,7 +244,8 @@ pub(super) fn product_to_float(
 ) -> Result<Vec<Item>, Error> {
     let product = importer.integer_product(arrays, zeros)?;
     let scale = importer.product_scale(scales[0], scales[1])?;
-    let made = importer.builder.one(Quantize { to: Elem::F32, back: true }, &[product, scale])?;
+    let made =
+        importer.builder.one(Quantize { to: Elem::F32, back: true, away: false }, &[product, scale])?;
     value(match bias {
         Some(bias) => importer.of_both(BinaryKind::Add, made, bias)?,
         None => made,
@@ -276,7 +278,7 @@ fn gemm(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, Error
     }
     let scale = importer.product_scale(call.value(1)?, call.value(4)?)?;
     let scale = super::reduce::scaled(importer, scale, call.float_or("alpha", 1.0)?)?;
-    let meant = importer.builder.one(Quantize { to: Elem::F32, back: true }, &[sum, scale])?;
+    let meant = importer.builder.one(Quantize { to: Elem::F32, back: true, away: false }, &[sum, scale])?;
     match call.optional(7)? {
         Some(scale) => value(importer.kept(meant, scale, call.optional(8)?, like)?),
         None => value(meant),
@@ -331,7 +333,7 @@ fn conv_linear(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>
     let of_weights = importer.per_channel(call.value(4)?, rank)?;
     let of_input = importer.reshaped(call.value(1)?, &[])?;
     let scale = importer.of_both(BinaryKind::Mul, of_weights, of_input)?;
-    let meant = importer.builder.one(Quantize { to: Elem::F32, back: true }, &[sum, scale])?;
+    let meant = importer.builder.one(Quantize { to: Elem::F32, back: true, away: false }, &[sum, scale])?;
     let like = importer.builder.elem(x);
     value(importer.kept(meant, call.value(6)?, call.optional(7)?, like)?)
 }

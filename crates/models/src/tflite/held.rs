@@ -7,7 +7,7 @@ use super::{Importer, kind_of, name};
 use crate::Error;
 use crate::network::{Place, Turned, places};
 use formats::tflite::Tensor;
-use graph::array::{Reshape, Restride};
+use graph::array::Array;
 use graph::{ArrayType, Elem, Extents, ValueId};
 
 /// Axes of a picture with channels first, by those with channels last.
@@ -24,6 +24,8 @@ pub(super) struct Held {
     first: Option<ValueId>,
     /// A constant in the file.
     stored: Option<Stored>,
+    /// A state that is carried from run to run, by its number.
+    variable: Option<usize>,
 }
 
 /// A constant that lies in the file.
@@ -44,6 +46,15 @@ impl Held {
 
     pub fn first(id: ValueId) -> Held {
         Held { first: Some(id), ..Held::default() }
+    }
+
+    /// The value, and whether it has channels first.
+    pub fn value(&self) -> Option<(ValueId, bool)> {
+        self.plain.map(|id| (id, false)).or(self.first.map(|id| (id, true)))
+    }
+
+    pub fn variable(number: usize) -> Held {
+        Held { variable: Some(number), ..Held::default() }
     }
 
     pub fn stored(stored: Stored) -> Held {
@@ -68,7 +79,7 @@ impl<'a> Importer<'a> {
             return Ok(id);
         }
         let id = match held.first {
-            Some(first) => self.turned(first, &LAST)?,
+            Some(first) => self.builder.turned(first, &LAST)?,
             None => self.constant(number, None)?,
         };
         self.held[number as usize].plain = Some(id);
@@ -82,7 +93,7 @@ impl<'a> Importer<'a> {
             return Ok(id);
         }
         let id = match held.plain {
-            Some(plain) => self.turned(plain, &FIRST)?,
+            Some(plain) => self.builder.turned(plain, &FIRST)?,
             None => self.constant(number, Some(&FIRST))?,
         };
         self.held[number as usize].first = Some(id);
@@ -112,11 +123,16 @@ impl<'a> Importer<'a> {
     pub(super) fn constant(&mut self, number: u32, order: Option<&[usize]>) -> Result<ValueId, Error> {
         let Some(stored) = self.stored(number) else {
             let held = &self.held[number as usize];
-            if held.plain.is_none() && held.first.is_none() {
+            let own = kind_of(&name(self.graph, number), self.tensor(number));
+            if let Some(kind) = own.ok().filter(|kind| kind.bytes() == 0 && held.value().is_none()) {
+                // Nothing needs no place in the file.
+                return Ok(self.builder.constant(Array { kind, bytes: Box::default() }));
+            }
+            if held.value().is_none() {
                 return Err(Error::UnknownValue { name: name(self.graph, number).into() });
             }
             let plain = self.plain(number)?;
-            return order.map_or(Ok(plain), |order| self.turned(plain, order));
+            return order.map_or(Ok(plain), |order| self.builder.turned(plain, order));
         };
         let tensor = self.tensor(stored.number);
         let title = name(self.graph, stored.number);
@@ -140,27 +156,82 @@ impl<'a> Importer<'a> {
         self.builder.constant_in_file(&title, ArrayType { elem: stored.elem, extents }, place)
     }
 
-    /// An array with its axes in another order.
-    pub(super) fn turned(&mut self, id: ValueId, order: &[usize]) -> Result<ValueId, Error> {
-        let own = self.builder.extents(id)?;
-        if own.len() != order.len() {
-            return Err(Error::Axis { axis: order.len() as i64 - 1, rank: own.len() });
-        }
-        // Axes of one element may go anywhere.
-        let long: Vec<usize> = order.iter().copied().filter(|axis| own[*axis] != 1).collect();
-        if long.is_sorted() {
-            let extents: Vec<usize> = order.iter().map(|axis| own[*axis]).collect();
-            return self.reshaped(id, &extents);
-        }
-        self.builder.one(Restride::transpose(order), &[id])
+    /// The state that a tensor is a handle of.
+    pub(super) fn variable(&self, number: u32) -> Result<usize, Error> {
+        let name = || name(self.graph, number).into();
+        self.held[number as usize].variable.ok_or_else(|| Error::UnknownValue { name: name() })
     }
 
-    /// An array with other extents of as many elements.
-    pub(super) fn reshaped(&mut self, id: ValueId, extents: &[usize]) -> Result<ValueId, Error> {
-        if *self.builder.extents(id)? == *extents {
-            return Ok(id);
+    /// Inputs that belong together, repeated where another is longer, in one order: with channels first if one of them is known
+    /// so, and whether they are.
+    pub(super) fn together(&mut self, numbers: &[u32]) -> Result<(Vec<ValueId>, bool), Error> {
+        let ranks: Vec<usize> = numbers.iter().map(|number| self.rank(*number)).collect();
+        let first =
+            ranks.iter().all(|rank| *rank <= 4) && numbers.iter().any(|number| self.is_first(*number));
+        let mut values = Vec::with_capacity(numbers.len());
+        for (&number, &rank) in numbers.iter().zip(&ranks) {
+            values.push(match first {
+                false => self.plain(number)?,
+                true if rank == 4 => self.first(number)?,
+                true => {
+                    let plain = self.plain(number)?;
+                    let own = self.builder.extents(plain)?;
+                    let long = [&[1; 4][..4 - rank], &own[..]].concat();
+                    let long = self.builder.reshaped(plain, &long)?;
+                    if rank == 0 { long } else { self.builder.turned(long, &FIRST)? }
+                }
+            });
         }
-        let extents = extents.iter().map(|extent| Some(*extent)).collect();
-        self.builder.one(Reshape { extents }, &[id])
+        Ok((values, first))
     }
+
+    /// Either order of a value, whichever is there, and whether it has channels first.
+    pub(super) fn either(&mut self, number: u32) -> Result<(ValueId, bool), Error> {
+        if self.is_first(number) { Ok((self.first(number)?, true)) } else { Ok((self.plain(number)?, false)) }
+    }
+
+    /// How many axes a tensor has.
+    pub(super) fn rank(&self, number: u32) -> usize {
+        let held = &self.held[number as usize];
+        match held.plain.or(held.first) {
+            Some(id) => self.builder.rank(id),
+            None => self.stored(number).map_or(0, |stored| stored.extents.len()),
+        }
+    }
+
+    /// The extents of a tensor, as in the file.
+    pub(super) fn extents(&mut self, number: u32) -> Result<Extents, Error> {
+        let held = &self.held[number as usize];
+        if let (Some(first), None) = (held.first, held.plain) {
+            let own = self.builder.extents(first)?;
+            let list = LAST.map(|axis| own[axis]);
+            return Ok(Extents::new(&list).unwrap_or_default());
+        }
+        if let Some(stored) = self.stored(number) {
+            return Ok(stored.extents);
+        }
+        let plain = self.plain(number)?;
+        self.builder.extents(plain)
+    }
+
+    /// The kind of element of a tensor.
+    pub(super) fn elem(&self, number: u32) -> Result<Elem, Error> {
+        super::elem(&name(self.graph, number), self.tensor(number).element)
+    }
+
+    /// The whole numbers of a tensor that must be known now.
+    pub(super) fn integers(&mut self, number: u32) -> Result<Vec<i64>, Error> {
+        let id = self.plain(number)?;
+        self.builder.integers(id)
+    }
+}
+
+/// An axis of a file's order where channels are first.
+pub(super) fn axis_first(axis: usize) -> usize {
+    FIRST.iter().position(|own| *own == axis).unwrap_or(axis)
+}
+
+/// A list for each axis in the order that a value has.
+pub(super) fn in_order<T: Copy>(list: &[T], first: bool) -> Vec<T> {
+    if first && list.len() == 4 { FIRST.iter().map(|axis| list[*axis]).collect() } else { list.to_vec() }
 }

@@ -6,10 +6,18 @@
 //! turned where an operator needs the other one, and constants are turned as they are read.
 //! Meaning of the operators: tensorflow, `lite/kernels`.
 
-#[allow(dead_code)] // until operators are there
 mod call;
-#[allow(dead_code)] // until operators are there
+mod control;
+mod elementwise;
 mod held;
+mod linear;
+mod mediapipe;
+mod quantized;
+mod reduce;
+mod resize;
+mod shape;
+mod variable;
+mod window;
 
 use crate::Error;
 use crate::network::{Builder, Given, Item, Network, Port};
@@ -21,13 +29,24 @@ use host::ReadAt;
 use std::borrow::Cow;
 
 /// How an operator is built: what it makes, in order.
-type Lower = for<'a> fn(&mut Importer<'a>, &Call<'a>) -> Result<Vec<Made>, Error>;
+type Lower = fn(&mut Importer<'_>, &Call<'_>) -> Result<Vec<Made>, Error>;
 
 /// An operator: its name in the schema, or its own if it is custom, and how it is built.
 type Row = (&'static str, Lower);
 
 /// All operators, by kind.
-static OPERATORS: &[&[Row]] = &[];
+static OPERATORS: &[&[Row]] = &[
+    control::ROWS,
+    elementwise::ROWS,
+    linear::ROWS,
+    mediapipe::ROWS,
+    quantized::ROWS,
+    reduce::ROWS,
+    resize::ROWS,
+    shape::ROWS,
+    variable::ROWS,
+    window::ROWS,
+];
 
 /// What the network in `model` takes, by name, in the file's order.
 pub fn inputs(model: &Model) -> impl Iterator<Item = (Cow<'_, str>, &Tensor)> {
@@ -148,11 +167,22 @@ pub(crate) struct Importer<'a> {
     graph: &'a Subgraph,
     /// What is known of its tensors, by number.
     held: Vec<Held>,
+    /// Graphs around it.
+    depth: usize,
+    /// What is carried from run to run.
+    variables: Vec<variable::Variable>,
 }
 
 impl<'a> Importer<'a> {
     fn new(builder: Builder<'a>, model: &'a Model, graph: &'a Subgraph) -> Importer<'a> {
-        Importer { builder, model, graph, held: vec![Held::default(); graph.tensors.len()] }
+        Importer {
+            builder,
+            model,
+            graph,
+            held: vec![Held::default(); graph.tensors.len()],
+            depth: 0,
+            variables: Vec::new(),
+        }
     }
 
     /// Refuses the first operator of the file that pintpot does not have.
@@ -168,8 +198,11 @@ impl<'a> Importer<'a> {
     /// The operators of a graph, in order.
     fn operators(&mut self, graph: &'a Subgraph) -> Result<(), Error> {
         graph.operators.iter().enumerate().try_for_each(|(index, operator)| {
-            let call = Call { operator, graph };
-            let made = row(&operator.code).and_then(|lower| lower(self, &call));
+            let call = Call { operator };
+            let made = row(&operator.code).and_then(|lower| match quantized::lower(self, &call)? {
+                Some(made) => Ok(made),
+                None => lower(self, &call),
+            });
             let made = made.and_then(|made| {
                 let missing = operator.outputs.iter().skip(made.len()).any(Option::is_some);
                 if missing { Err(Error::NoOutput) } else { Ok(made) }
@@ -192,6 +225,10 @@ impl<'a> Importer<'a> {
             _ => None,
         });
         graph.outputs.extend(values);
+        self.variables
+            .into_iter()
+            .filter_map(variable::Variable::carried)
+            .for_each(|carried| graph.carry(carried));
         graph::pass::network(&mut graph)?;
         dynamic.resize(graph.values.len(), false);
         Ok(Network { graph, inputs, outputs, weights, decided: decided.into_iter().collect(), dynamic })

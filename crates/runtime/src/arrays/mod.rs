@@ -4,6 +4,7 @@
 //! apart by ranges and never copied; a network that needs more than was planned stops with an error. Nothing inside a run
 //! allocates, except where extents are known only when an array is there.
 
+mod carried;
 mod fast;
 
 use crate::Error;
@@ -44,6 +45,7 @@ pub struct ArrayExecutor {
     scratch: Vec<Range<usize>>,
     /// What each value is in this run.
     kinds: Vec<ArrayType>,
+    carried: carried::CarriedValues,
     cpu: Cpu,
     /// Seconds of each node, the least of its runs, if somebody asked.
     seconds: Option<Box<[f64]>>,
@@ -111,7 +113,8 @@ impl ArrayExecutor {
         });
         let scratch = scratch.collect();
         dynamic.resize(graph.values.len(), false);
-        Ok(ArrayExecutor { graph, dynamic, arena, weights, places, scratch, kinds, cpu, seconds: None })
+        let carried = carried::CarriedValues::new(ledger, &graph)?;
+        Ok(ArrayExecutor { graph, dynamic, arena, weights, places, scratch, kinds, carried, cpu, seconds: None })
     }
 
     /// What it computes.
@@ -143,6 +146,7 @@ impl ArrayExecutor {
             }
             to.copy_from_slice(bytes);
         }
+        self.carry_in()?;
         let graph = Arc::clone(&self.graph);
         graph.nodes.iter().enumerate().try_for_each(|(index, node)| {
             let start = self.seconds.as_ref().map(|_| Instant::now());
@@ -150,8 +154,9 @@ impl ArrayExecutor {
             if let (Some(start), Some(seconds)) = (start, &mut self.seconds) {
                 seconds[index] = seconds[index].min(start.elapsed().as_secs_f64());
             }
-            Ok(())
-        })
+            Ok::<_, Error>(())
+        })?;
+        self.carry_out()
     }
 
     /// A value after a run: what it is, and its elements.

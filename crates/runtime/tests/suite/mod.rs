@@ -81,7 +81,7 @@ fn executor(network: Network, files: &[&dyn ReadAt]) -> Result<ArrayExecutor, St
     let parts = ArrayParts { graph: Arc::clone(&graph), plan, dynamic: network.dynamic, cpu };
     let read = |weight: usize, bytes: &mut [u8]| {
         let place = &network.weights[graph.weights[weight].tensor];
-        files[place.file as usize].read_exact_at(place.range.start, bytes).map_err(|source| {
+        place.read(files[place.file as usize], bytes).map_err(|source| {
             let (tensor, offset) = (graph.weights[weight].name.clone(), place.range.start);
             memory::Error::Read { tensor, offset, source }
         })

@@ -1,0 +1,439 @@
+"""Writes tests/networks/litert: small networks in TFLite, inputs, and what LiteRT's reference kernels make of them.
+
+    pip install ai-edge-litert==2.3.0 tflite==2.18.0 flatbuffers==25.12.19 numpy
+    python tests/networks/make_litert.py
+
+A case is NAME.tflite, NAME.in and NAME.out: the bytes of all inputs and all outputs of three runs, one after another.
+"""
+
+import pathlib
+import shutil
+
+import flatbuffers
+import numpy as np
+import tflite
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+FOLDER = pathlib.Path(__file__).parent / "litert"
+RUNS = 3
+F32, F16, I32, U8, I64, I16, I8, BOOL, RESOURCE = 0, 1, 2, 3, 4, 7, 9, 6, 13
+TYPES = {F32: "f4", F16: "f2", I32: "i4", U8: "u1", I64: "i8", I16: "i2", I8: "i1", BOOL: "?"}
+CODES = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v, int)}
+NUMBERS = {name: code for code, name in CODES.items()}
+OPTIONS = {k: v for k, v in vars(tflite.BuiltinOptions).items() if isinstance(v, int)}
+
+
+class Net:
+    """A network under construction; tensors are numbers."""
+
+    def __init__(self):
+        self.builder = flatbuffers.Builder()
+        self.buffers, self.tensors, self.codes, self.operators = [b""], [[]], [], [[]]
+        self.inputs, self.outputs = [], []
+        self.rng = np.random.default_rng(11)
+
+    def tensor(self, kind, shape, data=None, scale=None, zero=0, axis=0, graph=0):
+        buffer = 0
+        if data is not None:
+            self.buffers.append(np.ascontiguousarray(data, TYPES[kind]).tobytes())
+            buffer = len(self.buffers) - 1
+        self.tensors[graph].append((kind, shape, buffer, scale, zero, axis))
+        return len(self.tensors[graph]) - 1
+
+    def input(self, kind, shape, **quantization):
+        self.inputs.append(self.tensor(kind, shape, **quantization))
+        return self.inputs[-1]
+
+    def constant(self, kind, data, **quantization):
+        data = np.asarray(data)
+        return self.tensor(kind, list(data.shape), data, **quantization)
+
+    def weights(self, shape, maps, axis, zero=0, kind=I8):
+        """Weights with a scale for each of `maps`, or one."""
+        low, high = (0, 255) if kind == U8 else (-127, 127)
+        data = self.rng.integers(low, high, shape, endpoint=True)
+        scale = self.rng.uniform(0.002, 0.01, maps)
+        return self.constant(kind, data, scale=scale, zero=zero, axis=axis), scale
+
+    def op(self, name, inputs, made, options=None, graph=0, **fields):
+        """An operator; `made` are tensors that it makes."""
+        self.operators[graph].append((name, inputs, made, options, fields))
+        return made[0] if made else None
+
+    def table(self, kind, **fields):
+        getattr(tflite, f"{kind}Start")(self.builder)
+        for name, value in fields.items():
+            getattr(tflite, f"{kind}Add{name}")(self.builder, value)
+        return getattr(tflite, f"{kind}End")(self.builder)
+
+    def vector(self, values, size, prepend):
+        self.builder.StartVector(size, len(values), size)
+        for value in reversed(values):
+            prepend(value)
+        return self.builder.EndVector()
+
+    def offsets(self, places):
+        return self.vector(places, 4, self.builder.PrependUOffsetTRelative)
+
+    def ints(self, values):
+        return self.vector([int(v) for v in values], 4, self.builder.PrependInt32)
+
+    def quantization(self, scale, zero, axis):
+        scale = [float(s) for s in np.atleast_1d(scale)]
+        scales = self.vector(scale, 4, self.builder.PrependFloat32)
+        zeros = self.vector([int(z) for z in np.broadcast_to(zero, len(scale))], 8, self.builder.PrependInt64)
+        return self.table("QuantizationParameters", Scale=scales, ZeroPoint=zeros, QuantizedDimension=axis)
+
+    def graph(self, number):
+        tensors = []
+        for at, (kind, shape, buffer, scale, zero, axis) in enumerate(self.tensors[number]):
+            more = {}
+            if scale is not None:
+                more["Quantization"] = self.quantization(scale, zero, axis)
+            name, shape = self.builder.CreateString(f"t{at}"), self.ints(shape)
+            more |= dict(Name=name, Shape=shape, Type=kind, Buffer=buffer, HasRank=True)
+            tensors.append(self.table("Tensor", **more))
+        operators = []
+        for name, inputs, made, options, fields in self.operators[number]:
+            if name not in self.codes:
+                self.codes.append(name)
+            more = {}
+            if options:
+                built = {}
+                for key, value in fields.items():
+                    is_list, is_text = isinstance(value, list), isinstance(value, str)
+                    built[key] = self.ints(value) if is_list else self.builder.CreateString(value) if is_text else value
+                more = dict(BuiltinOptionsType=OPTIONS[options], BuiltinOptions=self.table(options, **built))
+            inputs, made = self.ints(inputs), self.ints(made)
+            index = self.codes.index(name)
+            operators.append(self.table("Operator", OpcodeIndex=index, Inputs=inputs, Outputs=made, **more))
+        lists = dict(Tensors=self.offsets(tensors), Operators=self.offsets(operators))
+        lists["Inputs"] = self.ints(self.inputs if number == 0 else [])
+        lists["Outputs"] = self.ints(self.outputs if number == 0 else [])
+        return self.table("SubGraph", **lists)
+
+    def bytes(self):
+        buffers = []
+        for data in self.buffers:
+            more = {"Data": self.builder.CreateByteVector(data)} if data else {}
+            buffers.append(self.table("Buffer", **more))
+        graphs = self.offsets([self.graph(number) for number in range(len(self.tensors))])
+        codes = []
+        for name in self.codes:
+            code = NUMBERS[name]
+            version = VERSIONS.get(name, 1)
+            codes.append(self.table("OperatorCode", DeprecatedBuiltinCode=min(code, 127), BuiltinCode=code, Version=version))
+        lists = dict(OperatorCodes=self.offsets(codes), Subgraphs=graphs, Buffers=self.offsets(buffers))
+        self.builder.Finish(self.table("Model", Version=3, **lists), b"TFL3")
+        return bytes(self.builder.Output())
+
+
+# Versions that take quantised numbers.
+VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "ADD": 2, "SUB": 2, "MUL": 2}
+
+
+def layer(net, name, x, w, made, maps, scale, bias=True, bias_kind=I32, x_scale=0.05, **fields):
+    inputs = [x, w]
+    if bias:
+        data = net.rng.integers(-2000, 2000, maps)
+        inputs.append(net.constant(bias_kind, data, scale=np.broadcast_to(scale, len(np.atleast_1d(scale))) * x_scale))
+    options = {"CONV_2D": "Conv2DOptions", "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions"}.get(name, "FullyConnectedOptions")
+    net.outputs.append(net.op(name, inputs, [made], options, **fields))
+
+
+def conv_i8(net):
+    x = net.input(I8, [1, 7, 6, 5], scale=0.05, zero=-7)
+    w, scale = net.weights([8, 3, 3, 5], 8, 0)
+    made = net.tensor(I8, [1, 4, 3, 8], scale=0.09, zero=-20)
+    layer(net, "CONV_2D", x, w, made, 8, scale, Padding=0, StrideW=2, StrideH=2, FusedActivationFunction=3)
+
+
+def conv_dilated_i8(net):
+    x = net.input(I8, [2, 7, 6, 3], scale=0.05, zero=11)
+    w, scale = net.weights([4, 2, 3, 3], 4, 0)
+    made = net.tensor(I8, [2, 5, 2, 4], scale=0.09, zero=3)
+    layer(net, "CONV_2D", x, w, made, 4, scale, Padding=1, StrideW=1, StrideH=1, DilationWFactor=2, DilationHFactor=2)
+
+
+def conv_u8(net):
+    x = net.input(U8, [1, 5, 5, 3], scale=0.05, zero=120)
+    w, scale = net.weights([4, 3, 3, 3], 1, 0, zero=131, kind=U8)
+    made = net.tensor(U8, [1, 5, 5, 4], scale=0.2, zero=100)
+    layer(net, "CONV_2D", x, w, made, 4, scale, Padding=0, StrideW=1, StrideH=1, FusedActivationFunction=1)
+
+
+def conv_i16(net):
+    x = net.input(I16, [1, 5, 5, 3], scale=0.001)
+    w, scale = net.weights([4, 3, 3, 3], 4, 0)
+    made = net.tensor(I16, [1, 5, 5, 4], scale=0.002)
+    layer(net, "CONV_2D", x, w, made, 4, scale, bias_kind=I64, x_scale=0.001, Padding=0, StrideW=1, StrideH=1)
+
+
+def depthwise_i8(net):
+    x = net.input(I8, [1, 6, 5, 4], scale=0.05, zero=9)
+    w, scale = net.weights([1, 3, 3, 8], 8, 3)
+    made = net.tensor(I8, [1, 3, 3, 8], scale=0.07, zero=-3)
+    fields = dict(Padding=0, StrideW=2, StrideH=2, DepthMultiplier=2, FusedActivationFunction=1)
+    layer(net, "DEPTHWISE_CONV_2D", x, w, made, 8, scale, **fields)
+
+
+def connected_i8(net):
+    x = net.input(I8, [3, 4, 5], scale=0.05, zero=-9)
+    w, scale = net.weights([7, 20], 1, 0)
+    made = net.tensor(I8, [3, 7], scale=0.08, zero=5)
+    layer(net, "FULLY_CONNECTED", x, w, made, 7, scale)
+
+
+def connected_i16(net):
+    x = net.input(I16, [2, 20], scale=0.001)
+    w, scale = net.weights([7, 20], 1, 0)
+    made = net.tensor(I16, [2, 7], scale=0.002)
+    layer(net, "FULLY_CONNECTED", x, w, made, 7, scale, bias_kind=I64, x_scale=0.001)
+
+
+def pair(name, kind=I8, shapes=((2, 3, 4), (1, 3, 1)), **fields):
+    def make(net):
+        zeros = (0, 0, 0) if kind == I16 else (-12, 7, -3)
+        a = net.input(kind, list(shapes[0]), scale=0.031, zero=zeros[0])
+        b = net.input(kind, list(shapes[1]), scale=0.057, zero=zeros[1])
+        made = net.tensor(kind, list(shapes[0]), scale=0.08, zero=zeros[2])
+        options = {"ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions"}[name]
+        net.outputs.append(net.op(name, [a, b], [made], options, **fields))
+
+    return make
+
+
+def function(name, kind=I8, scale=0.04, to=None, zero=None, options=None, **fields):
+    def make(net):
+        x = net.input(kind, [2, 5, 6], scale=scale if kind != F32 else None, zero=-6 if kind == I8 else 0)
+        quantization = dict(scale=to or 0.05, zero=4 if zero is None else zero) if kind != F32 else {}
+        made = net.tensor(kind, [2, 5, 6], **quantization)
+        net.outputs.append(net.op(name, [x], [made], options, **fields))
+
+    return make
+
+
+def pool(name, **fields):
+    def make(net):
+        x = net.input(I8, [1, 7, 5, 3], scale=0.05, zero=-6)
+        made = net.tensor(I8, [1, 4, 3, 3], scale=0.05, zero=-6)
+        fields_all = dict(Padding=0, StrideW=2, StrideH=2, FilterWidth=3, FilterHeight=2) | fields
+        net.outputs.append(net.op(name, [x], [made], "Pool2DOptions", **fields_all))
+
+    return make
+
+
+def mean(net):
+    x = net.input(I8, [2, 4, 5, 3], scale=0.05, zero=-6)
+    axes = net.constant(I32, [1, 2])
+    made = net.tensor(I8, [2, 3], scale=0.03, zero=2)
+    net.outputs.append(net.op("MEAN", [x, axes], [made], "ReducerOptions", KeepDims=False))
+
+
+def softmax(net):
+    x = net.input(I8, [3, 9], scale=0.1, zero=-6)
+    made = net.tensor(I8, [3, 9], scale=1 / 256, zero=-128)
+    net.outputs.append(net.op("SOFTMAX", [x], [made], "SoftmaxOptions", Beta=1.0))
+
+
+def concatenation(net):
+    a = net.input(U8, [1, 3, 2, 4], scale=0.05, zero=120)
+    b = net.input(U8, [1, 3, 5, 4], scale=0.1, zero=100)
+    made = net.tensor(U8, [1, 3, 7, 4], scale=0.1, zero=100)
+    net.outputs.append(net.op("CONCATENATION", [a, b], [made], "ConcatenationOptions", Axis=2))
+
+
+def there_and_back(net):
+    x = net.input(F32, [4, 9])
+    narrow = net.op("QUANTIZE", [x], [net.tensor(I8, [4, 9], scale=0.02, zero=-6)])
+    other = net.op("QUANTIZE", [narrow], [net.tensor(U8, [4, 9], scale=0.03, zero=120)])
+    net.outputs += [narrow, other, net.op("DEQUANTIZE", [other], [net.tensor(F32, [4, 9])])]
+
+
+def pad_i8(net):
+    x = net.input(I8, [1, 3, 4, 2], scale=0.05, zero=-6)
+    margins = net.constant(I32, [[0, 0], [1, 2], [0, 1], [0, 0]])
+    net.outputs.append(net.op("PAD", [x, margins], [net.tensor(I8, [1, 6, 5, 2], scale=0.05, zero=-6)], "PadOptions"))
+
+
+def resize(name, kind=F32, **fields):
+    def make(net):
+        quantization = dict(scale=0.05, zero=-6) if kind == I8 else {}
+        x = net.input(kind, [1, 4, 5, 3], **quantization)
+        size = net.constant(I32, [7, 12])
+        made = net.tensor(kind, [1, 7, 12, 3], **quantization)
+        options = {"RESIZE_BILINEAR": "ResizeBilinearOptions"}.get(name, "ResizeNearestNeighborOptions")
+        net.outputs.append(net.op(name, [x, size], [made], options, **fields))
+
+    return make
+
+
+def conv_f32(net):
+    """Weights as f16, an activation after a sum, a transpose at the end."""
+    x = net.input(F32, [1, 8, 6, 3])
+    w = net.constant(F16, net.rng.standard_normal([5, 3, 3, 3]))
+    w = net.op("DEQUANTIZE", [w], [net.tensor(F32, [5, 3, 3, 3])])
+    b = net.constant(F32, net.rng.standard_normal(5))
+    made = net.tensor(F32, [1, 4, 3, 5])
+    y = net.op("CONV_2D", [x, w, b], [made], "Conv2DOptions", Padding=0, StrideW=2, StrideH=2)
+    slope = net.constant(F32, net.rng.uniform(0, 1, [1, 1, 5]))
+    y = net.op("PRELU", [y, slope], [net.tensor(F32, [1, 4, 3, 5])])
+    d = net.constant(F32, net.rng.standard_normal([1, 3, 3, 5]))
+    made = net.tensor(F32, [1, 4, 3, 5])
+    fields = dict(Padding=0, StrideW=1, StrideH=1, DepthMultiplier=1, FusedActivationFunction=3)
+    z = net.op("DEPTHWISE_CONV_2D", [y, d, b], [made], "DepthwiseConv2DOptions", **fields)
+    y = net.op("ADD", [y, z], [net.tensor(F32, [1, 4, 3, 5])], "AddOptions", FusedActivationFunction=1)
+    order = net.constant(I32, [0, 3, 1, 2])
+    net.outputs += [y, net.op("TRANSPOSE", [y, order], [net.tensor(F32, [1, 5, 4, 3])], "TransposeOptions")]
+
+
+def conv_transpose(net):
+    shape = net.constant(I32, [1, 9, 8, 3])
+    w = net.constant(F32, net.rng.standard_normal([3, 3, 3, 4]))
+    x = net.input(F32, [1, 5, 4, 4])
+    made = net.tensor(F32, [1, 9, 8, 3])
+    net.outputs.append(net.op("TRANSPOSE_CONV", [shape, w, x], [made], "TransposeConvOptions", Padding=0, StrideW=2, StrideH=2))
+
+
+def shapes(net):
+    x = net.input(F32, [2, 6, 4, 8])
+    two = lambda values: net.constant(I32, values)  # noqa: E731
+    y = net.op("DEPTH_TO_SPACE", [x], [net.tensor(F32, [2, 12, 8, 2])], "DepthToSpaceOptions", BlockSize=2)
+    net.outputs.append(net.op("SPACE_TO_DEPTH", [y], [net.tensor(F32, [2, 6, 4, 8])], "SpaceToDepthOptions", BlockSize=2))
+    made = net.tensor(F32, [8, 4, 2, 8])
+    y = net.op("SPACE_TO_BATCH_ND", [x, two([2, 2]), two([[1, 1], [0, 0]])], [made], "SpaceToBatchNDOptions")
+    made = net.tensor(F32, [2, 6, 4, 8])
+    net.outputs += [y, net.op("BATCH_TO_SPACE_ND", [y, two([2, 2]), two([[1, 1], [0, 0]])], [made], "BatchToSpaceNDOptions")]
+    made = net.tensor(F32, [2, 2, 8])
+    fields = dict(BeginMask=1, EndMask=8, ShrinkAxisMask=4)
+    net.outputs.append(net.op("STRIDED_SLICE", [x, two([0, 5, 1, 0]), two([2, 1, 0, 0]), two([1, -2, 1, 1])], [made], "StridedSliceOptions", **fields))
+    made = [net.tensor(F32, [2, 6, 4, n]) for n in (3, 5)]
+    net.op("SPLIT_V", [x, two([3, -1]), two(3)], made, "SplitVOptions", NumSplits=2)
+    net.outputs += made
+    made = net.tensor(F32, [2, 2, 4, 8])
+    net.outputs.append(net.op("GATHER", [x, two([5, 0])], [made], "GatherOptions", Axis=1))
+    made = net.tensor(F32, [2, 12, 4, 16])
+    net.outputs.append(net.op("TILE", [x, two([1, 2, 1, 2])], [made], "TileOptions"))
+    parts = [net.tensor(F32, [2, 6, 8]) for _ in range(4)]
+    net.op("UNPACK", [x], parts, "UnpackOptions", Num=4, Axis=2)
+    net.outputs.append(net.op("PACK", [parts[3], parts[1]], [net.tensor(F32, [2, 6, 8, 2])], "PackOptions", ValuesCount=2, Axis=-1))
+
+
+def rows(net):
+    x = net.input(F32, [2, 5, 6])
+    y = net.input(F32, [2, 4, 6])
+    one = lambda values: net.constant(I32, values)  # noqa: E731
+    made = net.tensor(F32, [2, 5, 4])
+    net.outputs.append(net.op("BATCH_MATMUL", [x, y], [made], "BatchMatMulOptions", AdjY=True))
+    for name, axes, shape in (("SUM", [0, 2], [5]), ("REDUCE_MAX", [1], [2, 6]), ("REDUCE_PROD", [2], [2, 5]), ("MEAN", [0], [5, 6])):
+        net.outputs.append(net.op(name, [x, one(axes)], [net.tensor(F32, shape)], "ReducerOptions", KeepDims=False))
+    made = net.tensor(I32, [2, 5])
+    net.outputs.append(net.op("ARG_MAX", [x, one(2)], [made], "ArgMaxOptions", OutputType=I32))
+    made = net.tensor(F32, [2, 5, 6])
+    net.outputs.append(net.op("CUMSUM", [x, one(1)], [made], "CumsumOptions", Exclusive=True, Reverse=True))
+    net.outputs.append(net.op("SOFTMAX", [x], [net.tensor(F32, [2, 5, 6])], "SoftmaxOptions", Beta=0.7))
+    net.outputs.append(net.op("LOG_SOFTMAX", [x], [net.tensor(F32, [2, 5, 6])], "LogSoftmaxOptions"))
+    net.outputs.append(net.op("L2_NORMALIZATION", [x], [net.tensor(F32, [2, 5, 6])], "L2NormOptions"))
+    big = net.op("GREATER", [x, net.constant(F32, 0.2)], [net.tensor(BOOL, [2, 5, 6])], "GreaterOptions")
+    net.outputs.append(net.op("SELECT_V2", [big, x, net.constant(F32, -1.0)], [net.tensor(F32, [2, 5, 6])], "SelectV2Options"))
+    square = net.op("SQUARED_DIFFERENCE", [x, net.constant(F32, 0.3)], [net.tensor(F32, [2, 5, 6])], "SquaredDifferenceOptions")
+    net.outputs.append(net.op("RSQRT", [square], [net.tensor(F32, [2, 5, 6])]))
+
+
+def variable(net):
+    """A ring of the last four inputs, as streaming networks have."""
+    net.tensors.append([])
+    net.operators.append([])
+    for graph in (0, 1):
+        handle = net.tensor(RESOURCE, [], graph=graph)
+        net.op("VAR_HANDLE", [], [handle], "VarHandleOptions", graph=graph, Container="", SharedName="ring")
+    start = net.tensor(I8, [1, 3, 2], np.full([1, 3, 2], -6), scale=0.05, zero=-6, graph=1)
+    net.op("ASSIGN_VARIABLE", [handle, start], [], "AssignVariableOptions", graph=1)
+    net.op("CALL_ONCE", [], [], "CallOnceOptions", InitSubgraphIndex=1)
+    net.operators[0].insert(0, net.operators[0].pop())
+    quantization = dict(scale=0.05, zero=-6)
+    x = net.input(I8, [1, 1, 2], **quantization)
+    before = net.op("READ_VARIABLE", [handle], [net.tensor(I8, [1, 3, 2], **quantization)], "ReadVariableOptions")
+    made = net.tensor(I8, [1, 4, 2], **quantization)
+    ring = net.op("CONCATENATION", [before, x], [made], "ConcatenationOptions", Axis=1)
+    ends = [net.constant(I32, values) for values in ([0, 1, 0], [0, 4, 0], [1, 1, 1])]
+    made = net.tensor(I8, [1, 3, 2], **quantization)
+    last = net.op("STRIDED_SLICE", [ring, *ends], [made], "StridedSliceOptions", BeginMask=5, EndMask=5)
+    net.op("ASSIGN_VARIABLE", [handle, last], [], "AssignVariableOptions")
+    net.outputs.append(ring)
+
+
+CASES = {
+    "add_i16": pair("ADD", I16, PotScaleInt16=False),
+    "add_i8": pair("ADD", FusedActivationFunction=1),
+    "add_u8": pair("ADD", U8, shapes=((2, 3, 4), (2, 3, 4))),
+    "average_pool_i8": pool("AVERAGE_POOL_2D", FusedActivationFunction=1),
+    "concatenation_u8": concatenation,
+    "connected_i16": connected_i16,
+    "connected_i8": connected_i8,
+    "conv_dilated_i8": conv_dilated_i8,
+    "conv_f32": conv_f32,
+    "conv_i16": conv_i16,
+    "conv_i8": conv_i8,
+    "conv_transpose_f32": conv_transpose,
+    "conv_u8": conv_u8,
+    "depthwise_i8": depthwise_i8,
+    "gelu_f32": function("GELU", F32, options="GeluOptions", Approximate=False),
+    "hard_swish_f32": function("HARD_SWISH", F32, options="HardSwishOptions"),
+    "hard_swish_i8": function("HARD_SWISH", options="HardSwishOptions"),
+    "leaky_relu_i8": function("LEAKY_RELU", options="LeakyReluOptions", Alpha=0.3),
+    "logistic_i8": function("LOGISTIC", to=1 / 256, zero=-128),
+    "max_pool_i8": pool("MAX_POOL_2D"),
+    "mean_i8": mean,
+    "mul_i8": pair("MUL"),
+    "pad_i8": pad_i8,
+    "relu6_i8": function("RELU6"),
+    "resize_f32": resize("RESIZE_BILINEAR", HalfPixelCenters=True),
+    "resize_corners_f32": resize("RESIZE_BILINEAR", AlignCorners=True),
+    "resize_i8": resize("RESIZE_BILINEAR", I8),
+    "resize_nearest_f32": resize("RESIZE_NEAREST_NEIGHBOR", HalfPixelCenters=True),
+    "rows_f32": rows,
+    "shapes_f32": shapes,
+    "softmax_i8": softmax,
+    "sub_i8": pair("SUB"),
+    "tanh_i8": function("TANH", to=1 / 128, zero=0),
+    "there_and_back": there_and_back,
+    "variable_i8": variable,
+}
+
+
+def main():
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir()
+    for name, make in CASES.items():
+        net = Net()
+        make(net)
+        model = net.bytes()
+        try:
+            other = Interpreter(model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+            other.allocate_tensors()
+        except Exception as error:  # noqa: BLE001
+            print(f"{name}: {str(error)[:200]}")
+            continue
+        rng = np.random.default_rng(5)
+        fed, made = b"", b""
+        for _ in range(RUNS):
+            for port in other.get_input_details():
+                if np.issubdtype(port["dtype"], np.integer):
+                    info = np.iinfo(port["dtype"])
+                    array = rng.integers(info.min, info.max, port["shape"], endpoint=True).astype(port["dtype"])
+                else:
+                    array = rng.standard_normal(port["shape"]).astype(port["dtype"])
+                other.set_tensor(port["index"], array)
+                fed += array.tobytes()
+            other.invoke()
+            for port in other.get_output_details():
+                made += other.get_tensor(port["index"]).tobytes()
+        (FOLDER / f"{name}.tflite").write_bytes(model)
+        (FOLDER / f"{name}.in").write_bytes(fed)
+        (FOLDER / f"{name}.out").write_bytes(made)
+    files = list(FOLDER.iterdir())
+    print(f"{len(files) // 3} cases, {sum(file.stat().st_size for file in files)} bytes")
+
+
+main()
