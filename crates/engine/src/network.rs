@@ -174,12 +174,14 @@ impl BuiltNetwork {
     /// # Errors
     /// If there are no such two, or they are not of one kind that does not vary.
     pub fn carry(&mut self, output: &str, input: &str) -> Result<(), Error> {
-        let find = |ports: Vec<PortType>, name: &str| {
-            let names = ports.iter().map(|port| port.name.clone()).collect::<Vec<_>>().join(", ");
-            let found = ports.into_iter().find(|port| port.name == name);
-            found.ok_or(Error::NoSuchInput { name: name.to_string(), inputs: names })
-        };
-        let (made, taken) = (find(self.outputs(), output)?, find(self.inputs(), input)?);
+        let names =
+            |ports: &[PortType]| ports.iter().map(|port| port.name.clone()).collect::<Vec<_>>().join(", ");
+        let (made, taken) = (self.outputs(), self.inputs());
+        let (outputs, inputs) = (names(&made), names(&taken));
+        let made = made.into_iter().find(|port| port.name == output);
+        let made = made.ok_or(Error::NoSuchOutput { name: output.to_string(), outputs })?;
+        let taken = taken.into_iter().find(|port| port.name == input);
+        let taken = taken.ok_or(Error::NoSuchInput { name: input.to_string(), inputs })?;
         let varies = self.network.dynamic.get(made.value.0 as usize) == Some(&true);
         if made.kind != taken.kind || varies {
             return Err(Error::NotOneState { output: made.name, input: taken.name });

@@ -126,7 +126,7 @@ fn a_stream_begins_anew() {
     let network = models::tflite::build(&model, &[&file as &dyn ReadAt], &[]).unwrap();
     let (inputs, outputs) = (kinds(&network, &network.inputs), kinds(&network, &network.outputs));
     let mut executor = executor(network, &file);
-    let mut run = |executor: &mut ArrayExecutor, bytes: &[u8]| {
+    let run = |executor: &mut ArrayExecutor, bytes: &[u8]| {
         executor.run(&[(inputs[0].0, bytes)]).unwrap();
         executor.value(outputs[0].0).unwrap().1.to_vec()
     };

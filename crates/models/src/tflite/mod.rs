@@ -6,6 +6,7 @@
 //! turned where an operator needs the other one, and constants are turned as they are read.
 //! Meaning of the operators: tensorflow, `lite/kernels`.
 
+mod blocks;
 mod call;
 mod control;
 mod elementwise;
@@ -16,6 +17,7 @@ mod quantized;
 mod reduce;
 mod resize;
 mod shape;
+mod slice;
 mod variable;
 mod window;
 
@@ -36,6 +38,7 @@ type Row = (&'static str, Lower);
 
 /// All operators, by kind.
 static OPERATORS: &[&[Row]] = &[
+    blocks::ROWS,
     control::ROWS,
     elementwise::ROWS,
     linear::ROWS,
@@ -44,6 +47,7 @@ static OPERATORS: &[&[Row]] = &[
     reduce::ROWS,
     resize::ROWS,
     shape::ROWS,
+    slice::ROWS,
     variable::ROWS,
     window::ROWS,
 ];

@@ -114,7 +114,18 @@ impl ArrayExecutor {
         let scratch = scratch.collect();
         dynamic.resize(graph.values.len(), false);
         let carried = carried::CarriedValues::new(ledger, &graph)?;
-        Ok(ArrayExecutor { graph, dynamic, arena, weights, places, scratch, kinds, carried, cpu, seconds: None })
+        Ok(ArrayExecutor {
+            graph,
+            dynamic,
+            arena,
+            weights,
+            places,
+            scratch,
+            kinds,
+            carried,
+            cpu,
+            seconds: None,
+        })
     }
 
     /// What it computes.
