@@ -123,10 +123,12 @@ impl<'a> Importer<'a> {
     pub(super) fn constant(&mut self, number: u32, order: Option<&[usize]>) -> Result<ValueId, Error> {
         let Some(stored) = self.stored(number) else {
             let held = &self.held[number as usize];
-            let own = kind_of(&name(self.graph, number), self.tensor(number));
-            if let Some(kind) = own.ok().filter(|kind| kind.bytes() == 0 && held.value().is_none()) {
+            if held.value().is_none() {
                 // Nothing needs no place in the file.
-                return Ok(self.builder.constant(Array { kind, bytes: Box::default() }));
+                let kind = kind_of(&name(self.graph, number), self.tensor(number))?;
+                if kind.bytes() == 0 {
+                    return Ok(self.builder.constant(Array { kind, bytes: Box::default() }));
+                }
             }
             if held.value().is_none() {
                 return Err(Error::UnknownValue { name: name(self.graph, number).into() });

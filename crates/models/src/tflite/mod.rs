@@ -52,6 +52,9 @@ static OPERATORS: &[&[Row]] = &[
     window::ROWS,
 ];
 
+/// Operators that are built at most; a graph within the file may be built again and again.
+const BUILT_MAX: usize = 1 << 18;
+
 /// What the network in `model` takes, by name, in the file's order.
 pub fn inputs(model: &Model) -> impl Iterator<Item = (Cow<'_, str>, &Tensor)> {
     let graph = model.subgraphs.first();
@@ -173,6 +176,8 @@ pub(crate) struct Importer<'a> {
     held: Vec<Held>,
     /// Graphs around it.
     depth: usize,
+    /// Operators that were built, those of graphs within it as often as they were.
+    built: usize,
     /// What is carried from run to run.
     variables: Vec<variable::Variable>,
 }
@@ -185,6 +190,7 @@ impl<'a> Importer<'a> {
             graph,
             held: vec![Held::default(); graph.tensors.len()],
             depth: 0,
+            built: 0,
             variables: Vec::new(),
         }
     }
@@ -202,6 +208,10 @@ impl<'a> Importer<'a> {
     /// The operators of a graph, in order.
     fn operators(&mut self, graph: &'a Subgraph) -> Result<(), Error> {
         graph.operators.iter().enumerate().try_for_each(|(index, operator)| {
+            self.built += 1;
+            if self.built > BUILT_MAX {
+                return Err(Error::ManyNodes { most: BUILT_MAX });
+            }
             let call = Call { operator };
             let made = row(&operator.code).and_then(|lower| match quantized::lower(self, &call)? {
                 Some(made) => Ok(made),

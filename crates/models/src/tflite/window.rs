@@ -24,6 +24,9 @@ const MAPS_FIRST: [usize; 4] = FIRST;
 /// Axes of weights that lie as (1, places, maps) when maps come first.
 const EACH_FIRST: [usize; 4] = [3, 0, 1, 2];
 
+/// Places of a window along an axis, at most: a file need not have as many to ask for them.
+const KERNEL_MAX: usize = 4096;
+
 /// How windows lie, from settings along height and width.
 pub(super) struct Slide {
     pub padding: Padding,
@@ -73,6 +76,9 @@ impl Slide {
 
     /// Windows of `kernel` places on `places`.
     pub fn windows(&self, call: &Call<'_>, kernel: [usize; 2], places: [usize; 2]) -> Result<Windows, Error> {
+        if kernel.iter().any(|extent| !(1..=KERNEL_MAX).contains(extent)) {
+            return call.wrong("filter", "windows of 1 to 4096 places are needed");
+        }
         let positive = |list: [i32; 2]| {
             let list: Option<Vec<usize>> =
                 list.iter().map(|x| usize::try_from(*x).ok().filter(|x| (1..1 << 20).contains(x))).collect();

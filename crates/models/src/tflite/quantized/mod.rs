@@ -26,6 +26,7 @@ const MOVES: &[&str] = &[
     "BATCH_TO_SPACE_ND",
     "BROADCAST_TO",
     "CALL",
+    "CAST",
     "DENSIFY",
     "DEPTH_TO_SPACE",
     "DEQUANTIZE",
