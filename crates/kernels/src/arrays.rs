@@ -178,6 +178,16 @@ impl Cpu {
         });
     }
 
+    /// Calls `task` with pieces of `out` and the number of the first element of each.
+    pub fn each_piece(&self, piece: usize, out: &mut [f32], task: &(dyn Fn(usize, &mut [f32]) + Sync)) {
+        let (len, parts) = (out.len(), Parts::new(out));
+        self.pieces(len.div_ceil(piece), len, &|i, _| {
+            let range = i * piece..len.min((i + 1) * piece);
+            // SAFETY: ranges of different tasks do not overlap.
+            task(range.start, unsafe { parts.rows(&range, 1) });
+        });
+    }
+
     /// Calls `task` with the numbers of pieces and a worker, on all threads if the work is worth it.
     pub fn pieces(&self, count: usize, work: usize, task: &(dyn Fn(usize, usize) + Sync)) {
         if work < SMALL || count < 2 {

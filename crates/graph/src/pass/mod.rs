@@ -3,11 +3,13 @@
 mod dead;
 mod fuse;
 mod int8;
+mod pick;
 mod share;
 
 pub use dead::remove_dead;
 pub use fuse::fuse_convolutions;
 pub use int8::int8_products;
+pub use pick::pick_first;
 pub use share::share_equal;
 
 use crate::{Error, Graph, verify};
@@ -28,7 +30,7 @@ pub fn standard(graph: &mut Graph) -> Result<(), Error> {
 
 /// The passes that every network goes through before it is planned, in order.
 pub fn network(graph: &mut Graph) -> Result<(), Error> {
-    for pass in [remove_dead, fuse_convolutions, remove_dead] as [Pass; 3] {
+    for pass in [remove_dead, pick_first, fuse_convolutions, remove_dead] as [Pass; 4] {
         pass(graph)?;
         if cfg!(debug_assertions) {
             verify(graph)?;

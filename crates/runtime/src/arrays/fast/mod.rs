@@ -4,13 +4,14 @@
 //! never from what they hold.
 
 mod elements;
+mod kinds;
 mod products;
 mod recurrent;
 mod rows;
 mod windows;
 
 use graph::Elem;
-use graph::array::{ArrayOp, View, ViewMut};
+use graph::array::{ArrayOp, UnaryKind, View, ViewMut};
 use host::{cast, cast_mut};
 use kernels::Cpu;
 
@@ -22,16 +23,29 @@ pub(super) fn run(
     outputs: &mut [ViewMut<'_>],
     scratch: &mut [u8],
 ) -> bool {
-    if let ArrayOp::MatMul(op) = op
-        && op.widens
-    {
-        return products::whole(cpu, *op, inputs, outputs).is_some();
-    }
+    let done = match op {
+        ArrayOp::Cast(_) => kinds::widen(cpu, inputs, outputs),
+        ArrayOp::MatMul(op) if op.widens => products::whole(cpu, *op, inputs, outputs),
+        ArrayOp::Select(op) => kinds::select(*op, inputs, outputs),
+        ArrayOp::Unary(op) if op.kind == UnaryKind::IsNan => kinds::ask(op.kind, inputs, outputs),
+        _ => floats_alone(cpu, op, inputs, outputs, scratch),
+    };
+    done.is_some()
+}
+
+/// Of 32-bit floats alone.
+fn floats_alone(
+    cpu: &Cpu,
+    op: &ArrayOp,
+    inputs: &[View<'_>],
+    outputs: &mut [ViewMut<'_>],
+    scratch: &mut [u8],
+) -> Option<()> {
     let plain = |view: &View<'_>| view.kind.elem == Elem::F32;
     if !inputs.iter().all(plain) {
-        return false;
+        return None;
     }
-    let done = match op {
+    match op {
         ArrayOp::Binary(op) => elements::binary(cpu, *op, inputs, outputs),
         ArrayOp::Conv(op) => windows::conv(cpu, op, inputs, outputs, scratch),
         ArrayOp::ConvTranspose(op) => windows::conv_transpose(cpu, op, inputs, outputs, scratch),
@@ -43,8 +57,7 @@ pub(super) fn run(
         ArrayOp::Softmax(op) => rows::softmax(cpu, *op, inputs, outputs),
         ArrayOp::Unary(op) => elements::unary(cpu, *op, inputs, outputs),
         _ => None,
-    };
-    done.is_some()
+    }
 }
 
 /// Elements of an input as f32; `None` if it lies where the output does.
