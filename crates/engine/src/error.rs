@@ -120,6 +120,72 @@ pub enum Error {
         /// The input.
         input: String,
     },
+    /// No vocabulary beside an encoder.
+    #[error("there is no tokenizer.json or vocab.txt beside the network; name one with --tokenizer")]
+    NoTokenizerBeside,
+    /// A file of settings that is none.
+    #[error("{name} beside the network: {source}; fetch it again")]
+    Settings {
+        /// The file.
+        name: &'static str,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A model that makes no vectors.
+    #[error("{} is no encoder of texts: it is a model that answers; see pintpot run", path.display())]
+    NotAnEncoder {
+        /// The file.
+        path: std::path::PathBuf,
+    },
+    /// An input that encoders of texts do not have.
+    #[error(
+        "the network takes '{name}', {text}, which an encoder of texts does not; feed it arrays with pintpot run --input"
+    )]
+    EncoderInput {
+        /// Its name.
+        name: String,
+        /// What it is.
+        text: String,
+    },
+    /// No output with what is wanted.
+    #[error(
+        "the network gives {found}; embed needs a vector for each token or text, rerank one number for a text"
+    )]
+    EncoderOutput {
+        /// What it gives.
+        found: String,
+    },
+    /// A part of sentence-transformers that is not supported.
+    #[error(
+        "modules.json or 1_Pooling asks for {name}, which is not supported; name a --pooling if you can do without"
+    )]
+    EncoderModule {
+        /// The part.
+        name: String,
+    },
+    /// An encoder that is for something else.
+    #[error("this encoder makes {makes}; ask another one")]
+    OtherTask {
+        /// What it makes, in words.
+        makes: &'static str,
+    },
+    /// A text without a single token.
+    #[error("a text is empty; say something in it, or leave it out")]
+    EmptyText,
+    /// A text that is too long even to be cut.
+    #[error("a text has {} bytes, more than 256 KiB; split it", bytes)]
+    TextTooLong {
+        /// Its bytes.
+        bytes: usize,
+    },
+    /// A token that is not in the vocabulary.
+    #[error("token {id} is not in the vocabulary, which has {most}; send texts, or tokens of this model")]
+    NoSuchToken {
+        /// Its number.
+        id: u32,
+        /// Tokens that there are.
+        most: usize,
+    },
     /// There is nothing to answer.
     #[error("the prompt is empty; say something, or pass a prompt with -p")]
     EmptyPrompt,
@@ -351,7 +417,13 @@ impl Error {
             | Error::NoPart { .. }
             | Error::NotHere { .. }
             | Error::NoPeer { .. }
-            | Error::NoTokenizer { .. } => Trouble::Unsupported,
+            | Error::NoTokenizer { .. }
+            | Error::NoTokenizerBeside
+            | Error::NotAnEncoder { .. }
+            | Error::EncoderInput { .. }
+            | Error::EncoderModule { .. }
+            | Error::EncoderOutput { .. } => Trouble::Unsupported,
+            Error::Settings { .. } => Trouble::Damaged,
             Error::Model(models::Error::Input { .. } | models::Error::Open { .. })
             | Error::MissingInput { .. }
             | Error::NoSuchInput { .. }
@@ -386,6 +458,10 @@ impl Error {
             Error::Size(_)
             | Error::BeyondMachine { .. }
             | Error::EmptyPrompt
+            | Error::EmptyText
+            | Error::OtherTask { .. }
+            | Error::NoSuchToken { .. }
+            | Error::TextTooLong { .. }
             | Error::PromptTooLong { .. }
             | Error::ContextTooLong { .. }
             | Error::Option { .. }

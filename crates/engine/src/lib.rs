@@ -65,7 +65,7 @@ pub use engine::{Builder, Engine};
 pub use error::{Error, Trouble};
 pub use eval::{EvalOptions, Evaluation, Price};
 pub use find::{find, pull};
-pub use formats::{FilePart, Folder, onnx, tflite};
+pub use formats::{FilePart, Folder, ModelFile, onnx, tflite};
 pub use generate::{Completion, Finish, Flow, GenerateOptions, Timing};
 pub use graph::array::Array;
 pub use graph::{ArrayType, Elem, Extents};

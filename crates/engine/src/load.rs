@@ -127,6 +127,9 @@ impl Examined {
         Ok(match contents {
             Contents::Onnx(model) => Examined::Network(NetworkFile::Onnx(model)),
             Contents::Tflite(model) => Examined::Network(NetworkFile::Tflite(model)),
+            Contents::Weights(file) if models::bert::is_encoder(&file) => {
+                Examined::Network(NetworkFile::Encoder(file))
+            }
             Contents::Weights(file) => Examined::Model(Box::new(open(*file)?)),
         })
     }

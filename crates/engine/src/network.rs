@@ -10,9 +10,9 @@ use graph::array::Array;
 use graph::{ArrayType, Bounds, Graph, Plan, ValueId};
 use host::{FlashFile, Part, Pool, ReadAt};
 use kernels::Cpu;
-use models::network::Item;
+use models::network::{Item, Place};
 use planner::network::{NetworkRequest, account};
-use planner::{Line, Refusal};
+use planner::{Fixed, Line, Refusal};
 use runtime::{ArrayExecutor, ArrayParts};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,6 +44,8 @@ pub struct BuiltNetwork {
     heap: u64,
     /// Pictures and sound that are there with it.
     pub(crate) beside: Beside,
+    /// What a task holds while it runs.
+    upkeep: Upkeep,
 }
 
 /// Bytes of people's data on the account of a network.
@@ -69,6 +71,19 @@ impl Beside {
     }
 }
 
+/// What a task holds besides its network, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Upkeep {
+    /// What people's data take on their way.
+    pub heap: u64,
+    /// A vocabulary.
+    pub tokenizer: u64,
+    /// What a server holds for those who talk to it.
+    pub connections: u64,
+    /// Whether the network will be built anew for other extents while it is loaded.
+    pub rebuilds: bool,
+}
+
 /// What a network takes and gives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PortType {
@@ -85,26 +100,7 @@ impl Engine {
     /// # Errors
     /// What is not supported, by the node's name; an input whose extents are not known.
     pub fn build_network(&self, file: &NetworkFile, feeds: &[Feed]) -> Result<BuiltNetwork, Error> {
-        let files = file.parts().iter().map(|part| Ok(Arc::new(FlashFile::open(&part.path)?)));
-        let files = files.collect::<Result<Vec<_>, host::Error>>()?;
-        let sources: Vec<&dyn ReadAt> = files.iter().map(|file| &**file as &dyn ReadAt).collect();
-        let known: Vec<String> = file.inputs().into_iter().map(|input| input.name).collect();
-        if let Some(feed) = feeds.iter().find(|feed| !known.contains(&feed.name)) {
-            return Err(Error::NoSuchInput { name: feed.name.clone(), inputs: known.join(", ") });
-        }
-        let mut network = file.build(&sources, feeds)?;
-        let graph = Arc::new(std::mem::take(&mut network.graph));
-        let plan = Plan::new(&graph, Bounds { rows: 1, logit_rows: 1 });
-        let forms: u64 = network.weights.iter().map(|place| place.form.heap_bytes()).sum();
-        let inputs: usize = feeds.iter().map(|feed| feed.bytes.as_ref().map_or(0, |bytes| bytes.len())).sum();
-        Ok(BuiltNetwork {
-            network,
-            graph,
-            plan,
-            files,
-            heap: file.heap_bytes() + inputs as u64 + forms,
-            beside: Beside::default(),
-        })
+        BuiltNetwork::new(file, feeds)
     }
 
     /// The account of a network in this engine's budget, or why it does not fit.
@@ -114,10 +110,11 @@ impl Engine {
 
     /// As [`Engine::plan_network`], for another budget.
     pub fn plan_network_in(&self, built: &BuiltNetwork, budget: u64) -> Result<Vec<Line>, Refusal> {
-        // The lists of the graph are there twice while it is planned.
-        let heap = built.heap + built.graph.heap_bytes();
+        let Upkeep { heap, tokenizer, connections, rebuilds } = built.upkeep;
+        // The lists of the graph are there twice while it is planned, and what it is built with once more.
+        let lists = built.graph.heap_bytes() * if rebuilds { 3 } else { 1 };
         let weights = ArrayExecutor::weight_bytes(&built.graph);
-        let fixed = self.fixed(heap);
+        let fixed = Fixed { tokenizer, connections, ..self.fixed(built.heap + heap + lists) };
         let of = |budget| {
             account(&NetworkRequest { graph: &built.graph, plan: &built.plan, weights, budget, fixed })
         };
@@ -145,13 +142,8 @@ impl Engine {
         let pool = Pool::new(&self.ledger, self.threads)?;
         let reserved = self.reserve_lines(&lines, &before)?;
         let cpu = Cpu::new(self.kernels, pool, &self.ledger)?;
+        let (inputs, outputs, places) = (built.inputs(), built.outputs(), built.places());
         let BuiltNetwork { network, graph, plan, files, .. } = built;
-        let ports = |ports: &[models::network::Port]| {
-            let mut found = Vec::new();
-            ports.iter().for_each(|port| arrays(&graph, &port.name, &port.item, &mut found));
-            found
-        };
-        let (inputs, outputs) = (ports(&network.inputs), ports(&network.outputs));
         let read = |weight: usize, bytes: &mut [u8]| {
             let weight = &graph.weights[weight];
             let place = &network.weights[weight.tensor];
@@ -163,11 +155,31 @@ impl Engine {
         let executor = ArrayExecutor::new(&self.ledger, parts, read)?;
         host::trim_heap();
         self.drop_program_pages();
-        Ok(Network { executor, inputs, outputs, decided: network.decided, lines, _reserved: reserved })
+        let decided = network.decided;
+        Ok(Network { executor, inputs, outputs, decided, places, lines, _reserved: reserved })
     }
 }
 
 impl BuiltNetwork {
+    /// As [`Engine::build_network`].
+    pub(crate) fn new(file: &NetworkFile, feeds: &[Feed]) -> Result<BuiltNetwork, Error> {
+        let files = file.parts().iter().map(|part| Ok(Arc::new(FlashFile::open(&part.path)?)));
+        let files = files.collect::<Result<Vec<_>, host::Error>>()?;
+        let sources: Vec<&dyn ReadAt> = files.iter().map(|file| &**file as &dyn ReadAt).collect();
+        let known: Vec<String> = file.inputs().into_iter().map(|input| input.name).collect();
+        if let Some(feed) = feeds.iter().find(|feed| !known.contains(&feed.name)) {
+            return Err(Error::NoSuchInput { name: feed.name.clone(), inputs: known.join(", ") });
+        }
+        let mut network = file.build(&sources, feeds)?;
+        let graph = Arc::new(std::mem::take(&mut network.graph));
+        let plan = Plan::new(&graph, Bounds { rows: 1, logit_rows: 1 });
+        let forms: u64 = network.weights.iter().map(|place| place.form.heap_bytes()).sum();
+        let inputs: usize = feeds.iter().map(|feed| feed.bytes.as_ref().map_or(0, |bytes| bytes.len())).sum();
+        let heap = file.heap_bytes() + inputs as u64 + forms;
+        let (beside, upkeep) = (Beside::default(), Upkeep::default());
+        Ok(BuiltNetwork { network, graph, plan, files, heap, beside, upkeep })
+    }
+
     /// Makes an output and an input one state: what a run gives there the next one is given, zeros the first; the input is no
     /// longer asked for.
     ///
@@ -201,6 +213,18 @@ impl BuiltNetwork {
     /// What it gives.
     pub fn outputs(&self) -> Vec<PortType> {
         self.ports(&self.network.outputs)
+    }
+
+    /// Says what a task holds while it runs.
+    pub(crate) fn with_upkeep(mut self, upkeep: Upkeep) -> BuiltNetwork {
+        self.upkeep = upkeep;
+        self
+    }
+
+    /// By number of a weight in the graph, where it lies in the files.
+    fn places(&self) -> Vec<Place> {
+        let place = |weight: &graph::Weight| self.network.weights[weight.tensor].clone();
+        self.graph.weights.iter().map(place).collect()
     }
 
     fn ports(&self, ports: &[models::network::Port]) -> Vec<PortType> {
@@ -264,6 +288,8 @@ pub struct Network {
     inputs: Vec<PortType>,
     outputs: Vec<PortType>,
     decided: Vec<ValueId>,
+    /// By number of a weight in the graph, where it lies in the files.
+    places: Vec<Place>,
     lines: Vec<Line>,
     _reserved: Vec<Reserved>,
 }
@@ -282,6 +308,26 @@ impl Network {
     /// Whether an input's numbers decided how the network was built: it is good only for the same there.
     pub fn is_decided_by(&self, input: &PortType) -> bool {
         self.decided.contains(&input.value)
+    }
+
+    /// Whether there is room for a network that was built for other extents.
+    pub(crate) fn has_room_for(&self, built: &BuiltNetwork) -> bool {
+        built.plan.arena_bytes <= self.executor.arena_bytes()
+    }
+
+    /// Takes the same network, built for other extents, in place of what runs; weights stay where they are.
+    ///
+    /// # Errors
+    /// If it needs weights that this one has not, or a larger arena.
+    pub(crate) fn rebuild(&mut self, built: BuiltNetwork) -> Result<(), Error> {
+        let (inputs, outputs, places) = (built.inputs(), built.outputs(), built.places());
+        let BuiltNetwork { network, graph, plan, .. } = built;
+        let own = &self.places;
+        let same = |number: usize| own.iter().position(|place| places.get(number) == Some(place));
+        self.executor.rebuild((graph, &plan, network.dynamic), same)?;
+        let decided = network.decided;
+        (self.inputs, self.outputs, self.decided, self.places) = (inputs, outputs, decided, places);
+        Ok(())
     }
 
     /// The account, in printing order.

@@ -1,11 +1,11 @@
 //! A network in a file, whatever its format.
 //!
-//! What it is: the one place that knows both formats, and what they have in common before a network is built: what it takes.
-//! What it is not: their meaning, which `models` knows. The one design choice: an enum of the two files as they were read, so
+//! What it is: the one place that knows all formats, and what they have in common before a network is built: what it takes.
+//! What it is not: their meaning, which `models` knows. The one design choice: an enum of the files as they were read, so
 //! that who wants more than what is common still finds it.
 
 use crate::{Error, Feed};
-use formats::{FilePart, onnx, tflite};
+use formats::{FilePart, ModelFile, onnx, tflite};
 use graph::Elem;
 use host::ReadAt;
 use models::network::{Given, Network};
@@ -13,6 +13,8 @@ use std::borrow::Cow;
 
 /// A network in a file.
 pub enum NetworkFile {
+    /// Weights of an encoder and its settings, in safetensors.
+    Encoder(Box<ModelFile>),
     /// In ONNX.
     Onnx(Box<onnx::Model>),
     /// In TFLite.
@@ -37,6 +39,7 @@ impl NetworkFile {
     /// What it takes, in the file's order.
     pub fn inputs(&self) -> Vec<DeclaredInput> {
         match self {
+            NetworkFile::Encoder(_) => models::bert::INPUTS.map(encoder_input).into(),
             NetworkFile::Onnx(model) => {
                 model.graph.inputs.iter().map(|input| onnx_input(model, input)).collect()
             }
@@ -47,6 +50,7 @@ impl NetworkFile {
     /// The files that it lies in.
     pub(crate) fn parts(&self) -> &[FilePart] {
         match self {
+            NetworkFile::Encoder(model) => &model.files,
             NetworkFile::Onnx(model) => &model.files,
             NetworkFile::Tflite(model) => std::slice::from_ref(&model.file),
         }
@@ -55,6 +59,7 @@ impl NetworkFile {
     /// Heap bytes that this value holds, at most.
     pub(crate) fn heap_bytes(&self) -> u64 {
         match self {
+            NetworkFile::Encoder(model) => model.heap_bytes(),
             NetworkFile::Onnx(model) => model.heap_bytes(),
             NetworkFile::Tflite(model) => model.heap_bytes(),
         }
@@ -67,9 +72,20 @@ impl NetworkFile {
             .map(|feed| (&*feed.name, Given::Array { kind: feed.kind, bytes: feed.bytes.as_deref() }));
         let given: Vec<(&str, Given<'_>)> = given.collect();
         Ok(match self {
+            NetworkFile::Encoder(model) => models::bert::build(model, sources, &given)?,
             NetworkFile::Onnx(model) => models::onnx::build(model, sources, &given)?,
             NetworkFile::Tflite(model) => models::tflite::build(model, sources, &given)?,
         })
+    }
+}
+
+fn encoder_input(name: &str) -> DeclaredInput {
+    DeclaredInput {
+        name: name.to_string(),
+        text: "I64[batch, tokens]".to_string(),
+        elem: Some(Ok(Elem::I64)),
+        extents: Some(vec![None; 2]),
+        has_default: false,
     }
 }
 

@@ -144,6 +144,22 @@ impl Service {
         Ok(service)
     }
 
+    /// A service without a model, for a server that has others; `budget` is what it tells.
+    ///
+    /// # Errors
+    /// If there is no thread to be had.
+    pub fn empty(budget: u64) -> Result<Service, Error> {
+        let why = "the budget of a server without a model of language stays as it is";
+        Service::spawn(0, 1, budget, move |jobs, _| {
+            for job in jobs {
+                if let Work::Memory(_, told) = job.work {
+                    told(Err(Error::Ended { why: why.into() }));
+                }
+            }
+            None
+        })
+    }
+
     fn spawn(
         models: usize,
         queue: usize,

@@ -96,9 +96,9 @@ impl Vocabulary {
 }
 
 /// A file from its beginning to its end.
-struct Bytes<'a> {
-    file: &'a dyn ReadAt,
-    at: u64,
+pub(crate) struct Bytes<'a> {
+    pub file: &'a dyn ReadAt,
+    pub at: u64,
 }
 
 impl Read for Bytes<'_> {

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bert;
 mod decoder;
 mod deepseek2;
 mod error;

@@ -32,18 +32,23 @@ pub fn account(request: &NetworkRequest<'_>) -> Result<Vec<Line>, Refusal> {
     let activations = pages(request.plan.arena_bytes) + pages(fixed.scratch);
     let carried = request.graph.carried_bytes();
     let carried = if carried > 0 { pages(carried) } else { 0 };
-    let kernel = kernel_overhead(fixed.threads as usize, weights + carried + activations + heap);
+    let held = weights + carried + activations + heap + fixed.tokenizer;
+    let kernel = kernel_overhead(fixed.threads as usize, held);
     let line = |part, bytes| Line { part, bytes };
     let mut lines = vec![
         line(Part::Program, fixed.program),
         line(Part::Kernel, kernel),
         line(Part::Heap, heap),
+        line(Part::Tokenizer, fixed.tokenizer),
         line(Part::Weights, weights),
         line(Part::State, carried),
         line(Part::Activations, activations),
+        line(Part::Connections, fixed.connections),
         line(Part::Slack, SLACK),
     ];
-    lines.retain(|line| line.part != Part::State || line.bytes > 0);
+    // What a network has not is not said of it.
+    let maybe = [Part::Connections, Part::State, Part::Tokenizer];
+    lines.retain(|line| line.bytes > 0 || !maybe.contains(&line.part));
     // No run is smaller than the start of the process.
     let sum = |lines: &[Line]| lines.iter().map(|line| line.bytes).sum::<u64>();
     lines[0].bytes += fixed.start.saturating_sub(sum(&lines));

@@ -54,7 +54,7 @@ flags! {
     HOST = "host", None, "ADDRESS", "where to listen; 127.0.0.1, this machine alone, if not said";
     IGNORE_EOS = "ignore-eos", None, "", "go on after the model says that it is done";
     IMAGE = "image", None, "FILE", "a picture, PNG or JPEG, that a network is to look at";
-    INPUT = "input", None, "NAME=WHAT", "an input of a network: a .npy file, or numbers such as 1,2.5; may be repeated";
+    INPUT = "input", None, "NAME=WHAT", "an input of a network: a .npy file, or numbers such as 1,2.5; or a file of texts, one a line; may be repeated";
     IO = "io", None, "READER", "who reads the disk: auto, cached, pread, uring or uring2";
     ISA = "isa", None, "NAME", "instruction set of the kernels; the best there is if not said";
     JSON = "json", None, "", "print one JSON object";
@@ -71,16 +71,19 @@ flags! {
     N_DEPTH = "n-depth", Some('d'), "LIST", "tokens in the cache before the clock starts: 0, or 0,4096";
     N_GEN = "n-gen", Some('n'), "LIST", "tokens of answers to time: 128, or 32,128; 0 for none; may be repeated";
     N_PROMPT = "n-prompt", Some('p'), "LIST", "tokens of prompts to time: 512, or 128-512*2; 0 for none; may be repeated";
-    OUT = "out", None, "FILE", "where to write: a report (report.html if not said), or the picture with what was seen on it";
+    NO_NORMALIZE = "no-normalize", None, "", "vectors stay as long as they come out";
+    OUT = "out", None, "FILE", "where to write: a report (report.html if not said), the picture with what was seen on it, or vectors, as .npy";
     OUT_DIR = "out-dir", None, "FOLDER", "where a network's outputs go, each as NAME.npy";
     OUTPUT = "output", Some('o'), "FORMAT", "md, json or csv";
     OVERFLOW = "overflow", None, "HOW", "a chat that outgrows the context: refuse or drop-oldest";
     PARALLEL = "parallel", None, "N", "answers in one step at most";
     PIPELINE = "pipeline", None, "FILE", "how the network is fed and read, if its name does not say; or a built-in one's name";
     PLAN = "plan", None, "", "say what it takes and do nothing";
+    POOLING = "pooling", None, "HOW", "how vectors of tokens become one: cls, last, max, mean, or network, which has done it";
     PORT = "port", None, "N", "the port to listen on; 8080 if not said, 0 for any that is free";
     PRESENCE_PENALTY = "presence-penalty", None, "X", "taken from the logit of every recent token";
     PROMPT = "prompt", Some('p'), "TEXT", "the prompt, instead of the words after the model; - reads standard input";
+    QUERY = "query", None, "TEXT", "what texts are to answer";
     QUEUE = "queue", None, "N", "requests that may wait for their turn";
     RAW = "raw", None, "", "give the prompt to the model as it is, without the chat template";
     REFERENCE = "reference", None, "FILE", "logits to compare with";
@@ -102,6 +105,7 @@ flags! {
     TEXT = "text", None, "FILE", "the text to judge by";
     THREADS = "threads", Some('t'), "N", "threads that compute; all physical cores if not said; bench takes a list";
     THROTTLE = "throttle", None, "RATE", "the most that the model's disk may give, such as 100MB/s; needs root";
+    TOKENIZER = "tokenizer", None, "PATH", "tokenizer.json or vocab.txt, or the folder of one, if not beside the network";
     TOKENS = "tokens", Some('n'), "N", "tokens of the answer at most";
     TOP = "top", None, "N", "classes that are told; 5 if not said";
     TOP_K = "top-k", None, "N", "only so many of the likeliest tokens; 0 is all";

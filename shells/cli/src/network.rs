@@ -1,7 +1,7 @@
-//! What `pintpot show` says of a network in ONNX or TFLite.
+//! What `pintpot show` says of a network in ONNX, TFLite or safetensors.
 //!
-//! Not of a model of language: `verbs/show.rs` knows those. The one design choice: both formats are told in the same
-//! words and under the same names, so that one reader of `--json` reads both.
+//! Not of a model of language: `verbs/show.rs` knows those. The one design choice: all formats are told in the same
+//! words and under the same names, so that one reader of `--json` reads all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use host::format_bytes;
 use hub::Reference;
 use pintpot::onnx::{self, Part};
-use pintpot::{NetworkFile, tflite};
+use pintpot::{ModelFile, NetworkFile, tflite};
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
@@ -33,7 +33,7 @@ impl Counts {
         *entry = (entry.0 + 1, entry.1 + bytes);
     }
 
-    /// What both formats have in common.
+    /// What all formats have in common.
     fn json(&self) -> [(&'static str, Value); 5] {
         let mut nodes: Vec<_> = self.nodes.iter().collect();
         nodes.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), (*name).clone()));
@@ -57,9 +57,32 @@ impl Counts {
 /// Says what is in a network's file.
 pub(crate) fn show(reference: &Reference, file: &NetworkFile, is_json: bool) -> Result<(), Failure> {
     match file {
+        NetworkFile::Encoder(model) => encoder(reference, model, is_json),
         NetworkFile::Onnx(model) => onnx(reference, model, is_json),
         NetworkFile::Tflite(model) => tflite(reference, model, is_json),
     }
+}
+
+/// Says what is in a folder with an encoder.
+fn encoder(reference: &Reference, model: &ModelFile, is_json: bool) -> Result<(), Failure> {
+    let mut counts = Counts::default();
+    for tensor in &model.tensors {
+        counts.weight(tensor.dtype.name(), tensor.range.end - tensor.range.start);
+    }
+    let size = |key: &str| json!(model.metadata.find::<u64>(key).ok().flatten());
+    let mut told = json!({
+        "model": reference.to_string(),
+        "format": "safetensors",
+        "architecture": &*model.architecture,
+        "layers": size("num_hidden_layers"),
+        "width": size("hidden_size"),
+        "heads": size("num_attention_heads"),
+        "longest_context": size("max_position_embeddings"),
+    });
+    let [_, _, weights, types, _] = counts.json();
+    told_also(&mut told, [weights, types]);
+    told_also(&mut told, [("file_bytes", json!(model.files.iter().map(|part| part.bytes).sum::<u64>()))]);
+    print(&told, is_json)
 }
 
 /// Says what is in an ONNX file.

@@ -15,6 +15,7 @@ use processors::text::strftime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::connection::Connections;
+use crate::encoder::Encoder;
 use crate::guard::Guard;
 use crate::limits::Limits;
 use crate::refusal::Refusal;
@@ -29,6 +30,8 @@ pub(crate) struct App {
     pub served: Served,
     /// What is served, in the order of the service.
     pub models: Vec<Facts>,
+    /// Encoders of texts.
+    pub encoders: Vec<Encoder>,
     pub ledger: Ledger,
     pub limits: Limits,
     pub guard: Guard,
@@ -48,6 +51,7 @@ impl App {
             service,
             served,
             models,
+            encoders: Vec::new(),
             ledger,
             limits,
             guard,
@@ -91,12 +95,21 @@ impl App {
     pub fn model(&self, name: &str) -> Result<usize, Refusal> {
         let short = name.strip_suffix(":latest").unwrap_or(name);
         let is = |name: &str| self.models.iter().position(|facts| facts.name == name);
-        is(name).or_else(|| is(short)).ok_or_else(|| {
-            let names: Vec<&str> = self.models.iter().map(|facts| facts.name.as_str()).collect();
-            let message = format!("the model {name:?} is not served here; there is {}", names.join(", "));
-            let status = hyper::StatusCode::NOT_FOUND;
-            Refusal { status, ..Refusal::field("model", "model_not_found", message) }
-        })
+        is(name).or_else(|| is(short)).ok_or_else(|| self.not_served(name, "answers"))
+    }
+
+    /// What of all that is served gives `what` is not `name`.
+    pub fn not_served(&self, name: &str, what: &str) -> Refusal {
+        let models = self.models.iter().map(|facts| (facts, "answers"));
+        let encoders = self
+            .encoders
+            .iter()
+            .map(|encoder| (&encoder.facts, if encoder.scores { "scores" } else { "vectors" }));
+        let all: Vec<String> =
+            models.chain(encoders).map(|(facts, gives)| format!("{} for {gives}", facts.name)).collect();
+        let message = format!("no model {name:?} is served here for {what}; there is {}", all.join(", "));
+        let status = hyper::StatusCode::NOT_FOUND;
+        Refusal { status, ..Refusal::field("model", "model_not_found", message) }
     }
 }
 

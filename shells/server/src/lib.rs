@@ -10,6 +10,7 @@
 mod app;
 mod connection;
 mod dialect;
+mod encoder;
 mod error;
 mod format;
 mod guard;
@@ -26,6 +27,7 @@ mod sampling;
 mod talk;
 mod tools;
 
+pub use encoder::Encoder;
 pub use error::Error;
 pub use keep::{Keep, KeepParseError};
 pub use limits::Limits;

@@ -26,6 +26,11 @@ const LEAST_BODY: u64 = 128 << 10;
 /// Bytes of a body for each token of the context.
 const BODY_OF_TOKEN: u64 = 16;
 
+/// Bytes of a body for an encoder, which is asked of many texts at once.
+const ENCODER_BODY: u64 = 512 << 10;
+/// What replies of an encoder may take at once, whatever the budget.
+pub(crate) const REPLIES: u64 = 1 << 20;
+
 /// What a server may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -45,6 +50,8 @@ pub struct Limits {
     pub answer: Duration,
     /// How long answers go on after the server was told to end.
     pub drain: Duration,
+    /// Whether there is a model of language, whose template takes memory.
+    pub talks: bool,
 }
 
 impl Limits {
@@ -59,7 +66,13 @@ impl Limits {
             idle: Duration::from_secs(30),
             answer: Duration::from_secs(600),
             drain: Duration::from_secs(30),
+            talks: true,
         }
+    }
+
+    /// For encoders of texts alone.
+    pub fn of_encoders() -> Limits {
+        Limits { body: ENCODER_BODY, talks: false, ..Limits::new(None) }
     }
 
     /// Bytes of bodies that may be in memory at once.
@@ -70,7 +83,7 @@ impl Limits {
     /// What all of it takes at most.
     pub fn bytes(&self) -> u64 {
         let connection = 2 * 2 * u64::from(SOCKET) + 2 * BUFFER as u64 + CONNECTION;
-        let template = TEMPLATE + TEMPLATE_OF_TEXT * self.body;
+        let template = if self.talks { TEMPLATE + TEMPLATE_OF_TEXT * self.body } else { REPLIES };
         BASE + PAGE + u64::from(self.connections) * connection + COPIES * self.bodies() + template
     }
 }

@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::app::App;
 use crate::connection::{Busy, State};
+use crate::encoder::Encoder;
 use crate::guard::{Guard, is_local};
 use crate::limits::{BUFFER, SOCKET};
 use crate::{Error, Facts, Served, routes};
@@ -58,6 +59,19 @@ impl Server {
         let guard = Guard::new(&served.api_keys, is_local(&served.host))?;
         let app = Rc::new(App::new(service, served, models, ledger, guard));
         Ok(Server { runtime, listener, app })
+    }
+
+    /// As [`Server::new`], for encoders of texts alone.
+    ///
+    /// # Errors
+    /// As [`Server::new`], and if there is no thread to be had.
+    pub fn of_encoders(served: Served, encoders: Vec<Encoder>, ledger: Ledger) -> Result<Server, Error> {
+        let service = Service::empty(ledger.budget())?;
+        let mut server = Server::new(served, Vec::new(), ledger, service)?;
+        if let Some(app) = Rc::get_mut(&mut server.app) {
+            app.encoders = encoders;
+        }
+        Ok(server)
     }
 
     /// Where it listens.
@@ -173,6 +187,7 @@ async fn either(
 /// Lets those who are being answered hear the end.
 async fn drain(app: &Rc<App>) {
     app.service.close();
+    app.encoders.iter().for_each(Encoder::close);
     app.connections.closing.notify_waiters();
     let begin = Instant::now();
     while app.connections.count() > 0 && begin.elapsed() < app.limits.drain {

@@ -16,6 +16,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::connection::Busy;
@@ -40,6 +41,8 @@ pub(crate) struct Body {
     kind: Kind,
     /// The connection has a request as long as this lives.
     pub busy: Option<Rc<Busy>>,
+    /// The right to hold what is sent.
+    pub holds: Option<OwnedSemaphorePermit>,
 }
 
 enum Kind {
@@ -67,7 +70,7 @@ pub(crate) fn text(status: StatusCode, kind: &'static str, text: String) -> Repl
 
 /// A reply of bytes of that type.
 pub(crate) fn bytes(status: StatusCode, kind: &'static str, bytes: Bytes) -> Reply {
-    let mut reply = Response::new(Body { kind: Kind::Whole(Some(bytes)), busy: None });
+    let mut reply = Response::new(Body { kind: Kind::Whole(Some(bytes)), busy: None, holds: None });
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     reply
@@ -77,7 +80,7 @@ pub(crate) fn bytes(status: StatusCode, kind: &'static str, bytes: Bytes) -> Rep
 pub(crate) fn stream(kind: &'static str, first: Event, talk: Talk, writer: Box<dyn Writer>) -> Reply {
     let silence = Box::pin(sleep(SILENCE));
     let stream = Stream { first: Some(first), talk, writer, silence };
-    let mut reply = Response::new(Body { kind: Kind::Stream(Box::new(stream)), busy: None });
+    let mut reply = Response::new(Body { kind: Kind::Stream(Box::new(stream)), busy: None, holds: None });
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     reply

@@ -5,16 +5,28 @@
 //! [`Pipeline`] is data; a model of a known kind needs no code, and what takes several models is Rust.
 
 mod classify;
+mod embed;
+mod encoder;
+mod encoder_file;
 mod ocr;
 mod pipeline;
+mod pooling;
+mod rerank;
 mod seen;
+mod text_service;
 mod values;
 mod vision;
 
 pub use classify::{Class, Classify};
+pub use embed::Embed;
+pub use encoder::{EncoderOptions, TextInput};
+pub use encoder_file::EncoderFile;
 pub use ocr::{Ocr, Page, TextLine};
 pub use pipeline::{Fit, PictureInput, Pipeline, Task};
+pub use pooling::Pooling;
+pub use rerank::Rerank;
 pub use seen::Seen;
+pub use text_service::{OwnedText, TextAsked, TextSaid, TextService, TextTask};
 pub use vision::{Look, Looked};
 
 /// A place on a picture: pixels from the left, pixels from the top.

@@ -106,11 +106,19 @@ impl PostProcessor {
         form.iter().filter(|part| matches!(part, Part::Mark { .. })).count()
     }
 
-    /// One text or two as an encoder wants them, of at most `longest` tokens: the longer text gives way first.
-    pub fn process(&self, first: &[u32], second: Option<&[u32]>, longest: usize) -> Encoding {
+    /// One text or two as an encoder wants them, of at most `longest` tokens: the longer text gives way first. Of each there
+    /// are at least as many of its first ids as `longest`, or all, and how many it has.
+    pub fn process(
+        &self,
+        first: (&[u32], usize),
+        second: Option<(&[u32], usize)>,
+        longest: usize,
+    ) -> Encoding {
         let room = longest.saturating_sub(self.marks(second.is_some()));
-        let [own, other] = kept([first.len(), second.map_or(0, <[u32]>::len)], room);
-        let texts = [&first[..own], &second.unwrap_or_default()[..other]];
+        let [own, other] = kept([first.1, second.map_or(0, |(_, tokens)| tokens)], room);
+        let of = |ids: &'_ [u32], most: usize| ids.len().min(most);
+        let (first, second_ids) = (first.0, second.map_or(&[][..], |(ids, _)| ids));
+        let texts = [&first[..of(first, own)], &second_ids[..of(second_ids, other)]];
         let mut made = Encoding::default();
         for part in if second.is_some() { &self.pair } else { &self.single } {
             let (ids, type_id) = match part {
@@ -189,10 +197,10 @@ mod tests {
     #[test]
     fn marks_count() {
         let bert = PostProcessor::bert(101, 102);
-        let made = bert.process(&[1, 2, 3, 4], Some(&[5, 6]), 7);
+        let made = bert.process((&[1, 2, 3, 4], 4), Some((&[5, 6], 2)), 7);
         assert_eq!(made.ids, [101, 1, 2, 102, 5, 6, 102]);
         assert_eq!(made.type_ids, [0, 0, 0, 0, 1, 1, 1]);
-        assert_eq!(bert.process(&[1, 2, 3], None, 4).ids, [101, 1, 2, 102]);
-        assert_eq!(bert.process(&[1], None, 0).ids, [101, 102]);
+        assert_eq!(bert.process((&[1, 2, 3], 3), None, 4).ids, [101, 1, 2, 102]);
+        assert_eq!(bert.process((&[1], 1), None, 0).ids, [101, 102]);
     }
 }

@@ -23,6 +23,8 @@ use crate::Error;
 
 /// The longest text that is encoded at once, in bytes.
 const LONGEST: usize = 1 << 30;
+/// What of a text in words is encoded at once, in bytes, or a little more.
+const PIECE: usize = 4 << 10;
 
 /// A vocabulary and how to use it.
 pub struct Tokenizer {
@@ -142,12 +144,28 @@ impl Tokenizer {
     /// One text or two as an encoder wants them, with the marks around them, of at most `longest` tokens. Marks in the texts
     /// are marks, as in the `tokenizers` library.
     pub fn encode_texts(&self, first: &str, second: Option<&str>, longest: usize) -> Result<Encoding, Error> {
-        let ids = |text: &str| {
-            let mut ids = Vec::new();
-            self.encode(text, true, &mut ids).map(|()| ids)
-        };
-        let (first, second) = (ids(first)?, second.map(ids).transpose()?);
-        Ok(self.spec.post_processor.process(&first, second.as_deref(), longest))
+        let first = self.encode_some(first, longest)?;
+        let second = second.map(|text| self.encode_some(text, longest)).transpose()?;
+        let second = second.as_ref().map(|(ids, tokens)| (&ids[..], *tokens));
+        Ok(self.spec.post_processor.process((&first.0, first.1), second, longest))
+    }
+
+    /// At least the first `most` ids of a text if it has so many, and how many it has.
+    fn encode_some(&self, text: &str, most: usize) -> Result<(Vec<u32>, usize), Error> {
+        let (mut ids, mut tokens, mut rest) = (Vec::new(), 0, text);
+        while !rest.is_empty() {
+            // Between words nothing is joined, so that a long text need not be held as ids.
+            let pieces = self.spec.kind == Kind::WordPiece && rest.len() > PIECE;
+            let end = rest.as_bytes().iter().skip(PIECE).position(u8::is_ascii_whitespace);
+            let end = end.filter(|_| pieces).map_or(rest.len(), |end| end + PIECE);
+            let (piece, later) = rest.split_at(end);
+            let from = ids.len();
+            self.encode(piece, true, &mut ids)?;
+            tokens += ids.len() - from;
+            ids.truncate(most);
+            rest = later;
+        }
+        Ok((ids, tokens))
     }
 
     /// Bytes of working memory that encoding a text of this length takes at most.

@@ -6,6 +6,7 @@
 
 mod carried;
 mod fast;
+mod rebuild;
 
 use crate::Error;
 use ::memory::Error as MemoryError;
@@ -110,12 +111,7 @@ impl ArrayExecutor {
         }
         let arena = Region::new(ledger, Part::Activations, plan.arena_bytes.max(1) as usize);
         let arena = arena.map_err(MemoryError::from)?;
-        let scratch = graph.nodes.iter().enumerate().map(|(index, node)| {
-            let inputs: Vec<graph::Value> = node.inputs.iter().map(|&id| *graph.value_of(id)).collect();
-            let start = plan.scratch(index).unwrap_or(0) as usize;
-            start..start + node.op.scratch(&graph, &inputs, &plan.bounds) as usize
-        });
-        let scratch = scratch.collect();
+        let scratch = scratches(&graph, &plan);
         dynamic.resize(graph.values.len(), false);
         let carried = carried::CarriedValues::new(ledger, &graph)?;
         Ok(ArrayExecutor {
@@ -290,6 +286,16 @@ impl<'a> Pieces<'a> {
             bytes.get(range.start.checked_sub(start)?..range.end.checked_sub(start)?)
         })
     }
+}
+
+/// By node, where it works besides.
+fn scratches(graph: &Graph, plan: &Plan) -> Vec<Range<usize>> {
+    let scratch = graph.nodes.iter().enumerate().map(|(index, node)| {
+        let inputs: Vec<graph::Value> = node.inputs.iter().map(|&id| *graph.value_of(id)).collect();
+        let start = plan.scratch(index).unwrap_or(0) as usize;
+        start..start + node.op.scratch(graph, &inputs, &plan.bounds) as usize
+    });
+    scratch.collect()
 }
 
 fn here(graph: &Graph, number: usize) -> &[u8] {

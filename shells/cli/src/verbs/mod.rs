@@ -7,6 +7,7 @@ mod batch;
 mod bench;
 mod curve;
 mod doctor;
+mod embed;
 mod eval;
 mod ls;
 mod ocr;
@@ -15,6 +16,7 @@ mod plan;
 mod profile;
 mod ps;
 mod pull;
+mod rerank;
 mod rm;
 mod run;
 mod serve;
@@ -55,6 +57,7 @@ pub(crate) static VERBS: &[Verb] = &[
     bench::REPORT,
     bench::SWEEP,
     doctor::VERB,
+    embed::VERB,
     eval::VERB,
     ls::VERB,
     ocr::VERB,
@@ -63,6 +66,7 @@ pub(crate) static VERBS: &[Verb] = &[
     profile::VERB,
     ps::VERB,
     pull::VERB,
+    rerank::VERB,
     rm::VERB,
     run::VERB,
     serve::VERB,

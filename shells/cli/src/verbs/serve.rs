@@ -17,12 +17,12 @@ use super::Verb;
 use crate::budget::Reread;
 use crate::exit::{Code, Failure};
 use crate::flags::{self, Args};
-use crate::{find, load, profile, report, setup};
+use crate::{find, load, profile, report, serving, setup};
 
 pub(super) const VERB: Verb = Verb {
     name: "serve",
     operands: &["MODEL", "[MODEL...]"],
-    summary: "answer requests over HTTP, in the words of OpenAI, Anthropic and Ollama",
+    summary: "answer requests over HTTP, in the words of OpenAI, Anthropic and Ollama; of encoders, vectors and scores",
     flags: &[
         setup::LOAD,
         setup::ENGINE,
@@ -35,6 +35,7 @@ pub(super) const VERB: Verb = Verb {
             &flags::QUEUE,
             &flags::CONNECTIONS,
             &flags::KEEP_ALIVE,
+            &flags::TOKENIZER,
             &flags::TOKENS,
         ],
         setup::ECONOMY,
@@ -50,6 +51,14 @@ pub(crate) const PORT: u16 = 8080;
 
 fn run(args: &Args) -> Result<(), Failure> {
     let references = references(args)?;
+    let signals = Signals::new()?;
+    let engine = setup::engine(args)?;
+    if serving::is_wanted(&references, &engine, args)? {
+        let queue = args.read(&flags::QUEUE, "a number of requests")?.unwrap_or(Crowd::default().queue);
+        let of = |limits| served(args, queue, limits);
+        let (server, names) = serving::server(&references, &engine, of, args)?;
+        return until_told(server, &names, args, &signals);
+    }
     let options = setup::load(args)?;
     let limits = limits(args, &options)?;
     let crowd = crowd(args, &limits)?;
@@ -57,8 +66,6 @@ fn run(args: &Args) -> Result<(), Failure> {
     let keep =
         args.read::<Keep>(&flags::KEEP_ALIVE, "a time such as 5m, or -1 for as long as there is room")?;
     let reread = Reread::new(args.get(&flags::MEMORY).unwrap_or("auto"))?;
-    let signals = Signals::new()?;
-    let engine = setup::engine(args)?;
     let (mut models, mut facts) = (Vec::new(), Vec::new());
     for reference in &references {
         let (model, fact) = planned(reference, &engine, &options, args)?;
@@ -68,20 +75,30 @@ fn run(args: &Args) -> Result<(), Failure> {
         models.push(model);
         facts.push(fact);
     }
-    let served = Served {
-        host: args.get(&flags::HOST).unwrap_or(HOST).to_string(),
-        port: args.read(&flags::PORT, "a port, from 0 to 65535")?.unwrap_or(PORT),
-        api_keys: args.all(&flags::API_KEY).map(str::to_string).collect(),
-        queue: crowd.queue,
-        max_tokens: args.read(&flags::TOKENS, "a number of tokens")?,
-        limits,
-    };
-    let open = served.api_keys.is_empty();
+    let served = served(args, crowd.queue, limits)?;
     let names: Vec<String> = facts.iter().map(|fact| fact.name.clone()).collect();
     let (ledger, queue) = (engine.ledger().clone(), crowd.queue as usize);
     let keep = keep.and_then(|keep| keep.0);
     let service = Service::share(engine, models, queue, keep, Some(Box::new(reread)))?;
     let server = Server::new(served, facts, ledger, service)?;
+    until_told(server, &names, args, &signals)
+}
+
+/// How models are served.
+fn served(args: &Args, queue: u32, limits: Limits) -> Result<Served, Failure> {
+    Ok(Served {
+        host: args.get(&flags::HOST).unwrap_or(HOST).to_string(),
+        port: args.read(&flags::PORT, "a port, from 0 to 65535")?.unwrap_or(PORT),
+        api_keys: args.all(&flags::API_KEY).map(str::to_string).collect(),
+        queue,
+        max_tokens: args.read(&flags::TOKENS, "a number of tokens")?,
+        limits,
+    })
+}
+
+/// Serves until it is told to end.
+fn until_told(server: Server, names: &[String], args: &Args, signals: &Signals) -> Result<(), Failure> {
+    let open = args.get(&flags::API_KEY).is_none();
     if let Some(address) = server.address() {
         let verb = if names.len() == 1 { "answers" } else { "answer" };
         eprintln!("{} {verb} at http://{address}", names.join(", "));

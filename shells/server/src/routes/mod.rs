@@ -19,15 +19,18 @@ mod anthropic;
 mod chat_completions;
 mod completion;
 mod completions;
+mod embeddings;
 mod health;
 mod items;
 mod messages;
 mod metrics;
 mod models;
 mod ollama;
+mod ollama_embed;
 mod ollama_models;
 mod openapi;
 mod page;
+mod rerank;
 mod responses;
 mod version;
 
@@ -69,6 +72,7 @@ static ROUTES: &[Route] = &[
     anthropic::MESSAGES,
     chat_completions::ROUTE,
     completions::ROUTE,
+    embeddings::ROUTE,
     health::HEALTH,
     health::LIVEZ,
     health::READYZ,
@@ -77,6 +81,8 @@ static ROUTES: &[Route] = &[
     models::ONE,
     ollama::CHAT,
     ollama::GENERATE,
+    ollama_embed::EMBED,
+    ollama_embed::EMBEDDINGS,
     ollama_models::PS,
     ollama_models::SHOW,
     ollama_models::TAGS,
@@ -84,6 +90,8 @@ static ROUTES: &[Route] = &[
     openapi::ROUTE,
     page::FILE,
     page::ROOT,
+    rerank::PLAIN,
+    rerank::ROUTE,
     responses::ROUTE,
     version::ROUTE,
 ];

@@ -4,6 +4,7 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::Route;
+use crate::Facts;
 use crate::app::{App, unix};
 use crate::reply;
 
@@ -12,7 +13,10 @@ pub(super) const LIST: Route = Route {
     says: "what is served, and whether it is loaded",
     body: "",
     run: |app, _| {
-        let all = (0..app.models.len()).map(|at| model(&app, at)).collect::<Vec<_>>();
+        let seats = app.service.seats();
+        let models = app.models.iter().zip(seats).map(|(facts, seat)| model(&app, facts, seat.bytes > 0));
+        let encoders = app.encoders.iter().map(|encoder| model(&app, &encoder.facts, true));
+        let all = models.chain(encoders).collect::<Vec<_>>();
         let list = json!({ "object": "list", "data": all });
         Box::pin(async move { Ok(reply::json(StatusCode::OK, &list)) })
     },
@@ -28,21 +32,27 @@ pub(super) const ONE: Route = Route {
     run: |app, request| {
         Box::pin(async move {
             let name = request.uri().path().trim_start_matches("/v1/models/");
-            let at = app.model(&name.replace("%2F", "/").replace("%3A", ":"))?;
-            Ok(reply::json(StatusCode::OK, &model(&app, at)))
+            let name = name.replace("%2F", "/").replace("%3A", ":");
+            let found = match app.encoders.iter().find(|encoder| encoder.facts.name == name) {
+                Some(encoder) => model(&app, &encoder.facts, true),
+                None => {
+                    let at = app.model(&name)?;
+                    model(&app, &app.models[at], app.service.seats()[at].bytes > 0)
+                }
+            };
+            Ok(reply::json(StatusCode::OK, &found))
         })
     },
 };
 
-fn model(app: &App, at: usize) -> Value {
-    let facts = &app.models[at];
+fn model(app: &App, facts: &Facts, loaded: bool) -> Value {
     json!({
         "id": facts.name,
         "object": "model",
         "created": unix(app.started),
         "owned_by": "pintpot",
         "max_model_len": facts.context,
-        "loaded": app.service.seats()[at].bytes > 0,
+        "loaded": loaded,
         "meta": {
             "architecture": facts.architecture,
             "n_params": facts.parameters,

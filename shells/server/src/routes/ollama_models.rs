@@ -34,7 +34,8 @@ pub(super) const TAGS: Route = Route {
     body: "",
     open: false,
     run: |app, _| {
-        let all = (0..app.models.len()).map(|at| model(&app, at)).collect::<Vec<_>>();
+        let encoders = app.encoders.iter().map(|encoder| &encoder.facts);
+        let all = app.models.iter().chain(encoders).map(|facts| model(&app, facts)).collect::<Vec<_>>();
         let list = json!({ "models": all });
         Box::pin(async move { Ok(reply::json(StatusCode::OK, &list)) })
     },
@@ -49,7 +50,7 @@ pub(super) const PS: Route = Route {
         let seats = app.service.seats();
         let here = seats.iter().enumerate().filter(|(_, seat)| seat.bytes > 0);
         let here = here.map(|(at, seat)| {
-            let mut model = model(&app, at);
+            let mut model = model(&app, &app.models[at]);
             model["size"] = seat.bytes.into();
             model["size_vram"] = 0.into();
             model["context_length"] = app.models[at].context.into();
@@ -73,7 +74,17 @@ pub(super) const SHOW: Route = Route {
         Box::pin(async move {
             let (Named { model }, _permit) = request::take(&app, request, Named::default()).await?;
             let missing = || Refusal::field("model", "missing_field", "the field model is missing");
-            let facts = &app.models[app.model(&model.ok_or_else(missing)?)?];
+            let name = model.ok_or_else(missing)?;
+            let encoder = app.encoders.iter().find(|encoder| encoder.facts.name == name);
+            let facts = match encoder {
+                Some(encoder) => &encoder.facts,
+                None => &app.models[app.model(&name)?],
+            };
+            let capabilities = match (encoder, facts.tools) {
+                (Some(_), _) => vec!["embedding"],
+                (None, true) => vec!["completion", "tools"],
+                (None, false) => vec!["completion"],
+            };
             let architecture = &facts.architecture;
             let info = json!({
                 "general.architecture": architecture,
@@ -83,7 +94,7 @@ pub(super) const SHOW: Route = Route {
             let show = json!({
                 "details": details(facts),
                 "model_info": info,
-                "capabilities": if facts.tools { vec!["completion", "tools"] } else { vec!["completion"] },
+                "capabilities": capabilities,
                 "modified_at": rfc3339(app.started),
             });
             Ok(reply::json(StatusCode::OK, &show))
@@ -111,8 +122,7 @@ impl Fields for Named {
     fn warn(&mut self, _warning: String) {}
 }
 
-fn model(app: &App, at: usize) -> Value {
-    let facts = &app.models[at];
+fn model(app: &App, facts: &Facts) -> Value {
     json!({
         "name": facts.name,
         "model": facts.name,
