@@ -2,7 +2,7 @@
 _pintpot() {
     local word="${COMP_WORDS[COMP_CWORD]}" verb="${COMP_WORDS[1]}" flags=
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "batch bench doctor eval ls ocr pack plan profile ps pull rm run serve show stop" -- "$word"))
+        COMPREPLY=($(compgen -W "batch bench doctor embed eval ls ocr pack plan profile ps pull rerank rm run serve show stop" -- "$word"))
         return
     fi
     case "$verb ${COMP_WORDS[2]}" in
@@ -13,6 +13,7 @@ _pintpot() {
         'batch '*) flags="--model --context --kv --memory --threads --io --isa --parallel --contexts --tokens --json --skip-weak --skip-cold --stand-in --by-sensitivity --help" ;;
         'bench '*) flags="--model --kv --foresee --n-prompt --n-gen --n-depth --repetitions --memory --threads --io --isa --output --help" ;;
         'doctor '*) flags="--model --memory --threads --io --isa --json --help" ;;
+        'embed '*) flags="--model --context --tokenizer --memory --threads --io --isa --input --pooling --no-normalize --out --json --stats --help" ;;
         'eval '*) flags="--text --reference --window --windows --model --context --kv --memory --threads --io --isa --skip-weak --skip-cold --stand-in --by-sensitivity --json --help" ;;
         'ls '*) flags="--json --help" ;;
         'ocr '*) flags="--models --out --memory --threads --io --isa --plan --json --stats --help" ;;
@@ -21,9 +22,10 @@ _pintpot() {
         'profile '*) flags="--text --sensitivity --model --context --kv --memory --threads --io --isa --json --help" ;;
         'ps '*) flags="--host --port --api-key --json --help" ;;
         'pull '*) flags="--model --json --help" ;;
+        'rerank '*) flags="--model --context --tokenizer --memory --threads --io --isa --query --input --json --stats --help" ;;
         'rm '*) flags=" --help" ;;
         'run '*) flags="--model --context --kv --memory --threads --io --isa --foresee --grammar --grammar-file --json-schema --json-schema-file --prompt --tokens --system --raw --stop --ignore-eos --overflow --yield --temp --top-k --top-p --min-p --seed --repeat-penalty --presence-penalty --frequency-penalty --logit-bias --skip-weak --skip-cold --stand-in --by-sensitivity --input --shape --image --pipeline --out --top --out-dir --json --stats --help" ;;
-        'serve '*) flags="--model --context --kv --memory --threads --io --isa --host --port --api-key --parallel --contexts --queue --connections --keep-alive --tokens --skip-weak --skip-cold --stand-in --by-sensitivity --help" ;;
+        'serve '*) flags="--model --context --kv --memory --threads --io --isa --host --port --api-key --parallel --contexts --queue --connections --keep-alive --tokenizer --tokens --skip-weak --skip-cold --stand-in --by-sensitivity --help" ;;
         'show '*) flags="--model --context --kv --memory --threads --io --isa --json --help" ;;
         'stop '*) flags="--host --port --api-key --help" ;;
     esac

@@ -54,7 +54,7 @@ flags! {
     HOST = "host", None, "ADDRESS", "where to listen; 127.0.0.1, this machine alone, if not said";
     IGNORE_EOS = "ignore-eos", None, "", "go on after the model says that it is done";
     IMAGE = "image", None, "FILE", "a picture, PNG or JPEG, that a network is to look at";
-    INPUT = "input", None, "NAME=WHAT", "an input of a network: a .npy file, or numbers such as 1,2.5; or a file of texts, one a line; may be repeated";
+    INPUT = "input", None, "NAME=WHAT", "x=FILE.npy or x=1,2.5 for a network; a file of texts, one a line; may be repeated";
     IO = "io", None, "READER", "who reads the disk: auto, cached, pread, uring or uring2";
     ISA = "isa", None, "NAME", "instruction set of the kernels; the best there is if not said";
     JSON = "json", None, "", "print one JSON object";
@@ -72,7 +72,7 @@ flags! {
     N_GEN = "n-gen", Some('n'), "LIST", "tokens of answers to time: 128, or 32,128; 0 for none; may be repeated";
     N_PROMPT = "n-prompt", Some('p'), "LIST", "tokens of prompts to time: 512, or 128-512*2; 0 for none; may be repeated";
     NO_NORMALIZE = "no-normalize", None, "", "vectors stay as long as they come out";
-    OUT = "out", None, "FILE", "where to write: a report (report.html if not said), the picture with what was seen on it, or vectors, as .npy";
+    OUT = "out", None, "FILE", "where to write: a report (report.html), a picture with what was seen, or vectors (.npy)";
     OUT_DIR = "out-dir", None, "FOLDER", "where a network's outputs go, each as NAME.npy";
     OUTPUT = "output", Some('o'), "FORMAT", "md, json or csv";
     OVERFLOW = "overflow", None, "HOW", "a chat that outgrows the context: refuse or drop-oldest";

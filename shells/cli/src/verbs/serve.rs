@@ -22,7 +22,7 @@ use crate::{find, load, profile, report, serving, setup};
 pub(super) const VERB: Verb = Verb {
     name: "serve",
     operands: &["MODEL", "[MODEL...]"],
-    summary: "answer requests over HTTP, in the words of OpenAI, Anthropic and Ollama; of encoders, vectors and scores",
+    summary: "answer requests over HTTP, in the words of OpenAI, Anthropic and Ollama; vectors and scores too",
     flags: &[
         setup::LOAD,
         setup::ENGINE,
