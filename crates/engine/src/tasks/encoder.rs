@@ -13,6 +13,10 @@ use processors::text::{Encoding, Tokenizer};
 
 /// Texts that are worked on together: so many are sorted by their lengths.
 pub(super) const TOGETHER: usize = 64;
+/// Texts that share a run at most, and tokens from which on they do. A product of few rows is made another way than one of
+/// many, and nobody's vector may depend on who else is there.
+const SHARED: usize = 8;
+const SHARED_FROM: usize = 9;
 /// The longest text, in bytes.
 const TEXT_MAX: usize = 256 << 10;
 /// What texts take, a piece of one while it is cut into tokens, and small lists.
@@ -241,7 +245,10 @@ impl Encoder {
             }
             let mut left = equal;
             while !left.is_empty() {
-                let most = if self.shares { (self.longest / tokens).clamp(1, left.len()) } else { 1 };
+                let most = match self.shares && tokens >= SHARED_FROM {
+                    true => (self.longest / tokens).clamp(1, left.len().min(SHARED)),
+                    false => 1,
+                };
                 let (now, later) = left.split_at(self.rebuild(most, tokens)?.min(left.len()));
                 self.feed(texts, now);
                 let feeds: Vec<(&str, &[u8])> =
