@@ -11,7 +11,7 @@ _pintpot() {
         'bench report') flags="--model --kv --context --out --n-prompt --n-gen --n-depth --repetitions --budgets --llama --throttle --memory --threads --io --isa --help" ;;
         'bench sweep') flags="--model --context --kv --n-prompt --n-gen --repetitions --budgets --llama --throttle --threads --isa --output --help" ;;
         'batch '*) flags="--model --context --kv --memory --threads --io --isa --parallel --contexts --tokens --json --skip-weak --skip-cold --stand-in --by-sensitivity --help" ;;
-        'bench '*) flags="--model --kv --foresee --n-prompt --n-gen --n-depth --repetitions --memory --threads --io --isa --output --help" ;;
+        'bench '*) flags="--model --kv --foresee --n-prompt --n-gen --n-depth --repetitions --input --shape --memory --threads --io --isa --output --help" ;;
         'doctor '*) flags="--model --memory --threads --io --isa --json --help" ;;
         'embed '*) flags="--model --context --tokenizer --memory --threads --io --isa --input --pooling --no-normalize --out --json --stats --help" ;;
         'eval '*) flags="--text --reference --window --windows --model --context --kv --memory --threads --io --isa --skip-weak --skip-cold --stand-in --by-sensitivity --json --help" ;;

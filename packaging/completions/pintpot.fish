@@ -1,6 +1,6 @@
 # Made from the lists of verbs and flags; do not edit.
 complete -c pintpot -f -n __fish_use_subcommand -a batch -d 'answer the requests of a file in OpenAI\'s batch format; again, to go on where it was broken off'
-complete -c pintpot -f -n __fish_use_subcommand -a bench -d 'time prompts and answers of a model beside what bounds them'
+complete -c pintpot -f -n __fish_use_subcommand -a bench -d 'time prompts and answers of a model beside what bounds them, or runs of a network'
 complete -c pintpot -f -n __fish_use_subcommand -a doctor -d 'measure this machine: memory, arithmetic, and the disk of a model'
 complete -c pintpot -f -n __fish_use_subcommand -a embed -d 'make vectors of texts'
 complete -c pintpot -f -n __fish_use_subcommand -a eval -d 'judge a model: perplexity over a text, or divergence from reference logits'
@@ -39,6 +39,8 @@ complete -c pintpot -n '__fish_seen_subcommand_from bench' -l n-prompt -s p -x -
 complete -c pintpot -n '__fish_seen_subcommand_from bench' -l n-gen -s n -x -d 'tokens of answers to time: 128, or 32,128; 0 for none; may be repeated'
 complete -c pintpot -n '__fish_seen_subcommand_from bench' -l n-depth -s d -x -d 'tokens in the cache before the clock starts: 0, or 0,4096'
 complete -c pintpot -n '__fish_seen_subcommand_from bench' -l repetitions -s r -x -d 'timed runs, or rounds, after one that does not count'
+complete -c pintpot -n '__fish_seen_subcommand_from bench' -l input -x -d 'x=FILE.npy or x=1,2.5 for a network; a file of texts, one a line; may be repeated'
+complete -c pintpot -n '__fish_seen_subcommand_from bench' -l shape -x -d 'extents of an input of a network, such as 1x3x224x224; may be repeated'
 complete -c pintpot -n '__fish_seen_subcommand_from bench' -l memory -r -F -d 'the budget of the whole process: 64MiB, 1.5G, 50%, auto, or @FILE, read anew at SIGUSR1'
 complete -c pintpot -n '__fish_seen_subcommand_from bench' -l threads -s t -x -d 'threads that compute; all physical cores if not said; bench takes a list'
 complete -c pintpot -n '__fish_seen_subcommand_from bench' -l io -x -d 'who reads the disk: auto, cached, pread, uring or uring2'
