@@ -2,7 +2,7 @@
 _pintpot() {
     local word="${COMP_WORDS[COMP_CWORD]}" verb="${COMP_WORDS[1]}" flags=
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "batch bench doctor embed eval ls ocr pack plan profile ps pull rerank rm run serve show stop" -- "$word"))
+        COMPREPLY=($(compgen -W "batch bench doctor embed eval landmarks ls ocr pack plan profile ps pull rerank rm run serve show stop" -- "$word"))
         return
     fi
     case "$verb ${COMP_WORDS[2]}" in
@@ -15,6 +15,7 @@ _pintpot() {
         'doctor '*) flags="--model --memory --threads --io --isa --json --help" ;;
         'embed '*) flags="--model --context --tokenizer --memory --threads --io --isa --input --pooling --no-normalize --out --json --stats --help" ;;
         'eval '*) flags="--text --reference --window --windows --model --context --kv --memory --threads --io --isa --skip-weak --skip-cold --stand-in --by-sensitivity --json --help" ;;
+        'landmarks '*) flags="--models --out-dir --memory --threads --io --isa --plan --json --help" ;;
         'ls '*) flags="--json --help" ;;
         'ocr '*) flags="--models --out --memory --threads --io --isa --plan --json --stats --help" ;;
         'pack '*) flags="--by-neuron --sparsity --stand-ins --text --memory --threads --io --isa --json --help" ;;

@@ -156,3 +156,68 @@ fn what_is_no_picture_is_refused_and_an_unknown_network_says_what_to_do() {
     ]);
     assert_eq!(answer.json()["classes"].as_array().map(Vec::len), Some(5), "{}", answer.err);
 }
+
+/// Pairs of numbers that are at most so far apart.
+fn near(what: &str, found: &Value, expected: &Value, most: f64) {
+    match (found.as_array(), expected.as_array()) {
+        (Some(found), Some(expected)) => {
+            assert!(found.len() >= expected.len(), "{what}: {found:?} is not {expected:?}");
+            found.iter().zip(expected).for_each(|(found, expected)| near(what, found, expected, most));
+        }
+        _ => {
+            let apart = found.as_f64().unwrap() - expected.as_f64().unwrap();
+            assert!(apart.abs() <= most, "{what}: {found} is not {expected}");
+        }
+    }
+}
+
+#[test]
+fn faces_people_and_masks_are_those_of_mediapipe() {
+    let names = [
+        "mediapipe/face_landmark.tflite",
+        "mediapipe/pose_landmark_full.tflite",
+        "scikit-image/astronaut.png",
+    ];
+    let Some([marker, _, image]) = fetched(names) else {
+        return skip("mediapipe", "PINTPOT_TEST_MODELS names no folder that holds it");
+    };
+    let _turn = turn();
+    let folder = Path::new(&marker).parent().unwrap();
+    let expected = std::fs::read_to_string(root().join("tests/pictures/followed.json")).unwrap();
+    let expected: Value = serde_json::from_str(&expected).unwrap();
+    let program = Program::built();
+    let look = |name: &str| {
+        let network = folder.join(format!("{name}.tflite"));
+        let answer = program.run(&["run", network.to_str().unwrap(), "--image", &image, "--json"]);
+        assert_eq!(answer.code, Some(0), "{name}: {}", answer.err);
+        answer.json()
+    };
+    for (name, most) in [("face_detection_short_range", 0.05), ("face_detection_full_range_sparse", 0.2)] {
+        let (face, expected) = (&look(name)["objects"][0], &expected[name]);
+        near(name, &face["score"], &expected["score"], 1e-3);
+        near(name, &face["corners"], &expected["corners"], most);
+        near(name, &face["points"], &expected["points"], most);
+    }
+    near("selfie", &look("selfie_segmentation")["mean_share"], &expected["selfie_segmentation"], 1e-3);
+    for (kind, every, values, most) in [("face", 12, 3, 0.1), ("pose", 1, 2, 1.0)] {
+        let folder = folder.to_str().unwrap();
+        let answer = program.run(&["landmarks", kind, &image, &image, "--models", folder, "--json"]);
+        let lines: Vec<Value> = answer.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(
+            lines.iter().map(|line| line["anew"].as_bool()).collect::<Vec<_>>(),
+            [Some(true), Some(false)]
+        );
+        let points = lines[0]["found"][0]["points"].as_array().unwrap().iter().step_by(every);
+        let expected = expected[kind].as_array().unwrap();
+        assert_eq!(points.len(), expected.len(), "{kind}");
+        for (point, expected) in points.zip(expected) {
+            let [point, expected] = [point, expected].map(|point| point.as_array().unwrap());
+            // The last number of a person's point is how likely it can be seen; what cannot be seen is a guess.
+            let is_seen = values == 3 || expected[2].as_f64().unwrap() > 0.9;
+            let [point, expected] = [point, expected].map(|point| Value::from(&point[..values]));
+            if is_seen {
+                near(kind, &point, &expected, most);
+            }
+        }
+    }
+}

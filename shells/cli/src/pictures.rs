@@ -127,6 +127,13 @@ fn told(seen: &Seen) -> Value {
             let class = |class: &pintpot::tasks::Class| json!({"index": class.index, "label": class.label, "score": class.score});
             json!({"task": "classify", "classes": classes.iter().map(class).collect::<Vec<_>>()})
         }
+        Seen::Mask(mask) => {
+            json!({"task": "segment", "width": mask.width, "height": mask.height, "mean_share": mask.mean()})
+        }
+        Seen::Objects(objects) => {
+            let object = |object: &pintpot::tasks::Object| json!({"label": object.label, "score": object.score, "corners": object.corners, "points": object.points});
+            json!({"task": "detect", "objects": objects.iter().map(object).collect::<Vec<_>>()})
+        }
         _ => json!({}),
     }
 }
@@ -136,6 +143,15 @@ fn shown(seen: &Seen) -> String {
     match seen {
         Seen::Classes(classes) => {
             classes.iter().map(|class| format!("{:6.2} %  {}\n", class.score * 100.0, class.label)).collect()
+        }
+        Seen::Mask(mask) => format!("{:6.2} %  of the picture\n", mask.mean() * 100.0),
+        Seen::Objects(objects) => {
+            let object = |object: &pintpot::tasks::Object| {
+                let [[x0, y0], [x1, y1]] = object.corners;
+                let label = object.label.as_deref().unwrap_or("");
+                format!("{:6.2} %  {x0:.0},{y0:.0} to {x1:.0},{y1:.0} {label}\n", object.score * 100.0)
+            };
+            objects.iter().map(object).collect()
         }
         _ => String::new(),
     }

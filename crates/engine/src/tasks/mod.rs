@@ -5,27 +5,35 @@
 //! [`Pipeline`] is data; a model of a known kind needs no code, and what takes several models is Rust.
 
 mod classify;
+mod detect;
 mod embed;
 mod encoder;
 mod encoder_file;
+mod eye;
+mod follow;
 mod ocr;
 mod pipeline;
 mod pooling;
 mod rerank;
+mod roi;
 mod seen;
+mod segment;
 mod text_service;
 mod values;
 mod vision;
 
 pub use classify::{Class, Classify};
+pub use detect::{Detect, Object};
 pub use embed::Embed;
 pub use encoder::{EncoderOptions, TextInput};
 pub use encoder_file::EncoderFile;
+pub use follow::{Follow, Followed, Kind, Landmarks, Mark};
 pub use ocr::{Ocr, Page, TextLine};
 pub use pipeline::{Fit, PictureInput, Pipeline, Task};
 pub use pooling::Pooling;
 pub use rerank::Rerank;
 pub use seen::Seen;
+pub use segment::{Mask, Segment};
 pub use text_service::{OwnedText, TextAsked, TextSaid, TextService, TextTask};
 pub use vision::{Look, Looked};
 

@@ -4,17 +4,25 @@
 //! not: a language; what takes several models is Rust. The one design choice: a pipeline is found by the beginning of the
 //! model's name or given by `--pipeline`, and every word in it is known or refused.
 
-use super::classify::Classify;
+use super::roi::Roi;
+use super::{Classify, Detect, Segment};
 use crate::Error;
 use host::{FlashFile, ReadAt};
-use processors::image::{CHANNELS, Canvas, Filter, Frame, Layout, Normal, Picture, View, resize};
+use processors::image::{CHANNELS, Canvas, Filter, Frame, Layout, Map, Normal, Picture, View, resize, warp};
 use serde::Deserialize;
 use std::path::Path;
 
 /// Pipelines that are built in, by name.
 static CATALOG: &[(&str, &str)] = &[
     ("efficientnet-lite0", include_str!("pipelines/efficientnet-lite0.toml")),
+    ("face-full", include_str!("pipelines/face-full.toml")),
+    ("face-full-sparse", include_str!("pipelines/face-full-sparse.toml")),
+    ("face-short", include_str!("pipelines/face-short.toml")),
     ("mobilenetv2", include_str!("pipelines/mobilenetv2.toml")),
+    ("palm", include_str!("pipelines/palm.toml")),
+    ("pose", include_str!("pipelines/pose.toml")),
+    ("selfie", include_str!("pipelines/selfie.toml")),
+    ("selfie-landscape", include_str!("pipelines/selfie-landscape.toml")),
 ];
 /// Bytes of a pipeline of one's own at most.
 const LONGEST: u64 = 64 << 10;
@@ -41,6 +49,10 @@ pub struct Pipeline {
 pub enum Task {
     /// What is on the picture, as a whole.
     Classify(Classify),
+    /// Where things are on it.
+    Detect(Detect),
+    /// Which part of it is what is looked for.
+    Segment(Segment),
 }
 
 /// How a picture is brought to the size that the network wants.
@@ -75,6 +87,9 @@ pub struct PictureInput {
     /// How pixels come out of pixels.
     #[serde(default)]
     pub filter: Filter,
+    /// Whether pixels are looked up at a point each, whatever the filter, as MediaPipe does.
+    #[serde(default)]
+    pub sampled: bool,
     /// A factor of the bytes of colours, before the mean is taken off.
     #[serde(default = "byte")]
     pub scale: f32,
@@ -154,15 +169,6 @@ fn plain(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
-/// Where a place of what the network sees lies in the picture.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Placed {
-    /// Pixels of the picture for a pixel of the network's.
-    pub scale: [f32; 2],
-    /// Where the network's first pixel lies.
-    pub offset: [f32; 2],
-}
-
 impl PictureInput {
     fn check(&self) -> Result<(), String> {
         let sides = [self.width, self.height, self.shorter.max(1)];
@@ -185,15 +191,18 @@ impl PictureInput {
         Canvas { width: self.width, height: self.height, layout: self.layout, normal, numbers }
     }
 
-    /// Brings a picture to the size that the network wants; `to` is black and of that size.
-    pub(crate) fn fit(&self, from: &View<'_>, to: &mut Picture) -> Placed {
+    /// Brings a picture to the size that the network wants; `to` is black and of that size. Gives where it lies in the picture.
+    pub(crate) fn fit(&self, from: &View<'_>, to: &mut Picture) -> Map {
+        if self.sampled {
+            return self.sample(from, to);
+        }
         let (width, height) = (from.width as f32, from.height as f32);
         let (wanted_width, wanted_height) = (self.width as f32, self.height as f32);
         let stride = self.width * CHANNELS;
         match self.fit {
             Fit::Stretch => {
                 resize(from, self.filter, &Frame::whole(self.width, self.height), to.pixels_mut(), stride);
-                Placed { scale: [width / wanted_width, height / wanted_height], offset: [0.0; 2] }
+                straight([width / wanted_width, height / wanted_height], [0.0; 2])
             }
             Fit::Letterbox => {
                 let scale = (wanted_width / width).min(wanted_height / height);
@@ -203,7 +212,7 @@ impl PictureInput {
                 let pixels = &mut to.pixels_mut()[top * stride + left * CHANNELS..];
                 resize(from, self.filter, &Frame::whole(w, h), pixels, stride);
                 let scale = [width / w as f32, height / h as f32];
-                Placed { scale, offset: [-(left as f32) * scale[0], -(top as f32) * scale[1]] }
+                straight(scale, [-(left as f32) * scale[0], -(top as f32) * scale[1]])
             }
             Fit::Crop => {
                 // As torchvision: the longer side is cut, not rounded.
@@ -218,10 +227,34 @@ impl PictureInput {
                 let frame = Frame { width: w, height: h, left, top, columns: self.width, rows: self.height };
                 resize(from, self.filter, &frame, to.pixels_mut(), stride);
                 let scale = [width / w as f32, height / h as f32];
-                Placed { scale, offset: [left as f32 * scale[0], top as f32 * scale[1]] }
+                straight(scale, [left as f32 * scale[0], top as f32 * scale[1]])
             }
         }
     }
+}
+
+impl PictureInput {
+    fn sample(&self, from: &View<'_>, to: &mut Picture) -> Map {
+        let (size, wanted) = ([from.width, from.height], [self.width, self.height]);
+        let roi = match self.fit {
+            Fit::Letterbox => Roi::whole(size.map(|side| side as f32), wanted.map(|side| side as f32)),
+            _ => Roi {
+                centre: size.map(|side| side as f32 / 2.0),
+                size: size.map(|side| side as f32),
+                angle: 0.0,
+            },
+        };
+        let map = roi.map(self.width, self.height);
+        let border = (self.fit == Fit::Letterbox).then_some([0; CHANNELS]);
+        warp(from, &map, border, false, self.width, to.pixels_mut());
+        map
+    }
+}
+
+/// The map of a picture that was made smaller by `scale` and begins at `offset`.
+fn straight(scale: [f32; 2], offset: [f32; 2]) -> Map {
+    let ([a, e], [c, f]) = (scale.map(f64::from), offset.map(f64::from));
+    Map([a, 0.0, c, 0.0, e, f, 0.0, 0.0, 1.0])
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod curve;
 mod doctor;
 mod embed;
 mod eval;
+mod landmarks;
 mod ls;
 mod ocr;
 mod pack;
@@ -59,6 +60,7 @@ pub(crate) static VERBS: &[Verb] = &[
     doctor::VERB,
     embed::VERB,
     eval::VERB,
+    landmarks::VERB,
     ls::VERB,
     ocr::VERB,
     pack::VERB,
