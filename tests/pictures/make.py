@@ -1,6 +1,6 @@
 """Writes small pictures, and what Pillow and OpenCV make of them, as references.
 
-    pip install pillow==13.0.0 numpy opencv-python==5.0.0
+    pip install pillow==13.0.0 numpy opencv-python==5.0.0.93
     python tests/pictures/make.py
 
 NAME.png or NAME.jpg is a picture, NAME.rgb its upright pixels as Pillow has them. FILTER-WIDTHxHEIGHT.rgb is `smooth.png`
