@@ -177,7 +177,7 @@ impl Engine {
     }
 
     /// What a header may take: a part of the budget, since it is read before anything is planned.
-    fn limits(&self) -> formats::Limits {
+    pub(crate) fn limits(&self) -> formats::Limits {
         let most = formats::Limits::default().heap;
         formats::Limits { heap: (self.budget.bytes / 4).clamp(LEAST_HEADER, most) }
     }

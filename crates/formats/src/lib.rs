@@ -21,6 +21,7 @@
 
 mod array;
 mod config;
+mod ctranslate2;
 mod error;
 mod flat;
 mod folder;

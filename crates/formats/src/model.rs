@@ -19,6 +19,8 @@ const PATH: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
+    /// CTranslate2's: a plain list of tensors, with `config.json` beside it.
+    Ctranslate2,
     /// ggml's: one header with everything, tokenizer included.
     Gguf {
         /// 2 or 3.

@@ -10,7 +10,7 @@ use host::ReadAt;
 use crate::folder::{self, Folder, Local, naming, under};
 use crate::limits::Meter;
 use crate::reader::Reader;
-use crate::{Error, Limits, ModelFile, gguf, onnx, safetensors, split, tflite};
+use crate::{Error, Limits, ModelFile, ctranslate2, gguf, onnx, safetensors, split, tflite};
 
 /// What a file, or a folder of files, turned out to hold.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ const ONNX: &str = "an ONNX network";
 const TFLITE: &str = "a TFLite network";
 
 /// Reads the headers of the model at `path`: a GGUF file (any part, if it is split), a safetensors file, its
-/// index, or a folder with `config.json` and safetensors. No weight is read.
+/// index, CTranslate2's `model.bin`, or a folder with `config.json` and one of these. No weight is read.
 pub fn open(path: &Path, limits: Limits) -> Result<ModelFile, Error> {
     let (local, name) = place(path)?;
     let mut model = read(&local, name, limits).map_err(|error| under(&local.path, error))?;
@@ -85,10 +85,16 @@ fn place(path: &Path) -> Result<(Local, &str), Error> {
 pub fn read(folder: &dyn Folder, name: &str, limits: Limits) -> Result<ModelFile, Error> {
     let mut meter = Meter::new(limits);
     if name.is_empty() {
-        return safetensors::read_folder(folder, &mut meter);
+        return match safetensors::read_folder(folder, &mut meter) {
+            Err(Error::NoWeights { .. }) if folder::find(folder, ctranslate2::WEIGHTS)?.is_some() => {
+                ctranslate2::read(folder, ctranslate2::WEIGHTS, &mut meter)
+            }
+            read => read,
+        };
     }
     let source = folder::open(folder, name)?;
     match naming(name, sniff(&*source))? {
+        Content::Ctranslate2 => ctranslate2::read(folder, name, &mut meter),
         Content::Gguf => split::read(folder, name, &*source, &mut meter),
         Content::Json => safetensors::read_index(folder, name, &mut meter),
         Content::Network(format) => naming(name, Err(Error::Network { format })),
@@ -99,6 +105,7 @@ pub fn read(folder: &dyn Folder, name: &str, limits: Limits) -> Result<ModelFile
 /// What a file seems to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content {
+    Ctranslate2,
     Gguf,
     Json,
     /// What is no model of language, yet.
@@ -111,6 +118,9 @@ fn sniff(source: &dyn ReadAt) -> Result<Content, Error> {
     let magic = reader.array()?;
     if magic == gguf::MAGIC {
         return Ok(Content::Gguf);
+    }
+    if ctranslate2::is_model(source) {
+        return Ok(Content::Ctranslate2);
     }
     if tflite::is_model(source) {
         return Ok(Content::Network(TFLITE));

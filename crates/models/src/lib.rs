@@ -26,11 +26,13 @@ mod qwen3;
 mod qwen3moe;
 mod settings;
 pub mod tflite;
+mod whisper;
 
 pub use decoder::{Decoder, DecoderSpec, RopeSpec, Windows};
 pub use error::Error;
 pub use experts::ExpertSpec;
 pub use latent::LatentSpec;
+pub use whisper::{Whisper, WhisperDecoder, WhisperEncoder};
 
 use formats::ModelFile;
 use settings::Settings;

@@ -64,6 +64,10 @@ pub enum Error {
     #[error("this is no .npy file; write one with numpy.save")]
     NotNpy,
     #[error(
+        "this is no WAV file, or it ends in its header; make one with: ffmpeg -i SOUND -ar 16000 -ac 1 sound.wav"
+    )]
+    NotWav,
+    #[error(
         "token {id} goes beyond the {counted} bytes of text that were counted; the file is damaged, fetch it again"
     )]
     MoreTextThanCounted { id: usize, counted: usize },
@@ -85,6 +89,8 @@ pub enum Error {
     PictureSize { width: usize, height: usize },
     #[error("the picture holds more beside its pixels than is read; save it without profiles and notes")]
     PictureTables,
+    #[error("cannot read the sound: {0}")]
+    Sound(io::Error),
     #[error(
         "splitting {bytes} bytes of text takes too many steps with this tokenizer's pattern; shorten the text"
     )]
@@ -138,6 +144,10 @@ pub enum Error {
         "vocab.txt has no line {mark}, so it is no vocabulary of BERT's; give the model its tokenizer.json"
     )]
     VocabTxtWithout { mark: &'static str },
+    #[error(
+        "the sound is WAV {what}, which is not read; make one with: ffmpeg -i SOUND -ar 16000 -ac 1 sound.wav"
+    )]
+    Wav { what: String },
 }
 
 impl Error {
@@ -154,7 +164,8 @@ impl Error {
             {
                 Kind::Io
             }
-            Error::TemplateBounds(host::Error::Worker { .. })
+            Error::Sound(_)
+            | Error::TemplateBounds(host::Error::Worker { .. })
             | Error::PictureFile(_)
             | Error::VocabTxt(_) => Kind::Io,
             Error::PictureRead(source) if source.kind() != io::ErrorKind::UnexpectedEof => Kind::Io,
@@ -170,6 +181,7 @@ impl Error {
             | Error::NotNpy
             | Error::Picture { .. }
             | Error::PictureRead(_)
+            | Error::NotWav
             | Error::TemplateBounds(_)
             | Error::TemplateFile { .. }
             | Error::TemplateSource { .. }
@@ -200,7 +212,8 @@ impl Error {
             | Error::UnknownPattern { .. }
             | Error::UnknownPretokenizer { .. }
             | Error::UnknownTokenizer { .. }
-            | Error::VocabTxtWithout { .. } => Kind::Unsupported,
+            | Error::VocabTxtWithout { .. }
+            | Error::Wav { .. } => Kind::Unsupported,
         }
     }
 }

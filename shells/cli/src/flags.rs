@@ -48,6 +48,7 @@ flags! {
     CONTEXT = "context", Some('c'), "TOKENS", "tokens that a conversation may have";
     CONTEXTS = "contexts", None, "N", "whole contexts of keys and values to plan for; requests share them by what each needs";
     FORESEE = "foresee", None, "HOW", "read experts that the layer before foresees: auto (if it is faster), on or off";
+    FORMAT = "format", None, "FORM", "how words are printed: text, json, srt or vtt";
     FREQUENCY_PENALTY = "frequency-penalty", None, "X", "taken from a recent token's logit for each time it occurred";
     GRAMMAR = "grammar", None, "RULES", "what the answer may say: rules in GBNF, or in Lark as llguidance has it";
     GRAMMAR_FILE = "grammar-file", None, "FILE", "a file of such rules";
@@ -62,6 +63,7 @@ flags! {
     JSON_SCHEMA_FILE = "json-schema-file", None, "FILE", "a file of such a schema";
     KEEP_ALIVE = "keep-alive", None, "TIME", "unload a model that nobody asks for so long: 5m, 90; as long as there is room if not said";
     KV = "kv", None, "FORMAT", "how keys and values are kept: f16 or q8_0 (half the memory, changes answers a little)";
+    LANGUAGE = "language", None, "NAME", "the language that is spoken, such as en or de; found out if not said";
     LLAMA = "llama", None, "PATH", "llama-bench, llama-completion or llama-cli, or its folder; else PATH is searched";
     LOGIT_BIAS = "logit-bias", None, "ID=X", "added to the logit of a token; may be repeated";
     MEMORY = "memory", None, "SIZE", "the budget of the whole process: 64MiB, 1.5G, 50%, auto, or @FILE, read anew at SIGUSR1";
@@ -101,10 +103,12 @@ flags! {
     STOP = "stop", None, "TEXT", "a text that ends the answer; may be repeated";
     SWEEP = "sweep", None, "", "foretell many budgets, those of --budgets if it is given";
     SYSTEM = "system", None, "TEXT", "the system message; \"\" for the template's own";
+    TASK = "task", None, "TASK", "transcribe, or translate what is said into English";
     TEMP = "temp", None, "X", "0 takes the likeliest token; larger is more varied";
     TEXT = "text", None, "FILE", "the text to judge by";
     THREADS = "threads", Some('t'), "N", "threads that compute; all physical cores if not said; bench takes a list";
     THROTTLE = "throttle", None, "RATE", "the most that the model's disk may give, such as 100MB/s; needs root";
+    TIMESTAMPS = "timestamps", None, "", "say when each piece was said";
     TOKENIZER = "tokenizer", None, "PATH", "tokenizer.json or vocab.txt, or the folder of one, if not beside the network";
     TOKENS = "tokens", Some('n'), "N", "tokens of the answer at most";
     TOP = "top", None, "N", "classes that are told; 5 if not said";

@@ -19,6 +19,7 @@ mod roi;
 mod seen;
 mod segment;
 mod text_service;
+mod transcribe;
 mod values;
 mod vision;
 
@@ -35,6 +36,7 @@ pub use rerank::Rerank;
 pub use seen::Seen;
 pub use segment::{Mask, Segment};
 pub use text_service::{OwnedText, TextAsked, TextSaid, TextService, TextTask};
+pub use transcribe::{Segment, Speech, Transcribe, TranscribeOptions, Transcript};
 pub use vision::{Look, Looked};
 
 /// A place on a picture: pixels from the left, pixels from the top.

@@ -7,7 +7,7 @@
 use super::{ArrayOperator, ArrayType, LANES, View, ViewMut, Wide, broadcast, each_wide, extents, fault};
 use crate::{Cost, Elem, Error, MAX_RANK};
 
-/// `a b`: the last two extents are matrices, the others are repeated where the other array is longer. Arrays of one
+/// `a b`, of one kind, or with transposed matrices of f16 or bf16 to the right of f32: the last two extents are matrices, the others are repeated where the other array is longer. Arrays of one
 /// extent are a row on the left and a column on the right. Integers that become wider may come with what counts as zero: of
 /// `a` for all or for each row, of `b` for all or for each column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +83,8 @@ impl ArrayOperator for MatMul {
         if !zeros {
             return fault("MatMul", "zeros must be two and fit rows and columns", inputs);
         }
-        if a.elem != b.elem && !self.widens {
+        let narrow = self.b_is_transposed && a.elem == Elem::F32 && matches!(b.elem, Elem::BF16 | Elem::F16);
+        if a.elem != b.elem && !self.widens && !narrow {
             return fault("MatMul", "both must be of one kind", inputs);
         }
         let mut made = outer("MatMul", &[a.extents, b.extents])?.to_vec();

@@ -23,6 +23,7 @@ mod run;
 mod serve;
 mod show;
 mod stop;
+mod transcribe;
 
 pub(crate) use serve::{HOST, PORT};
 
@@ -74,6 +75,7 @@ pub(crate) static VERBS: &[Verb] = &[
     serve::VERB,
     show::VERB,
     stop::VERB,
+    transcribe::VERB,
 ];
 
 #[cfg(test)]

@@ -42,6 +42,12 @@ fn floats_alone(
     scratch: &mut [u8],
 ) -> Option<()> {
     let plain = |view: &View<'_>| view.kind.elem == Elem::F32;
+    if let (ArrayOp::MatMul(op), [a, b]) = (op, inputs)
+        && plain(a)
+        && !plain(b)
+    {
+        return products::narrow(cpu, *op, inputs, outputs);
+    }
     if !inputs.iter().all(plain) {
         return None;
     }

@@ -52,6 +52,36 @@ pub(super) fn matmul(cpu: &Cpu, op: MatMul, inputs: &[View<'_>], outputs: &mut [
     None
 }
 
+/// Products with f16 or bf16 in rows, as in a decoder; one matrix for all is more columns.
+pub(super) fn narrow(cpu: &Cpu, op: MatMul, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>]) -> Option<()> {
+    let ([a, b], [out]) = (inputs, outputs) else { return None };
+    let product = op.product(&[a.kind, b.kind])?;
+    let (x, y, to) = (floats(a)?, b.bytes?, floats_mut(out)?);
+    let (common, columns) = (product.common, product.columns);
+    let dtype = match b.kind.elem {
+        Elem::BF16 => DType::BF16,
+        Elem::F16 => DType::F16,
+        _ => return None,
+    };
+    if !op.b_is_transposed || common == 0 || to.is_empty() {
+        return None;
+    }
+    let (matrix, own) = (common * columns * b.kind.elem.bytes(), product.rows * common);
+    let one = |x: &[f32], bytes: &[u8], to: &mut [f32]| {
+        cpu.product_float(Weights { dtype, bytes, rows: columns, columns: common }, x, to, columns, 0);
+    };
+    if y.len() == matrix {
+        one(x, y, to);
+        return Some(());
+    }
+    if x.len() != own * product.batch || y.len() != matrix * product.batch {
+        return None;
+    }
+    let pairs = x.chunks_exact(own).zip(y.chunks_exact(matrix));
+    pairs.zip(to.chunks_exact_mut(product.rows * columns)).for_each(|((x, y), to)| one(x, y, to));
+    Some(())
+}
+
 /// Products of bytes; one matrix on the right.
 pub(super) fn whole(cpu: &Cpu, op: MatMul, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>]) -> Option<()> {
     let ([a, b, zeros @ ..], [out]) = (inputs, outputs) else { return None };

@@ -1,0 +1,235 @@
+//! `pintpot transcribe`: speech to text.
+//!
+//! What it is: a file of sound, or one that streams in, written down as it is heard. What it is not: another format than WAV.
+//! The one design choice: words are printed as soon as a half minute is done, in whatever form, so that a stream needs no end;
+//! a JSON object alone waits for it.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use host::{FlashFile, ReadAt, format_bytes};
+use hub::Reference;
+use pintpot::Flow;
+use pintpot::tasks::{Segment, Speech, TranscribeOptions, Transcript};
+use serde_json::{Value, json};
+
+use super::Verb;
+use crate::exit::{Code, Failure};
+use crate::flags::{self, Args, Flag};
+use crate::{find, report, setup, size};
+
+const FLAGS: &[&Flag] = &[&flags::LANGUAGE, &flags::TASK, &flags::TIMESTAMPS, &flags::FORMAT];
+
+pub(super) const VERB: Verb = Verb {
+    name: "transcribe",
+    operands: &["MODEL", "SOUND.wav"],
+    summary: "write down what is said in a sound; - reads standard input",
+    flags: &[FLAGS, setup::ENGINE, &[&flags::MODEL, &flags::STATS]],
+    run,
+};
+
+/// How words are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Json,
+    Srt,
+    Text,
+    Timed,
+    Vtt,
+}
+
+fn run(args: &Args) -> Result<(), Failure> {
+    let (form, options) = (form(args)?, options(args)?);
+    let (reference, operands) = find::named(args)?;
+    let [sound] = operands else {
+        return Err(Failure::usage("no sound is named\n  give a WAV file, or - for standard input"));
+    };
+    let engine = setup::engine(args)?;
+    let name = reference.to_string();
+    let speech = engine.open_speech(&place(&reference, args)?)?;
+    if let Err(refused) = engine.plan_speech(&speech) {
+        return Err(refusal(&name, &speech, &refused));
+    }
+    // What is wrong with the sound is said before much is read.
+    let sound = open(sound)?;
+    let mut transcribe = engine.load_speech(speech)?;
+    let start = std::time::Instant::now();
+    let mut printer = Printer { form, count: 0, segments: Vec::new(), failure: None };
+    printer.begin()?;
+    let said = transcribe.run(sound, &options, &mut |segment| printer.each(segment))?;
+    if let Some(failure) = printer.failure.take() {
+        return Err(failure);
+    }
+    printer.end(&name, &said)?;
+    if args.is_on(&flags::STATS) {
+        let seconds = start.elapsed().as_secs_f64();
+        eprint!(
+            "{:.1} s of sound in {seconds:.2} s, {:.1} times as fast as it was said\n{}",
+            said.seconds,
+            said.seconds / seconds.max(1e-9),
+            report::ledger_text(transcribe.lines())
+        );
+    }
+    Ok(())
+}
+
+/// Where the model is: a folder is one as a whole.
+fn place(reference: &Reference, args: &Args) -> Result<PathBuf, Failure> {
+    match reference {
+        Reference::Path(path) if path.is_dir() => Ok(path.clone()),
+        _ => Ok(find::local(reference, args)?.path),
+    }
+}
+
+fn form(args: &Args) -> Result<Form, Failure> {
+    let timed = args.is_on(&flags::TIMESTAMPS);
+    match args.get(&flags::FORMAT).unwrap_or("text") {
+        "json" => Ok(Form::Json),
+        "srt" => Ok(Form::Srt),
+        "text" if timed => Ok(Form::Timed),
+        "text" => Ok(Form::Text),
+        "vtt" => Ok(Form::Vtt),
+        other => Err(flags::wrong(&flags::FORMAT, other, "text, json, srt or vtt")),
+    }
+}
+
+fn options(args: &Args) -> Result<TranscribeOptions, Failure> {
+    let translate = match args.get(&flags::TASK).unwrap_or("transcribe") {
+        "transcribe" => false,
+        "translate" => true,
+        other => return Err(flags::wrong(&flags::TASK, other, "transcribe or translate")),
+    };
+    Ok(TranscribeOptions { language: args.get(&flags::LANGUAGE).map(str::to_string), translate })
+}
+
+fn refusal(name: &str, speech: &Speech, refused: &pintpot::Refusal) -> Failure {
+    let mut text = format!("{name} cannot run in {}; nothing was loaded\n", format_bytes(refused.budget));
+    let (needed, weights) = (format_bytes(refused.needed), format_bytes(speech.weight_bytes()));
+    text += &format!("  needs at least {needed} (weights {weights})\n");
+    text += &report::ledger_text(&refused.lines);
+    text += &format!("  smallest budget: --memory {}", size::budget(refused.needed));
+    Failure::new(Code::Budget, text)
+}
+
+fn open(name: &str) -> Result<Box<dyn Read>, Failure> {
+    if name == "-" {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    let file = FlashFile::open(Path::new(name)).map_err(pintpot::Error::from)?;
+    Ok(Box::new(File { file, at: 0 }))
+}
+
+/// A file from its beginning to its end, past the page cache.
+struct File {
+    file: FlashFile,
+    at: u64,
+}
+
+impl Read for File {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let left = self.file.len().saturating_sub(self.at);
+        let count = usize::try_from(left).map_or(to.len(), |left| left.min(to.len()));
+        self.file.read_exact_at(self.at, &mut to[..count])?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+struct Printer {
+    form: Form,
+    count: usize,
+    segments: Vec<Value>,
+    failure: Option<Failure>,
+}
+
+impl Printer {
+    fn begin(&self) -> Result<(), Failure> {
+        if self.form == Form::Vtt { crate::print("WEBVTT\n\n") } else { Ok(()) }
+    }
+
+    fn each(&mut self, segment: &Segment) -> Flow {
+        self.count += 1;
+        let (text, times) = (segment.text.trim(), [segment.start, segment.end]);
+        let printed = match self.form {
+            Form::Json => {
+                self.segments.push(told(self.count - 1, segment));
+                return Flow::Continue;
+            }
+            Form::Srt => {
+                let [from, to] = times.map(|time| clock(time, true, ","));
+                format!("{}\n{from} --> {to}\n{text}\n\n", self.count)
+            }
+            Form::Text => format!("{text}\n"),
+            Form::Timed => {
+                let [from, to] = times.map(|time| clock(time, false, "."));
+                format!("[{from} --> {to}] {text}\n")
+            }
+            Form::Vtt => {
+                let [from, to] = times.map(|time| clock(time, false, "."));
+                format!("{from} --> {to}\n{text}\n\n")
+            }
+        };
+        // Nobody reads any more: that is no failure, but there is nothing more to do.
+        let mut out = io::stdout().lock();
+        match out.write_all(printed.as_bytes()).and_then(|()| out.flush()) {
+            Ok(()) => Flow::Continue,
+            Err(error) => {
+                let broken = error.kind() == io::ErrorKind::BrokenPipe;
+                self.failure = (!broken).then(|| Failure::io("write to standard output", error));
+                Flow::Stop
+            }
+        }
+    }
+
+    fn end(&self, name: &str, said: &Transcript) -> Result<(), Failure> {
+        if self.form != Form::Json {
+            return Ok(());
+        }
+        let texts = self.segments.iter().filter_map(|segment| segment["text"].as_str());
+        let value = json!({
+            "model": name,
+            "text": texts.collect::<String>().trim(),
+            "language": said.language,
+            "seconds": said.seconds,
+            "segments": self.segments,
+        });
+        crate::print(&format!("{value}\n"))
+    }
+}
+
+fn told(id: usize, segment: &Segment) -> Value {
+    json!({
+        "id": id,
+        "start": hundredths(segment.start),
+        "end": hundredths(segment.end),
+        "text": segment.text,
+        "tokens": segment.tokens,
+        "avg_logprob": segment.likelihood,
+        "no_speech_prob": segment.silence,
+    })
+}
+
+/// Times are known to two hundredths of a second.
+fn hundredths(seconds: f64) -> f64 {
+    (seconds * 100.0).round() / 100.0
+}
+
+/// A time as `[hours:]minutes:seconds`, and thousandths behind a mark.
+fn clock(seconds: f64, with_hours: bool, mark: &str) -> String {
+    let thousandths = (seconds * 1000.0).round() as u64;
+    let (hours, minutes) = (thousandths / 3_600_000, thousandths / 60_000 % 60);
+    let rest = format!("{minutes:02}:{:02}{mark}{:03}", thousandths / 1000 % 60, thousandths % 1000);
+    if with_hours || hours > 0 { format!("{hours:02}:{rest}") } else { rest }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clock;
+
+    #[test]
+    fn clocks_are_those_of_subtitles() {
+        assert_eq!(clock(0.0, true, ","), "00:00:00,000");
+        assert_eq!(clock(61.28, false, "."), "01:01.280");
+        assert_eq!(clock(3_725.5, false, "."), "01:02:05.500");
+    }
+}

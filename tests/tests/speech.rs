@@ -1,0 +1,98 @@
+//! Speech: what Whisper writes down of clips whose words are known, in the smallest budget that a refusal names.
+//!
+//! What it is: the program, in a group where there may be one. What it is not: a measure of errors. The one design choice: the
+//! references are what faster-whisper 1.2.1 (CTranslate2, greedy) writes down of the same files with the same weights, to
+//! the letter. `speech/fetch.py` brings models and clips.
+
+use std::path::{Path, PathBuf};
+
+use host::cgroup::Limits;
+use pintpot_tests::{Program, can_cap, skip};
+
+const CLIPS: [&str; 6] =
+    ["librivox/0870", "librivox/0880", "librivox/0890", "librivox/0920", "librivox/0930", "beckett/beckett"];
+const JOHN: &str = "And Mr. John Dashwood had then leisure to consider how much there might be prudently in his power to do \
+                    for them.";
+const UNLESS: &str = "Unless to be rather cold-hearted and rather selfish is to be ill-disposed.";
+const AMIABLE: &str = "He might even have been made amiable himself.";
+const BECKETT: &str = "Ever tried, ever failed. No matter, try again. Fail again. Fail better.";
+const OF_TINY: [&str; 6] = [
+    JOHN,
+    "He was not an old-sposed young man.",
+    UNLESS,
+    "Had he married a more amiable woman, he might have been made still more respectable than he was.",
+    AMIABLE,
+    BECKETT,
+];
+const OF_BASE: [&str; 6] = [
+    JOHN,
+    "He was not an ill-disposed young man.",
+    UNLESS,
+    "Had he married a more amiable woman he might have been made still more respectable than he was?",
+    AMIABLE,
+    BECKETT,
+];
+
+/// The folder of test models, if it holds these.
+fn folder(model: &str) -> Option<PathBuf> {
+    let folder = PathBuf::from(std::env::var_os("PINTPOT_TEST_MODELS")?);
+    let is_there =
+        folder.join(model).exists() && CLIPS.iter().all(|clip| folder.join(format!("{clip}.wav")).exists());
+    is_there.then_some(folder)
+}
+
+/// The smallest budget that the refusal of another names.
+fn smallest(program: &Program, model: &str, sound: &str) -> String {
+    let refused = program.run(&["transcribe", model, sound, "--memory", "1MiB"]);
+    assert_eq!(refused.code, Some(3), "{}", refused.err);
+    let named = refused.err.lines().find_map(|line| line.trim().strip_prefix("smallest budget: --memory "));
+    named.unwrap_or_else(|| panic!("no budget is named: {}", refused.err)).to_string()
+}
+
+fn check(model: &str, texts: &[&str]) {
+    let Some(folder) = folder(model) else {
+        return skip(model, "PINTPOT_TEST_MODELS names no folder that holds it and its clips");
+    };
+    let program = Program::built();
+    let weights = folder.join(model);
+    let (name, file) = (weights.to_str().unwrap(), weights.join("model.bin"));
+    let sounds = CLIPS.map(|clip| folder.join(format!("{clip}.wav")));
+    let budget = smallest(&program, name, sounds[0].to_str().unwrap());
+    for (sound, text) in sounds.iter().zip(texts) {
+        let args = ["transcribe", name, sound.to_str().unwrap(), "--format", "json", "--memory", &budget];
+        let answer = if can_cap() { capped(&program, &args, &file) } else { program.run(&args).json() };
+        assert_eq!(answer["text"].as_str(), Some(*text), "{}", sound.display());
+        assert!(answer["language"].is_null() || answer["language"] == "en");
+    }
+}
+
+/// What a run says whose peak and whose limit are the budget.
+fn capped(program: &Program, args: &[&str], file: &Path) -> serde_json::Value {
+    let budget: host::Memory = args[args.len() - 1].parse().unwrap();
+    let bytes = budget.resolve().unwrap().bytes;
+    let free = program.run_capped(args, file, &Limits::default()).unwrap();
+    let peak = free.report.peak.unwrap();
+    assert!(peak <= bytes, "{args:?}: the peak is {peak}, the budget {bytes}");
+    let limited = Limits { memory: Some(bytes), ..Limits::default() };
+    let answer = program.run_capped(args, file, &limited).unwrap();
+    assert_eq!((answer.code, answer.report.oom_kills), (Some(0), Some(0)), "{}", answer.err);
+    assert_eq!(answer.out, free.out, "{args:?}");
+    answer.json()
+}
+
+#[test]
+fn tiny_writes_down_what_is_said() {
+    check("whisper-tiny.en", &OF_TINY);
+}
+
+#[test]
+fn base_writes_down_what_is_said() {
+    check("whisper-base", &OF_BASE);
+}
+
+#[test]
+fn a_stranger_is_no_model_of_speech() {
+    let tiny = pintpot_tests::tiny(&pintpot_tests::tiny_names()[0]).0;
+    let answer = Program::built().run(&["transcribe", tiny.to_str().unwrap(), "sound.wav"]);
+    assert_eq!(answer.code, Some(4), "{}", answer.err);
+}
