@@ -90,6 +90,27 @@ fn base_writes_down_what_is_said() {
     check("whisper-base", &OF_BASE);
 }
 
+/// What Silero's own `get_speech_timestamps` finds with onnxruntime.
+const SPOKEN: [(f64, f64); 6] =
+    [(0.322, 1.246), (1.858, 2.846), (3.49, 4.222), (4.866, 5.63), (6.626, 7.422), (8.13, 8.926)];
+
+#[test]
+fn speech_is_heard_where_silero_hears_it() {
+    let Some(folder) = folder("silero-vad") else {
+        return skip("silero-vad", "PINTPOT_TEST_MODELS names no folder that holds it and the clips");
+    };
+    let place = |name: &str| folder.join(name).to_str().unwrap().to_string();
+    let (program, sound) = (Program::built(), place("beckett/beckett.wav"));
+    for model in ["silero_vad.onnx", "silero_vad_16k_op15.onnx", "silero_vad_op18_ifless.onnx"] {
+        let answer = program.run(&["listen", &place(&format!("silero-vad/{model}")), &sound, "--json"]);
+        let value = answer.json();
+        let pieces = value["speech"].as_array().unwrap_or_else(|| panic!("{model}: {}", answer.err)).iter();
+        let times =
+            |piece: &serde_json::Value| (piece["start"].as_f64().unwrap(), piece["end"].as_f64().unwrap());
+        assert_eq!(pieces.map(times).collect::<Vec<_>>(), SPOKEN, "{model}");
+    }
+}
+
 #[test]
 fn a_stranger_is_no_model_of_speech() {
     let tiny = pintpot_tests::tiny(&pintpot_tests::tiny_names()[0]).0;

@@ -29,6 +29,7 @@ mod report;
 mod serving;
 mod setup;
 mod size;
+mod sound;
 mod verbs;
 
 use exit::Failure;

@@ -22,6 +22,7 @@ mod text_service;
 mod transcribe;
 mod values;
 mod vision;
+mod voice;
 
 pub use classify::{Class, Classify};
 pub use detect::{Detect, Object};
@@ -36,8 +37,9 @@ pub use rerank::Rerank;
 pub use seen::Seen;
 pub use segment::{Mask, Segment};
 pub use text_service::{OwnedText, TextAsked, TextSaid, TextService, TextTask};
-pub use transcribe::{Segment, Speech, Transcribe, TranscribeOptions, Transcript};
+pub use transcribe::{Passage, Speech, Transcribe, TranscribeOptions, Transcript};
 pub use vision::{Look, Looked};
+pub use voice::{Spoken, Voice, VoiceOptions};
 
 /// A place on a picture: pixels from the left, pixels from the top.
 pub type Point = [f32; 2];

@@ -10,6 +10,7 @@ mod doctor;
 mod embed;
 mod eval;
 mod landmarks;
+mod listen;
 mod ls;
 mod ocr;
 mod pack;
@@ -62,6 +63,7 @@ pub(crate) static VERBS: &[Verb] = &[
     embed::VERB,
     eval::VERB,
     landmarks::VERB,
+    listen::VERB,
     ls::VERB,
     ocr::VERB,
     pack::VERB,

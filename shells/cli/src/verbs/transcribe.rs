@@ -4,18 +4,19 @@
 //! The one design choice: words are printed as soon as a half minute is done, in whatever form, so that a stream needs no end;
 //! a JSON object alone waits for it.
 
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::PathBuf;
 
-use host::{FlashFile, ReadAt, format_bytes};
+use host::format_bytes;
 use hub::Reference;
 use pintpot::Flow;
-use pintpot::tasks::{Segment, Speech, TranscribeOptions, Transcript};
+use pintpot::tasks::{Passage, Speech, TranscribeOptions, Transcript};
 use serde_json::{Value, json};
 
 use super::Verb;
 use crate::exit::{Code, Failure};
 use crate::flags::{self, Args, Flag};
+use crate::sound::{clock, open};
 use crate::{find, report, setup, size};
 
 const FLAGS: &[&Flag] = &[&flags::LANGUAGE, &flags::TASK, &flags::TIMESTAMPS, &flags::FORMAT];
@@ -111,30 +112,6 @@ fn refusal(name: &str, speech: &Speech, refused: &pintpot::Refusal) -> Failure {
     Failure::new(Code::Budget, text)
 }
 
-fn open(name: &str) -> Result<Box<dyn Read>, Failure> {
-    if name == "-" {
-        return Ok(Box::new(io::stdin().lock()));
-    }
-    let file = FlashFile::open(Path::new(name)).map_err(pintpot::Error::from)?;
-    Ok(Box::new(File { file, at: 0 }))
-}
-
-/// A file from its beginning to its end, past the page cache.
-struct File {
-    file: FlashFile,
-    at: u64,
-}
-
-impl Read for File {
-    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        let left = self.file.len().saturating_sub(self.at);
-        let count = usize::try_from(left).map_or(to.len(), |left| left.min(to.len()));
-        self.file.read_exact_at(self.at, &mut to[..count])?;
-        self.at += count as u64;
-        Ok(count)
-    }
-}
-
 struct Printer {
     form: Form,
     count: usize,
@@ -147,7 +124,7 @@ impl Printer {
         if self.form == Form::Vtt { crate::print("WEBVTT\n\n") } else { Ok(()) }
     }
 
-    fn each(&mut self, segment: &Segment) -> Flow {
+    fn each(&mut self, segment: &Passage) -> Flow {
         self.count += 1;
         let (text, times) = (segment.text.trim(), [segment.start, segment.end]);
         let printed = match self.form {
@@ -197,7 +174,7 @@ impl Printer {
     }
 }
 
-fn told(id: usize, segment: &Segment) -> Value {
+fn told(id: usize, segment: &Passage) -> Value {
     json!({
         "id": id,
         "start": hundredths(segment.start),
@@ -212,24 +189,4 @@ fn told(id: usize, segment: &Segment) -> Value {
 /// Times are known to two hundredths of a second.
 fn hundredths(seconds: f64) -> f64 {
     (seconds * 100.0).round() / 100.0
-}
-
-/// A time as `[hours:]minutes:seconds`, and thousandths behind a mark.
-fn clock(seconds: f64, with_hours: bool, mark: &str) -> String {
-    let thousandths = (seconds * 1000.0).round() as u64;
-    let (hours, minutes) = (thousandths / 3_600_000, thousandths / 60_000 % 60);
-    let rest = format!("{minutes:02}:{:02}{mark}{:03}", thousandths / 1000 % 60, thousandths % 1000);
-    if with_hours || hours > 0 { format!("{hours:02}:{rest}") } else { rest }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::clock;
-
-    #[test]
-    fn clocks_are_those_of_subtitles() {
-        assert_eq!(clock(0.0, true, ","), "00:00:00,000");
-        assert_eq!(clock(61.28, false, "."), "01:01.280");
-        assert_eq!(clock(3_725.5, false, "."), "01:02:05.500");
-    }
 }

@@ -74,7 +74,7 @@ pub struct TranscribeOptions {
 
 /// Something that was said.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Segment {
+pub struct Passage {
     /// When it begins, seconds.
     pub start: f64,
     /// When it ends.
@@ -266,7 +266,7 @@ impl Transcribe {
         &mut self,
         sound: impl Read,
         options: &TranscribeOptions,
-        each: &mut dyn FnMut(&Segment) -> Flow,
+        each: &mut dyn FnMut(&Passage) -> Flow,
     ) -> Result<Transcript, Error> {
         let mut language = options.language.as_deref().map(|name| self.words.language(name)).transpose()?;
         let task = self.words.task(options.translate)?;

@@ -6,7 +6,7 @@
 
 use models::Whisper;
 
-use super::Segment;
+use super::Passage;
 use super::words::{Marks, Words};
 
 /// Windows of a moment.
@@ -125,7 +125,7 @@ pub(super) fn chance(logits: &[f32], token: u32) -> f32 {
 }
 
 /// What half a minute of so many windows says, with times since its beginning, and how many windows it covers.
-pub(super) fn segments(words: &Words, window: &Window, frames: usize) -> (Vec<Segment>, usize) {
+pub(super) fn segments(words: &Words, window: &Window, frames: usize) -> (Vec<Passage>, usize) {
     if window.silence > SILENT && window.likelihood() < LIKELY {
         return (Vec::new(), frames);
     }
@@ -136,7 +136,7 @@ pub(super) fn segments(words: &Words, window: &Window, frames: usize) -> (Vec<Se
         let at =
             |token: Option<&u32>| token.filter(|token| is_time(token)).map(|t| moment(t) as f64 * MOMENT);
         let start = at(tokens.first()).unwrap_or(0.0);
-        Segment {
+        Passage {
             start,
             end: end.or_else(|| at(tokens.last())).unwrap_or(start),
             text: words.text(tokens),
@@ -154,7 +154,7 @@ pub(super) fn segments(words: &Words, window: &Window, frames: usize) -> (Vec<Se
         let last = tokens.iter().rev().find(|token| is_time(token)).map(moment).filter(|moment| *moment > 0);
         let end = last.map_or(frames as f64 * MOMENT / FRAMES as f64, |moment| moment as f64 * MOMENT);
         let start = piece(tokens, None).start.min(end);
-        found.push(Segment { start, ..piece(tokens, Some(end)) });
+        found.push(Passage { start, ..piece(tokens, Some(end)) });
     } else {
         if ends_open {
             cuts.push(tokens.len());
@@ -169,9 +169,9 @@ pub(super) fn segments(words: &Words, window: &Window, frames: usize) -> (Vec<Se
     (found, passed)
 }
 
-impl Segment {
+impl Passage {
     /// The same so many seconds later.
-    pub(super) fn since(mut self, seconds: f64) -> Segment {
+    pub(super) fn since(mut self, seconds: f64) -> Passage {
         self.start += seconds;
         self.end += seconds;
         self
