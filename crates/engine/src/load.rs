@@ -21,7 +21,7 @@ const CONTEXTS: [u32; 4] = [4096, 2048, 1024, 512];
 const HEAP: u64 = 256 << 10;
 /// Code that a run has of the program at most: all that pintpot's own has. The kernel reads code back in large pieces,
 /// whatever it is told, but not all of a large program that pintpot is a part of. The start has everything for a moment.
-const CODE: u64 = 8 << 20;
+const CODE: u64 = 10 << 20;
 /// What a run touches of constants and libraries.
 const CONSTANTS: u64 = 420 << 10;
 /// Lines of the account that are there once, however many models run.
