@@ -2,7 +2,7 @@
 _pintpot() {
     local word="${COMP_WORDS[COMP_CWORD]}" verb="${COMP_WORDS[1]}" flags=
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "batch bench doctor embed eval landmarks ls ocr pack plan profile ps pull rerank rm run serve show stop" -- "$word"))
+        COMPREPLY=($(compgen -W "batch bench doctor embed eval landmarks listen ls ocr pack plan profile ps pull rerank rm run serve show stop transcribe" -- "$word"))
         return
     fi
     case "$verb ${COMP_WORDS[2]}" in
@@ -16,6 +16,7 @@ _pintpot() {
         'embed '*) flags="--model --context --tokenizer --memory --threads --io --isa --input --pooling --no-normalize --out --json --stats --help" ;;
         'eval '*) flags="--text --reference --window --windows --model --context --kv --memory --threads --io --isa --skip-weak --skip-cold --stand-in --by-sensitivity --json --help" ;;
         'landmarks '*) flags="--models --out-dir --memory --threads --io --isa --plan --json --help" ;;
+        'listen '*) flags="--threshold --json --memory --threads --io --isa --model --stats --help" ;;
         'ls '*) flags="--json --help" ;;
         'ocr '*) flags="--models --out --memory --threads --io --isa --plan --json --stats --help" ;;
         'pack '*) flags="--by-neuron --sparsity --stand-ins --text --memory --threads --io --isa --json --help" ;;
@@ -29,6 +30,7 @@ _pintpot() {
         'serve '*) flags="--model --context --kv --memory --threads --io --isa --host --port --api-key --parallel --contexts --queue --connections --keep-alive --tokenizer --tokens --skip-weak --skip-cold --stand-in --by-sensitivity --help" ;;
         'show '*) flags="--model --context --kv --memory --threads --io --isa --json --help" ;;
         'stop '*) flags="--host --port --api-key --help" ;;
+        'transcribe '*) flags="--language --task --timestamps --format --memory --threads --io --isa --model --stats --help" ;;
     esac
     case "$word" in
         -*) COMPREPLY=($(compgen -W "$flags" -- "$word")) ;;
