@@ -2,12 +2,13 @@
 //!
 //! Each element of the result is one chain of fused multiply-adds along the common extent, ascending. Where the matrices
 //! of the right array come transposed, as weights do, it is sixteen chains, element `k` in number `k % 16`, which are added
-//! up as a tree.
+//! up as a tree; kernels have such chains where the left array has few rows, and one chain where it has many.
 
 use super::{ArrayOperator, ArrayType, LANES, View, ViewMut, Wide, broadcast, each_wide, extents, fault};
 use crate::{Cost, Elem, Error, MAX_RANK};
 
-/// `a b`, of one kind, or with transposed matrices of f16 or bf16 to the right of f32: the last two extents are matrices, the others are repeated where the other array is longer. Arrays of one
+/// `a b`, of one kind, or with transposed matrices of f16 or bf16 to the right of f32: the last two extents are matrices, the others
+/// are repeated where the other array is longer. Arrays of one
 /// extent are a row on the left and a column on the right. Integers that become wider may come with what counts as zero: of
 /// `a` for all or for each row, of `b` for all or for each column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
