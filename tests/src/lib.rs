@@ -1,7 +1,7 @@
 //! The kit that the tests of the whole share: source text to check, reference logits, the program under a cap.
 //!
 //! What it is: helpers without a verdict. What it is not: part of the product. The one design choice: what a machine
-//! lacks (trained models, the right to make a cgroup) makes a test say so and pass; see [`skip`].
+//! lacks (trained models, the right to make a cgroup) makes a test say so and pass; see [`skip`] and [`absent`].
 
 #![forbid(unsafe_code)]
 
@@ -23,4 +23,10 @@ pub use tall::tall;
 pub fn skip(what: &str, why: &str) {
     assert!(std::env::var_os("PINTPOT_TEST_STRICT").is_none(), "{what}: {why}");
     eprintln!("skipped: {what}: {why}");
+}
+
+/// Says on standard error that a test did not run for want of a trained network. Those are fetched from packages, which may be
+/// gone one day: never a failure.
+pub fn absent(what: &str) {
+    eprintln!("skipped: {what}: PINTPOT_TEST_MODELS names no folder that holds it");
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use host::cgroup::Limits;
-use pintpot_tests::{Program, can_cap, root, skip};
+use pintpot_tests::{Program, absent, can_cap, root, skip};
 use serde_json::Value;
 
 /// A group pays only for pages that nobody holds already: one run of the program at a time.
@@ -77,7 +77,7 @@ fn classes_are_those_of_onnxruntime_in_the_smallest_budget() {
         let (model, picture) = case.split_once(' ').unwrap();
         let files = [format!("{model}/{model}.onnx"), format!("scikit-image/{picture}")];
         let Some([network, image]) = fetched([&files[0], &files[1]]) else {
-            return skip(case, "PINTPOT_TEST_MODELS names no folder that holds it");
+            return absent(case);
         };
         let seen = hold(
             &["run", &network, "--image", &image, "--top", "3"],
@@ -98,7 +98,7 @@ fn classes_are_those_of_onnxruntime_in_the_smallest_budget() {
 fn a_page_says_what_rapidocr_reads_in_the_smallest_budget() {
     let _turn = turn();
     let Some([detector, image]) = fetched(["ppocr-v5/ppocrv5_det.onnx", "scikit-image/page.png"]) else {
-        return skip("ppocr-v5", "PINTPOT_TEST_MODELS names no folder that holds it");
+        return absent("ppocr-v5");
     };
     let folder = Path::new(&detector).parent().unwrap().to_str().unwrap();
     let args = ["ocr", &image, "--models", folder];
@@ -128,7 +128,7 @@ fn a_page_says_what_rapidocr_reads_in_the_smallest_budget() {
 #[test]
 fn what_is_no_picture_is_refused_and_an_unknown_network_says_what_to_do() {
     let Some([network, image]) = fetched(["mobilenetv2/mobilenetv2.onnx", "scikit-image/chelsea.png"]) else {
-        return skip("mobilenetv2", "PINTPOT_TEST_MODELS names no folder that holds it");
+        return absent("mobilenetv2");
     };
     let _turn = turn();
     let program = Program::built();
@@ -179,7 +179,7 @@ fn faces_people_and_masks_are_those_of_mediapipe() {
         "scikit-image/astronaut.png",
     ];
     let Some([marker, _, image]) = fetched(names) else {
-        return skip("mediapipe", "PINTPOT_TEST_MODELS names no folder that holds it");
+        return absent("mediapipe");
     };
     let _turn = turn();
     let folder = Path::new(&marker).parent().unwrap();

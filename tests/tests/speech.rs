@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use host::cgroup::Limits;
-use pintpot_tests::{Program, can_cap, skip};
+use pintpot_tests::{Program, absent, can_cap};
 
 const CLIPS: [&str; 6] =
     ["librivox/0870", "librivox/0880", "librivox/0890", "librivox/0920", "librivox/0930", "beckett/beckett"];
@@ -51,7 +51,7 @@ fn smallest(program: &Program, model: &str, sound: &str) -> String {
 
 fn check(model: &str, texts: &[&str]) {
     let Some(folder) = folder(model) else {
-        return skip(model, "PINTPOT_TEST_MODELS names no folder that holds it and its clips");
+        return absent(model);
     };
     let program = Program::built();
     let weights = folder.join(model);
@@ -97,7 +97,7 @@ const SPOKEN: [(f64, f64); 6] =
 #[test]
 fn speech_is_heard_where_silero_hears_it() {
     let Some(folder) = folder("silero-vad") else {
-        return skip("silero-vad", "PINTPOT_TEST_MODELS names no folder that holds it and the clips");
+        return absent("silero-vad");
     };
     let place = |name: &str| folder.join(name).to_str().unwrap().to_string();
     let (program, sound) = (Program::built(), place("beckett/beckett.wav"));
