@@ -109,9 +109,10 @@ impl Service {
     /// If there is no thread to be had.
     pub fn start(model: Model, queue: usize) -> Result<Service, Error> {
         let budget = model.live.ledger.budget();
-        Service::spawn(1, queue, budget, move |jobs, shared| {
+        let service = Service::spawn(1, queue, budget, move |jobs, shared| {
             Some(turns::one(model, Desk::new(jobs, queue, shared, None)))
-        })
+        })?;
+        service.with_first()
     }
 
     /// Starts the thread with models that share the budget of `engine`, and loads the first: whoever is asked for gets what
@@ -138,10 +139,15 @@ impl Service {
             turns::several(&mut shelf, &names, keep, Desk::new(jobs, queue, shared, source));
             None
         })?;
+        service.with_first()
+    }
+
+    /// Waits until the first model is there and its seat says so.
+    fn with_first(self) -> Result<Service, Error> {
         let (tell, told) = sync_channel(1);
-        service.load(0, None, move |loaded| drop(tell.send(loaded)))?;
+        self.load(0, None, move |loaded| drop(tell.send(loaded)))?;
         told.recv().map_err(|_| Error::Ended { why: "the service has ended".into() })??;
-        Ok(service)
+        Ok(self)
     }
 
     /// A service without a model, for a server that has others; `budget` is what it tells.
