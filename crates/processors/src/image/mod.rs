@@ -2,7 +2,7 @@
 //!
 //! What it is: PNG and JPEG read upright as rows of red, green and blue, sizes changed, parts cut out, marks drawn, PNG written.
 //! What it is not: a choice of how a network is fed, which is its pipeline's. The one design choice: a file says how large it
-//! is before it is decoded, and a [`Picture`] is a [`Region`](host::Region) of the ledger, so that a small file of a huge
+//! is before it is decoded, and a [`Picture`] is a [`host::Region`] of the ledger, so that a small file of a huge
 //! picture is refused by its header.
 
 mod draw;
