@@ -89,6 +89,13 @@ impl AppendFile {
     }
 }
 
+impl Drop for AppendFile {
+    /// A child that was split off meanwhile has the file open too, and the lock with it until it ends.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
