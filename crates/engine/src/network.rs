@@ -40,8 +40,10 @@ pub struct BuiltNetwork {
     graph: Arc<Graph>,
     plan: Plan,
     files: Vec<Arc<FlashFile>>,
-    /// Heap of what was read and of the inputs.
+    /// Heap of what was read and of the inputs that were there.
     heap: u64,
+    /// Bytes of those inputs.
+    fed: u64,
     /// Pictures and sound that are there with it.
     pub(crate) beside: Beside,
     /// What a task holds while it runs.
@@ -114,6 +116,7 @@ impl Engine {
         // The lists of the graph are there twice while it is planned, and what it is built with once more.
         let lists = built.graph.heap_bytes() * if rebuilds { 3 } else { 1 };
         let weights = ArrayExecutor::weight_bytes(&built.graph);
+        let lists = lists + ArrayExecutor::heap_bytes(&built.graph);
         let fixed = Fixed { tokenizer, connections, ..self.fixed(built.heap + heap + lists) };
         let of = |budget| {
             account(&NetworkRequest { graph: &built.graph, plan: &built.plan, weights, budget, fixed })
@@ -174,10 +177,11 @@ impl BuiltNetwork {
         let graph = Arc::new(std::mem::take(&mut network.graph));
         let plan = Plan::new(&graph, Bounds { rows: 1, logit_rows: 1 });
         let forms: u64 = network.weights.iter().map(|place| place.form.heap_bytes()).sum();
-        let inputs: usize = feeds.iter().map(|feed| feed.bytes.as_ref().map_or(0, |bytes| bytes.len())).sum();
-        let heap = file.heap_bytes() + inputs as u64 + forms;
+        let fed: usize = feeds.iter().map(|feed| feed.bytes.as_ref().map_or(0, |bytes| bytes.len())).sum();
+        let fed = fed as u64;
+        let heap = file.heap_bytes() + fed + forms;
         let (beside, upkeep) = (Beside::default(), Upkeep::default());
-        Ok(BuiltNetwork { network, graph, plan, files, heap, beside, upkeep })
+        Ok(BuiltNetwork { network, graph, plan, files, heap, fed, beside, upkeep })
     }
 
     /// Makes an output and an input one state: what a run gives there the next one is given, zeros the first; the input is no
@@ -213,6 +217,13 @@ impl BuiltNetwork {
     /// What it gives.
     pub fn outputs(&self) -> Vec<PortType> {
         self.ports(&self.network.outputs)
+    }
+
+    /// Says that whoever runs it holds arrays for all its inputs, be they there already or not.
+    pub fn with_inputs_at_hand(mut self) -> BuiltNetwork {
+        let all: usize = self.inputs().iter().map(|port| port.kind.bytes()).sum();
+        self.upkeep.heap = (all as u64).saturating_sub(self.fed);
+        self
     }
 
     /// Says what a task holds while it runs.

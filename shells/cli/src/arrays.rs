@@ -149,7 +149,7 @@ pub(crate) fn plan(found: &Found, args: &Args) -> Result<(), Failure> {
 
 /// The network, built for what is said of its inputs.
 pub(crate) fn built(found: &Found, feeds: &[Feed]) -> Result<BuiltNetwork, Failure> {
-    Ok(found.engine.build_network(&found.file, feeds)?)
+    Ok(found.engine.build_network(&found.file, feeds)?.with_inputs_at_hand())
 }
 
 /// The network, loaded, or why it does not fit.

@@ -71,6 +71,13 @@ impl ArrayExecutor {
         in_files(graph).map(|(_, kind)| (kind.bytes() as u64).next_multiple_of(64)).sum()
     }
 
+    /// Bytes on the heap of an executor of `graph` while it is made: its lists, and those of the plan.
+    pub fn heap_bytes(graph: &Graph) -> u64 {
+        let of_value = size_of::<Place>() + size_of::<ArrayType>() + size_of::<Option<u64>>() + 1;
+        let of_node = size_of::<Range<usize>>() + size_of::<Option<u64>>();
+        (graph.values.len() * of_value + graph.nodes.len() * of_node) as u64
+    }
+
     /// Takes memory and reads the constants; `read` fills a buffer with the weight of this number in the graph.
     ///
     /// # Errors
