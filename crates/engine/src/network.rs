@@ -17,6 +17,9 @@ use runtime::{ArrayExecutor, ArrayParts};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// What a file that is written takes: what is not on the disk yet, and the kernel's lists of it, 192 KiB where none were there.
+const WRITTEN: u64 = 448 << 10;
+
 /// An input: its name, what it is and, if they are known already, its elements.
 #[derive(Clone, Debug)]
 pub struct Feed {
@@ -219,10 +222,10 @@ impl BuiltNetwork {
         self.ports(&self.network.outputs)
     }
 
-    /// Says that whoever runs it holds arrays for all its inputs, be they there already or not.
-    pub fn with_inputs_at_hand(mut self) -> BuiltNetwork {
+    /// Says that whoever runs it holds arrays for all its inputs, be they there already or not, and writes its outputs to files.
+    pub fn with_files_at_hand(mut self) -> BuiltNetwork {
         let all: usize = self.inputs().iter().map(|port| port.kind.bytes()).sum();
-        self.upkeep.heap = (all as u64).saturating_sub(self.fed);
+        self.upkeep.heap = (all as u64).saturating_sub(self.fed) + WRITTEN;
         self
     }
 

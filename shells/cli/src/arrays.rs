@@ -24,6 +24,8 @@ pub(crate) const FLAGS: &[&Flag] = &[&flags::INPUT, &flags::SHAPE];
 /// Elements that are printed as JSON at most, and on a line for people.
 const PRINTED: usize = 1 << 16;
 const SHOWN: usize = 6;
+/// Numbers of JSON that are on the heap at a time.
+const AT_A_TIME: usize = 256;
 /// Bytes that are written before they are forced to the disk.
 const UNSETTLED: usize = 256 << 10;
 
@@ -72,18 +74,15 @@ pub(crate) fn run(found: &Found, args: &Args) -> Result<(), Failure> {
     }
     let is_json = args.is_on(&flags::JSON);
     if is_json {
-        let outputs: Vec<Value> =
-            network.outputs().iter().map(|port| told(&network, port, folder.is_none())).collect();
         let peak: u64 = network.lines().iter().map(|line| line.bytes).sum();
         let value = json!({
             "model": found.name,
-            "outputs": outputs,
             "seconds": seconds,
             "planned_peak_bytes": peak,
             "budget_bytes": found.engine.budget().bytes,
             "ledger": report::ledger(network.lines()),
         });
-        return crate::print(&format!("{value}\n"));
+        return tell(&value, &network, folder.is_none());
     }
     if folder.is_none() {
         let lines: String = network.outputs().iter().map(|port| shown(&network, port)).collect();
@@ -149,7 +148,7 @@ pub(crate) fn plan(found: &Found, args: &Args) -> Result<(), Failure> {
 
 /// The network, built for what is said of its inputs.
 pub(crate) fn built(found: &Found, feeds: &[Feed]) -> Result<BuiltNetwork, Failure> {
-    Ok(found.engine.build_network(&found.file, feeds)?.with_inputs_at_hand())
+    Ok(found.engine.build_network(&found.file, feeds)?.with_files_at_hand())
 }
 
 /// The network, loaded, or why it does not fit.
@@ -324,16 +323,40 @@ fn write(network: &Network, port: &PortType, folder: &Path) -> Result<(), Failur
     Ok(())
 }
 
-/// An output as JSON.
-fn told(network: &Network, port: &PortType, with_data: bool) -> Value {
-    let Some((kind, bytes)) = network.output(&port.name) else { return json!({"name": port.name}) };
-    let mut told =
-        json!({"name": port.name, "type": format!("{:?}", kind.elem), "shape": kind.extents.to_vec()});
-    if with_data && kind.extents.elements() <= PRINTED {
-        let array = Array { kind, bytes: bytes.into() };
-        told["data"] = if kind.elem.is_float() { json!(array.fractions()) } else { json!(array.integers()) };
+/// Prints an object of JSON with all outputs, their numbers a few at a time: as a whole they would be many times their bytes.
+fn tell(value: &Value, network: &Network, with_data: bool) -> Result<(), Failure> {
+    let open = |value: &Value| {
+        let text = value.to_string();
+        text.strip_suffix('}').unwrap_or(&text).to_string()
+    };
+    crate::print(&(open(value) + ",\"outputs\":["))?;
+    for (number, port) in network.outputs().iter().enumerate() {
+        let comma = if number > 0 { "," } else { "" };
+        let Some((kind, bytes)) = network.output(&port.name) else {
+            crate::print(&format!("{comma}{}", json!({"name": port.name})))?;
+            continue;
+        };
+        let told =
+            json!({"name": port.name, "type": format!("{:?}", kind.elem), "shape": kind.extents.to_vec()});
+        crate::print(&format!("{comma}{}", open(&told)))?;
+        if with_data && kind.extents.elements() <= PRINTED {
+            crate::print(",\"data\":[")?;
+            for (number, bytes) in bytes.chunks(AT_A_TIME * kind.elem.bytes()).enumerate() {
+                let extents = Extents::new(&[bytes.len() / kind.elem.bytes()]).unwrap_or_default();
+                let part = Array { kind: ArrayType { extents, ..kind }, bytes: bytes.into() };
+                let part = match kind.elem.is_float() {
+                    true => json!(part.fractions()),
+                    false => json!(part.integers()),
+                };
+                let comma = if number > 0 { "," } else { "" };
+                let part = part.to_string();
+                crate::print(&format!("{comma}{}", part.trim_matches(['[', ']'])))?;
+            }
+            crate::print("]")?;
+        }
+        crate::print("}")?;
     }
-    told
+    crate::print("]}\n")
 }
 
 /// An output on a line for people.
