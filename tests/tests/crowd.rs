@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pintpot::{
-    Attention, Completion, Crowd, Engine, Error, Finish, Flow, GenerateOptions, KvFormat, Listener,
+    Attention, Completion, Counts, Crowd, Engine, Error, Finish, Flow, GenerateOptions, KvFormat, Listener,
     LoadOptions, Message, Prompt, Sampling, Schedule, Service,
 };
 use pintpot_tests::{skip, tall, tiny, trained};
@@ -85,6 +85,13 @@ fn least(path: &Path, options: &LoadOptions) -> u64 {
 
 /// Every answer alone, then all of them through one schedule in `budget`; what differs.
 fn differences(path: &Path, asks: &[Ask], crowd: LoadOptions, budget: u64) -> Vec<String> {
+    let (differ, counts) = compared(path, asks, crowd, budget);
+    assert!(counts.cached_tokens > 0, "no prefix was of use");
+    differ
+}
+
+/// As [`differences`], and what the schedule has done.
+fn compared(path: &Path, asks: &[Ask], crowd: LoadOptions, budget: u64) -> (Vec<String>, Counts) {
     let alone = LoadOptions { crowd: None, ..crowd };
     let roomy = engine(4 << 30);
     let mut model = roomy.load(path, &alone).unwrap();
@@ -98,7 +105,7 @@ fn differences(path: &Path, asks: &[Ask], crowd: LoadOptions, budget: u64) -> Ve
     let mut model = engine.load(path, &crowd).unwrap();
     let (ends, ledger) = (RefCell::new(Vec::new()), engine.ledger().clone());
     let mut together = 0;
-    {
+    let counts = {
         let mut schedule = Schedule::new(&mut model, asks.len());
         // Some come while others are being answered.
         let (first, later) = asks.split_at(asks.len() / 2);
@@ -115,8 +122,8 @@ fn differences(path: &Path, asks: &[Ask], crowd: LoadOptions, budget: u64) -> Ve
                 schedule.submit(ids.clone(), options, ear(number));
             }
         }
-        assert!(schedule.counts().cached_tokens > 0, "no prefix was of use");
-    }
+        *schedule.counts()
+    };
     assert!(together > 1, "{}: nobody shared a step", path.display());
     let ends = ends.into_inner();
     assert_eq!(ends.len(), asks.len());
@@ -126,7 +133,7 @@ fn differences(path: &Path, asks: &[Ask], crowd: LoadOptions, budget: u64) -> Ve
         let place = path.file_name().unwrap().to_string_lossy();
         (!same || alone.finish != crowd.finish).then(|| format!("{place} in {budget}: request {number}"))
     };
-    ends.iter().filter_map(differs).collect()
+    (ends.iter().filter_map(differs).collect(), counts)
 }
 
 fn options(context: u32, kv: KvFormat, answers: u32, contexts: u32) -> LoadOptions {
@@ -162,6 +169,27 @@ fn a_model_that_is_streamed_answers_a_crowd_as_it_answers_one() {
         let crowd = options(128, KvFormat::F16, 8, 4);
         let asks = asks(&reference.ids.repeat(2)[..60], 12);
         wrong.extend(differences(&path, &asks, crowd, least(&path, &crowd) + (1 << 20)));
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn a_turn_that_was_taken_is_taken_up_where_it_was() {
+    let _turn = turn();
+    let mut wrong = Vec::new();
+    for name in ["llama-q4.gguf", "deepseek3-tiny.gguf", "gpt-oss-mxfp4.gguf"] {
+        let (path, reference) = tiny(name);
+        let crowd = options(512, KvFormat::F16, 6, 2);
+        // Longer than it was to be expected, so that room for all of them is not there in the end.
+        let mut asks = asks(&reference.ids.repeat(2)[..40], 9);
+        for (n, (_, options)) in asks.iter_mut().enumerate() {
+            (options.max_tokens, options.ignore_end) = (Some(300 + 20 * n as u32), true);
+        }
+        let least = least(&path, &crowd);
+        let (differ, counts) = compared(&path, &asks, crowd, least);
+        assert!(counts.preempted > 0, "{name}: everybody kept his turn in {least}");
+        println!("{name} in {least}: {} turns taken", counts.preempted);
+        wrong.extend(differ);
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }

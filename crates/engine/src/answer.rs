@@ -10,8 +10,9 @@ use crate::grammars::Guided;
 use crate::logprobs;
 use crate::sampler::Candidates;
 use crate::schedule::{Attention, Listener};
+use crate::sequences::Wish;
 use crate::{Completion, Digest, Error, Finish, GenerateOptions, Grammar, Model, Sampler, Timing, ToolCall};
-use ::memory::ExpertStats;
+use ::memory::{ExpertStats, KvCache};
 use processors::text::{CallReader, DecodeOptions, Detokenizer, Said, StopMatcher, Tokenizer};
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,6 +21,7 @@ use std::time::Instant;
 pub(crate) struct Answer<'a> {
     /// The request that it belongs to, with others perhaps.
     pub request: u64,
+    /// What its sequence is fed with before it speaks: the prompt, and what was said before its turn was taken from it.
     pub prompt: Vec<u32>,
     /// Name of its sequence, once it has one.
     pub sequence: u64,
@@ -29,8 +31,14 @@ pub(crate) struct Answer<'a> {
     pub next: u32,
     /// Whoever hears it cannot take more just now.
     pub paused: bool,
+    /// Whether memory is held for what it needs besides ([`Answer::needs_room`]).
+    pub has_room: bool,
+    /// Tokens of what was asked.
+    asked_tokens: usize,
     /// Tokens at most.
     most: usize,
+    /// Whether its turn has come once.
+    has_begun: bool,
     cached: usize,
     ids: Vec<u32>,
     text: String,
@@ -128,12 +136,15 @@ impl<'a> Answer<'a> {
         let show = DecodeOptions { show_special: options.show_special, from_start: false };
         Some(Answer {
             request: 0,
+            asked_tokens: prompt.len(),
             prompt,
             sequence: 0,
             fed: 0,
             next: 0,
             paused: false,
+            has_room: false,
             most,
+            has_begun: false,
             cached: 0,
             ids: Vec::new(),
             text: String::new(),
@@ -158,9 +169,15 @@ impl<'a> Answer<'a> {
         })
     }
 
-    /// Tokens that its sequence holds at the end, at most.
-    pub fn tokens(&self) -> u32 {
-        u32::try_from(self.prompt.len() + self.most.saturating_sub(1)).unwrap_or(u32::MAX)
+    /// What its sequence is to hold: at once all that it is fed with, in the end what is likely if answers have `mean` tokens.
+    pub fn wish(&self, mean: usize) -> Wish {
+        let tokens = |said: usize| u32::try_from(self.asked_tokens + said).unwrap_or(u32::MAX);
+        let most = self.most.saturating_sub(1);
+        Wish {
+            now: u32::try_from(self.prompt.len() + 1).unwrap_or(u32::MAX).min(tokens(most)),
+            likely: tokens(mean.max(self.ids.len() + KvCache::TILE as usize).min(most)),
+            most: tokens(most),
+        }
     }
 
     /// As one of the answers to a request.
@@ -176,21 +193,34 @@ impl<'a> Answer<'a> {
     /// Reads its grammar, if it has one, for which there is room.
     pub fn read_grammar(&mut self, model: &mut Model) -> Result<(), Error> {
         let Some(grammar) = self.grammar.take() else { return Ok(()) };
-        let guided = model.guided(grammar);
-        if guided.is_err() {
-            model.leave_grammar_room();
-        }
-        self.guided = Some(guided?);
+        self.guided = Some(model.guided(grammar)?);
         self.listener.accepted();
         Ok(())
     }
 
     /// Its turn has come; `cached` ids of the prompt are known already.
     pub fn begin(&mut self, model: &Model, sequence: u64, cached: usize, counts: &mut Counts) {
-        (self.sequence, self.fed, self.cached) = (sequence, cached, cached);
+        (self.sequence, self.fed) = (sequence, cached);
+        if std::mem::replace(&mut self.has_begun, true) {
+            return; // which was told
+        }
+        self.cached = cached;
         self.begun = Marks::now(model);
         self.listener.begun(self.prompt.len(), cached);
         counts.begun(self.prompt.len(), cached, (self.begun.time - self.asked).as_secs_f64());
+    }
+
+    /// Its sequence is taken from it; what that held is fed again when its turn comes again, and gives the same logits.
+    pub fn rewind(&mut self) {
+        let said = self.prompt.len() - self.asked_tokens;
+        self.prompt.reserve_exact(self.ids.len() - said);
+        self.prompt.extend_from_slice(&self.ids[said..]);
+        (self.sequence, self.fed) = (0, 0);
+    }
+
+    /// Whether somebody has heard that its turn has come.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     /// Ids of the prompt that are still to be fed.
@@ -315,7 +345,7 @@ impl<'a> Answer<'a> {
         self.say(&rest, true);
         let (end, begun, first) = (Marks::now(model), self.begun, self.first);
         let timing = Timing {
-            prompt_tokens: self.prompt.len(),
+            prompt_tokens: self.asked_tokens,
             cached_tokens: self.cached,
             answer_tokens: self.ids.len(),
             queue_seconds: (begun.time - self.asked).as_secs_f64(),

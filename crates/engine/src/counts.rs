@@ -26,6 +26,9 @@ const TOKENS: &[f64] = &[
     100_000.0,
 ];
 const MOST_BOUNDS: usize = 22;
+/// Tokens of an answer as long as none was given, and how many answers that weighs.
+const FIRST_ANSWER: f64 = 128.0;
+const FIRST_ANSWERS: f64 = 4.0;
 
 /// How often a figure lay between which bounds.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +87,8 @@ pub struct Counts {
     pub finished: [u64; Finish::ALL.len()],
     /// Requests that were let in or waited, and failed.
     pub failed: u64,
+    /// How often the turn of an answer was taken from it, to be given back later.
+    pub preempted: u64,
     /// Bytes of weights read from flash.
     pub flash_bytes: u64,
     /// Seconds that steps waited for flash.
@@ -123,6 +128,7 @@ impl Default for Counts {
             answer_tokens: 0,
             finished: [0; Finish::ALL.len()],
             failed: 0,
+            preempted: 0,
             flash_bytes: 0,
             flash_wait_seconds: 0.0,
             steps: 0,
@@ -140,6 +146,12 @@ impl Default for Counts {
 }
 
 impl Counts {
+    /// Tokens of an answer, as those before it had; of the first nothing is known.
+    pub(crate) fn likely_answer(&self) -> usize {
+        let (sum, count) = (self.answers.sum, self.answers.count() as f64);
+        ((sum + FIRST_ANSWERS * FIRST_ANSWER) / (count + FIRST_ANSWERS)) as usize
+    }
+
     pub(crate) fn begun(&mut self, prompt_tokens: usize, cached_tokens: usize, queue_seconds: f64) {
         self.prompt_tokens += prompt_tokens as u64;
         self.cached_tokens += cached_tokens as u64;

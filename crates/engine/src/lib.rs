@@ -20,6 +20,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admission;
 mod answer;
 mod batch;
 pub mod bench;

@@ -68,8 +68,8 @@ pub struct Crowd {
     pub answers: u32,
     /// Requests that may wait for their turn.
     pub queue: u32,
-    /// Whole contexts of keys and values that are planned for. Whoever is answered shares them by what each can still
-    /// cost, and what the plan leaves of the budget as well.
+    /// Whole contexts of keys and values that are planned for. Whoever is answered shares them by what each holds, and
+    /// what the plan leaves of the budget as well.
     pub contexts: u32,
     /// Bytes that are held for those who talk to it: connections, threads, requests that are being read.
     pub connections: u64,

@@ -1,7 +1,7 @@
 //! Several answers at once: their rows share steps, so that weights are read and unpacked once for all.
 //!
-//! What it is: continuous batching in bytes. A request is let in when the keys and values that it can still cost at most
-//! fit beside those of the others, waits its turn until then, and is not let in at all if the queue is full. What it is
+//! What it is: continuous batching in bytes. A request is let in when the keys and values that it is likely to cost fit beside
+//! those of the others (`admission`), waits its turn until then, and is not let in at all if the queue is full. What it is
 //! not: threads or a protocol ([`crate::Service`], and the shells). The one design choice: those who speak get a row each
 //! in every step, those whose prompt is being read share what is left, in the order in which they came, and no more of it
 //! than keeps the others speaking at a sane pace. How rows are shared never changes an answer, only when it comes.
@@ -9,7 +9,7 @@
 use crate::answer::Answer;
 use crate::counts::Counts;
 use crate::sampler::Candidates;
-use crate::{Chosen, Completion, Error, Finish, GenerateOptions, Model, ToolCall, Trouble};
+use crate::{Chosen, Completion, Error, Finish, GenerateOptions, Model, ToolCall};
 use graph::Bounds;
 use runtime::Wanted;
 use std::collections::VecDeque;
@@ -59,12 +59,12 @@ pub trait Listener {
 
 /// Those who are being answered by a model, and those who wait for it.
 pub struct Schedule<'a> {
-    model: &'a mut Model,
+    pub(crate) model: &'a mut Model,
     /// Requests that may wait.
     queue: usize,
-    waiting: VecDeque<Answer<'a>>,
+    pub(crate) waiting: VecDeque<Answer<'a>>,
     /// In the order in which they came.
-    running: Vec<Answer<'a>>,
+    pub(crate) running: Vec<Answer<'a>>,
     shares: Vec<Share>,
     pace: Pace,
     /// Who of those who speak is first, where not all fit in a step.
@@ -72,7 +72,7 @@ pub struct Schedule<'a> {
     candidates: Candidates,
     /// Requests so far.
     requests: u64,
-    counts: Counts,
+    pub(crate) counts: Counts,
 }
 
 /// What an answer has of a step.
@@ -179,6 +179,7 @@ impl<'a> Schedule<'a> {
     pub fn step(&mut self) -> Result<bool, Error> {
         self.hang_up();
         let stepped = self.model.follow_budget().and_then(|()| {
+            self.grow()?;
             self.admit();
             self.compose()
         });
@@ -220,12 +221,9 @@ impl<'a> Schedule<'a> {
 
     /// Ends all answers and requests; the listeners are told why.
     pub fn fail(&mut self, why: &str) {
-        for answer in std::mem::take(&mut self.running) {
-            self.leave(&answer);
-            answer.fail(Error::Ended { why: why.to_string() });
-            self.counts.failed();
-        }
-        for answer in self.waiting.drain(..) {
+        let running = std::mem::take(&mut self.running);
+        for mut answer in running.into_iter().chain(std::mem::take(&mut self.waiting)) {
+            self.leave(&mut answer);
             answer.fail(Error::Ended { why: why.to_string() });
             self.counts.failed();
         }
@@ -235,9 +233,10 @@ impl<'a> Schedule<'a> {
     fn hang_up(&mut self) {
         for at in (0..self.waiting.len()).rev() {
             let Some(finish) = self.waiting[at].hangs_up() else { continue };
-            let Some(answer) = self.waiting.remove(at) else { continue };
+            let Some(mut answer) = self.waiting.remove(at) else { continue };
+            self.leave(&mut answer);
             match finish {
-                Finish::Time => {
+                Finish::Time if !answer.has_begun() => {
                     answer.fail(Error::NoTurn);
                     self.counts.failed();
                 }
@@ -251,9 +250,9 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    fn end(&mut self, at: usize, finish: Result<Finish, Error>) {
-        let answer = self.running.remove(at);
-        self.leave(&answer);
+    pub(crate) fn end(&mut self, at: usize, finish: Result<Finish, Error>) {
+        let mut answer = self.running.remove(at);
+        self.leave(&mut answer);
         match finish {
             Ok(finish) => answer.finish(self.model, finish, &mut self.counts),
             Err(error) => {
@@ -261,70 +260,6 @@ impl<'a> Schedule<'a> {
                 self.counts.failed();
             }
         }
-    }
-
-    /// What an answer held is free.
-    fn leave(&mut self, answer: &Answer<'_>) {
-        self.model.leave_sequence(answer.sequence);
-        if answer.needs_room() {
-            self.model.leave_grammar_room();
-        }
-    }
-
-    /// Lets in those whose turn it is, as long as there is room.
-    fn admit(&mut self) {
-        while self.running.len() < self.model.live.logit_rows as usize {
-            let Some(at) = self.waiting.iter().position(|answer| !self.is_read_for(answer.request)) else {
-                return;
-            };
-            let Some(mut answer) = self.waiting.remove(at) else { return };
-            let taken = self.take_room(&answer);
-            if let Ok(None) = taken {
-                return self.waiting.insert(at, answer);
-            }
-            let begun = taken.and_then(|taken| {
-                let read = answer.read_grammar(self.model);
-                if let (Err(_), Some((sequence, _))) = (&read, taken) {
-                    self.model.leave_sequence(sequence);
-                }
-                read.map(|()| taken)
-            });
-            match begun {
-                Ok(Some((sequence, cached))) => {
-                    answer.begin(self.model, sequence, cached, &mut self.counts);
-                    self.running.push(answer);
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    answer.fail(error);
-                    self.counts.failed();
-                }
-            }
-        }
-    }
-
-    /// Whether another answer to the same request is reading the prompt.
-    fn is_read_for(&self, request: u64) -> bool {
-        self.running.iter().any(|answer| answer.request == request && answer.unread() > 0)
-    }
-
-    /// A sequence, and room for a grammar if there is one; `None` as long as others leave none.
-    fn take_room(&mut self, next: &Answer<'_>) -> Result<Option<(u64, usize)>, Error> {
-        if next.needs_room() {
-            match self.model.take_grammar_room() {
-                Err(error) if error.trouble() == Trouble::Budget && !self.running.is_empty() => {
-                    return Ok(None);
-                }
-                taken => taken?,
-            }
-        }
-        // One at a time has the whole context: the next turn of a conversation finds it where it is.
-        let tokens = if self.model.live.shares { next.tokens() } else { self.model.context() };
-        let taken = self.model.take_sequence(&next.prompt, tokens);
-        if next.needs_room() && !matches!(taken, Ok(Some(_))) {
-            self.model.leave_grammar_room();
-        }
-        taken
     }
 
     /// Shares the rows of a step out; gives whether another step is sure to follow.
@@ -422,8 +357,10 @@ impl<'a> Schedule<'a> {
 
 impl Drop for Schedule<'_> {
     fn drop(&mut self) {
-        for answer in std::mem::take(&mut self.running) {
-            self.leave(&answer);
-        }
+        let running = std::mem::take(&mut self.running);
+        running
+            .into_iter()
+            .chain(std::mem::take(&mut self.waiting))
+            .for_each(|mut answer| self.leave(&mut answer));
     }
 }

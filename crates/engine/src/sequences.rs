@@ -1,8 +1,9 @@
 //! What a model remembers: the sequences of those who are being answered, and of those who were.
 //!
-//! What it is: caches of keys and values that come and go within the bytes that the placement gives them. What it is not:
-//! a number of slots; a short request takes few bytes. The one design choice: a sequence that is done stays until its bytes
-//! are wanted, so whoever begins with the same text goes on where it ended, or gets a copy of what they share.
+//! What it is: caches of keys and values that come, grow and go within the bytes that the placement gives them. What it is not:
+//! a number of slots; a sequence takes what it holds, not what it may come to. The one design choice: a sequence that is done
+//! stays until its bytes are wanted, so whoever begins with the same text goes on where it ended, or gets a copy of what they
+//! share.
 
 use crate::{Error, Model};
 use ::memory::KvCache;
@@ -19,8 +20,21 @@ pub(crate) struct Held {
     busy: bool,
     /// When it was wanted last.
     wanted: u64,
-    /// Bytes of its cache.
+    /// Tokens that it may come to.
+    most: u32,
+    /// Bytes that its cache holds.
     bytes: u64,
+}
+
+/// What somebody wants to hold, tokens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish {
+    /// At once.
+    pub now: u32,
+    /// In the end, as is likely.
+    pub likely: u32,
+    /// In the end at most.
+    pub most: u32,
 }
 
 /// Who holds what of the ids that are asked for.
@@ -49,11 +63,15 @@ impl Model {
         self.held.iter().map(|held| held.bytes).sum()
     }
 
-    /// Bytes of a sequence of `tokens`.
-    fn bytes_for(&self, tokens: u32) -> u64 {
-        let (placement, page) = (&self.placement, host::page_size() as u64);
-        let bytes = KvCache::bytes(&self.live.graph, placement.kv, tokens, placement.kv_rows);
-        bytes.max(1).next_multiple_of(page)
+    /// Bytes of a sequence that holds `tokens` of `most`.
+    fn bytes_for(&self, most: u32, tokens: u32) -> u64 {
+        let (placement, graph) = (&self.placement, &self.live.graph);
+        KvCache::bytes_of(graph, placement.kv, most, placement.kv_rows, tokens)
+    }
+
+    /// Bytes that a sequence is likely to come to.
+    pub(crate) fn likely_bytes(&self, name: u64, likely: u32) -> u64 {
+        self.held.get(self.place_of(name)).map_or(0, |held| self.bytes_for(held.most, likely).max(held.bytes))
     }
 
     /// Where the sequence of that name is.
@@ -61,40 +79,86 @@ impl Model {
         self.held.iter().position(|held| held.name == name).unwrap_or(usize::MAX)
     }
 
-    /// A sequence for `ids` with room for `tokens`, and how many of the ids it holds already, never the last, whose logits
-    /// choose the next. `None` as long as others who are being answered leave no room for it.
-    pub(crate) fn take_sequence(&mut self, ids: &[u32], tokens: u32) -> Result<Option<(u64, usize)>, Error> {
-        let tokens = tokens.min(self.context());
-        let bytes = self.bytes_for(tokens);
-        let busy: u64 = self.held.iter().filter(|held| held.busy).map(|held| held.bytes).sum();
-        if busy + bytes > self.sequence_room() {
+    /// A sequence for `ids` with what is wished for, and how many of the ids it holds already, never the last, whose logits
+    /// choose the next. `None` as long as others who are being answered, and are likely to come to `others` bytes, leave no
+    /// room for it.
+    pub(crate) fn take_sequence(
+        &mut self,
+        ids: &[u32],
+        wish: Wish,
+        others: u64,
+    ) -> Result<Option<(u64, usize)>, Error> {
+        let most = wish.most.min(self.context());
+        let (now, likely) = (wish.now.min(most), wish.likely.clamp(wish.now.min(most), most));
+        if others + self.bytes_for(most, likely) > self.sequence_room() {
             return Ok(None);
         }
         let mut source = self.longest_common(ids);
         // Most conversations begin alike; that is no reason to forget the rest of another's.
-        let goes_on = |at: &usize| self.is_free(*at, bytes) && 2 * source.len >= self.held[*at].ids.len();
+        let goes_on = |at: &usize| self.is_free(*at, most) && 2 * source.len >= self.held[*at].ids.len();
         let target = match source.at.filter(goes_on) {
             Some(at) => at,
-            None => match self.new_sequence(tokens, bytes, &mut source)? {
+            None => match self.new_sequence(most, now, &mut source)? {
                 Some(at) => at,
                 None => return Ok(None),
             },
         };
-        if let Some(from) = source.at.filter(|&from| from != target) {
-            if let Ok([from, to]) = self.sequences.get_disjoint_mut([from, target]) {
-                to.cache.copy_from(&from.cache, source.len as u32);
-            }
-            self.held[target].ids.clear();
-            let shared = ids[..source.len].iter();
-            self.held[target].ids.extend(shared);
+        let (name, from) = (self.held[target].name, source.at.map(|at| self.held[at].name));
+        let goes_on = from == Some(name);
+        self.sequences[target].len = if goes_on { source.len as u32 } else { 0 };
+        self.sequences[target].context = most;
+        let (tick, held) = (self.tick(), &mut self.held[target]);
+        held.ids.truncate(if goes_on { source.len } else { 0 });
+        (held.busy, held.wanted) = (true, tick);
+        if !self.hold_sequence(name, now)? {
+            self.leave_sequence(name);
+            return Ok(None);
         }
-        self.sequences[target].context = tokens;
-        self.sequences[target].len = source.len as u32;
-        let (now, held) = (self.tick(), &mut self.held[target]);
-        held.ids.truncate(source.len);
-        held.ids.reserve_exact(tokens as usize - source.len);
-        (held.busy, held.wanted) = (true, now);
-        Ok(Some((held.name, source.len)))
+        // Whoever was to be copied may have been forgotten meanwhile, and others have moved.
+        let [target, from] =
+            [Some(name), from].map(|name| name.map_or(usize::MAX, |name| self.place_of(name)));
+        if let Ok([from, to]) = self.sequences.get_disjoint_mut([from, target]) {
+            to.cache.copy_from(&from.cache, source.len as u32);
+            to.len = source.len as u32;
+            self.held[target].ids.extend(&ids[..source.len]);
+        }
+        Ok(Some((name, self.held.get(target).map_or(0, |held| held.ids.len()))))
+    }
+
+    /// Room for one more token in a sequence; whether there is any, with nobody left who could be forgotten for it.
+    pub(crate) fn grow_sequence(&mut self, name: u64) -> Result<bool, Error> {
+        let at = self.place_of(name);
+        match (self.held.get(at), self.sequences.get(at)) {
+            (Some(held), Some(sequence)) if held.ids.len() < sequence.cache.holds() as usize => Ok(true),
+            (Some(held), _) => self.hold_sequence(name, held.ids.len() as u32 + 1),
+            _ => Ok(false),
+        }
+    }
+
+    /// Has a sequence hold so many tokens, no more and no less but for what is left of a tile.
+    fn hold_sequence(&mut self, name: u64, tokens: u32) -> Result<bool, Error> {
+        loop {
+            let at = self.place_of(name);
+            let Some(held) = self.held.get(at) else { return Ok(false) };
+            let tokens = tokens.next_multiple_of(KvCache::TILE).min(held.most);
+            let (bytes, before) = (self.bytes_for(held.most, tokens), held.bytes);
+            if bytes <= before || self.sequence_bytes() - before + bytes <= self.sequence_room() {
+                match self.sequences[at].cache.hold(tokens).map_err(Error::from) {
+                    Ok(()) => {
+                        let held = &mut self.held[at];
+                        held.bytes = bytes;
+                        held.ids.reserve_exact((tokens as usize).saturating_sub(held.ids.len()));
+                        return Ok(true);
+                    }
+                    // Somebody else in this process holds what was free.
+                    Err(error) if matches!(error.trouble(), crate::Trouble::Budget) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            if !self.forget_one(None) {
+                return Ok(false);
+            }
+        }
     }
 
     /// The sequence is not being answered any more; what it holds may be of use.
@@ -107,11 +171,11 @@ impl Model {
 
     /// A sequence of the whole context as number 0, for those who work with one by themselves.
     pub(crate) fn own_sequence(&mut self) -> Result<(), Error> {
-        let bytes = self.bytes_for(self.context());
+        let bytes = self.bytes_for(self.context(), self.context());
         if self.held.first().is_none_or(|held| held.bytes < bytes) {
             self.sequences.clear();
             self.held.clear();
-            self.push_sequence(self.context(), bytes)?;
+            self.push_sequence(self.context(), self.context())?;
         }
         self.sequences[0].context = self.context();
         Ok(())
@@ -145,19 +209,20 @@ impl Model {
         best
     }
 
-    /// Room for a sequence of `bytes`: free, or another's that is idle, that of `source` last of all.
-    fn new_sequence(&mut self, tokens: u32, bytes: u64, source: &mut Source) -> Result<Option<usize>, Error> {
-        let room = self.sequence_room();
+    /// A sequence of at most `most` tokens that holds `now` of them: a new one, or another's that is idle, that of `source` last
+    /// of all.
+    fn new_sequence(&mut self, most: u32, now: u32, source: &mut Source) -> Result<Option<usize>, Error> {
+        let (room, bytes) = (self.sequence_room(), self.bytes_for(most, now));
         while self.sequence_bytes() + bytes > room {
             // One of just that size is as good as a new one.
-            let same = |at: &usize| self.is_free(*at, bytes) && self.held[*at].bytes == bytes;
+            let same = |at: &usize| self.is_free(*at, most) && self.held[*at].most == most;
             let same = (0..self.held.len()).filter(|at| same(at) && source.at != Some(*at));
             if let Some(at) = same.min_by_key(|&at| self.held[at].wanted) {
                 return Ok(Some(at));
             }
             let spared = source.at.map(|at| self.held[at].name);
             if !self.forget_one(spared) {
-                if let Some(at) = source.at.filter(|&at| self.is_free(at, bytes)) {
+                if let Some(at) = source.at.filter(|&at| self.is_free(at, most)) {
                     return Ok(Some(at));
                 }
                 *source = Source::default();
@@ -169,28 +234,29 @@ impl Model {
             source.at = spared.and_then(|name| self.held.iter().position(|held| held.name == name));
             source.len = if source.at.is_some() { source.len } else { 0 };
         }
-        match self.push_sequence(tokens, bytes) {
+        match self.push_sequence(most, now) {
             Ok(()) => Ok(Some(self.held.len() - 1)),
             // Somebody else in this process holds what was free.
             Err(error) if matches!(error.trouble(), crate::Trouble::Budget) => {
                 *source = Source::default();
-                if self.forget_one(None) { self.new_sequence(tokens, bytes, source) } else { Err(error) }
+                if self.forget_one(None) { self.new_sequence(most, now, source) } else { Err(error) }
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Whether nobody is being answered from a sequence that has room for `bytes`.
-    fn is_free(&self, at: usize, bytes: u64) -> bool {
-        !self.held[at].busy && self.held[at].bytes >= bytes
+    /// Whether nobody is being answered from a sequence that may come to so many tokens.
+    fn is_free(&self, at: usize, tokens: u32) -> bool {
+        !self.held[at].busy && self.held[at].most >= tokens
     }
 
-    fn push_sequence(&mut self, tokens: u32, bytes: u64) -> Result<(), Error> {
+    fn push_sequence(&mut self, most: u32, now: u32) -> Result<(), Error> {
         let (live, placement) = (&self.live, &self.placement);
-        let cache = KvCache::new(&live.ledger, &live.graph, placement.kv, tokens, placement.kv_rows)?;
-        let (name, ids) = (self.tick(), Vec::new());
-        self.sequences.push(Sequence::new(cache, tokens));
-        self.held.push(Held { name, ids, busy: false, wanted: name, bytes });
+        let now = now.next_multiple_of(KvCache::TILE).min(most);
+        let cache = KvCache::sparse(&live.ledger, &live.graph, placement.kv, (most, now), placement.kv_rows)?;
+        let (name, bytes) = (self.tick(), self.bytes_for(most, now));
+        self.sequences.push(Sequence::new(cache, most));
+        self.held.push(Held { name, ids: Vec::new(), busy: false, wanted: name, most, bytes });
         Ok(())
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Layers that see everything have a slot for each position of the context; layers with a window have a ring. The
 //! number of slots is a multiple of 64, so that tiles of keys at absolute positions never wrap inside a tile. Values
-//! that are part of the keys take nothing.
+//! that are part of the keys take nothing. The one design choice: a cache has addresses for all that it may ever hold and pays
+//! for what it holds ([`KvCache::hold`]), so that it grows where it lies and nothing is copied.
 
 use crate::Error;
 use graph::{Graph, State, StateId, StateKind};
@@ -62,8 +63,11 @@ pub struct KvCache {
     region: Region,
     format: KvFormat,
     layers: Vec<Layer>,
+    /// Positions that are paid for.
+    holds: u32,
 }
 
+#[derive(Clone)]
 struct Layer {
     slots: u32,
     keys: Range<usize>,
@@ -71,12 +75,21 @@ struct Layer {
 }
 
 impl KvCache {
+    /// Positions that are paid for together.
+    pub const TILE: u32 = TILE as u32;
+
     /// Bytes for `context` tokens fed in steps of at most `step` rows.
     pub fn bytes(graph: &Graph, format: KvFormat, context: u32, step: u32) -> u64 {
         graph.states.iter().map(|s| layer_bytes(s, format, context, step).into_iter().sum::<u64>()).sum()
     }
 
-    /// An empty cache.
+    /// Bytes of the first `tokens` positions of a cache for `context` tokens: pages of their own in every layer, and the page
+    /// tables that it takes more because they lie apart. Never more than the whole, in whole pages.
+    pub fn bytes_of(graph: &Graph, format: KvFormat, context: u32, step: u32, tokens: u32) -> u64 {
+        bytes_of(layers(graph, format, context, step), tokens)
+    }
+
+    /// An empty cache, all of which may be used.
     pub fn new(
         ledger: &Ledger,
         graph: &Graph,
@@ -84,19 +97,41 @@ impl KvCache {
         context: u32,
         step: u32,
     ) -> Result<KvCache, Error> {
-        let mut end = 0;
-        let layers = graph.states.iter().map(|state| {
-            let [keys, values] = layer_bytes(state, format, context, step).map(|bytes| bytes as usize);
-            let start = end;
-            end += keys + values;
-            Layer {
-                slots: slots_of(state, context, step),
-                keys: start..start + keys,
-                values: start + keys..end,
+        KvCache::sparse(ledger, graph, format, (context, context), step)
+    }
+
+    /// An empty cache for so many tokens, of which the first so many positions may be used.
+    pub fn sparse(
+        ledger: &Ledger,
+        graph: &Graph,
+        format: KvFormat,
+        (context, tokens): (u32, u32),
+        step: u32,
+    ) -> Result<KvCache, Error> {
+        let layers: Vec<Layer> = layers(graph, format, context, step).collect();
+        let end = layers.last().map_or(0, |layer| layer.values.end);
+        let region = Region::sparse(ledger, Part::State, end.max(1))?;
+        let mut cache = KvCache { region, format, layers, holds: 0 };
+        cache.hold(tokens)?;
+        Ok(cache)
+    }
+
+    /// Pays for the first `tokens` positions from now on; what lies beyond them goes back to the system. More than there is room
+    /// for in the account is refused, with nothing changed.
+    pub fn hold(&mut self, tokens: u32) -> Result<(), Error> {
+        for layer in self.layers.iter().filter(|_| tokens < self.holds) {
+            for part in [&layer.keys, &layer.values] {
+                self.region.give_back(part.start + held(layer, part, tokens)..part.end);
             }
-        });
-        let layers: Vec<Layer> = layers.collect();
-        Ok(KvCache { region: Region::new(ledger, Part::State, end.max(1))?, format, layers })
+        }
+        self.region.hold(bytes_of(self.layers.iter().cloned(), tokens))?;
+        self.holds = tokens;
+        Ok(())
+    }
+
+    /// Positions that it may be used for.
+    pub fn holds(&self) -> u32 {
+        self.holds
     }
 
     /// Touches every page of a cache that holds nothing yet, so that the peak is reached now and not in the middle of a
@@ -145,6 +180,41 @@ impl KvCache {
         let bytes = &mut self.region.as_mut_bytes()[layer.keys.start..layer.values.end];
         bytes.split_at_mut(layer.keys.len())
     }
+}
+
+/// Where everything lies.
+fn layers(graph: &Graph, format: KvFormat, context: u32, step: u32) -> impl Iterator<Item = Layer> {
+    graph.states.iter().scan(0, move |end, state| {
+        let [keys, values] = layer_bytes(state, format, context, step).map(|bytes| bytes as usize);
+        let start = *end;
+        *end += keys + values;
+        let slots = slots_of(state, context, step);
+        Some(Layer { slots, keys: start..start + keys, values: start + keys..*end })
+    })
+}
+
+/// Bytes from the start of a part of a layer to the end of its first `tokens` positions.
+fn held(layer: &Layer, part: &Range<usize>, tokens: u32) -> usize {
+    let (tiles, tile) =
+        (tokens.div_ceil(TILE as u32) as usize, TILE * part.len() / (layer.slots as usize).max(1));
+    part.len().min(tiles * tile)
+}
+
+fn bytes_of(layers: impl Iterator<Item = Layer>, tokens: u32) -> u64 {
+    let page = host::page_size();
+    let (mut whole, mut bytes, mut parts) = (0, 0, 0);
+    for layer in layers {
+        for part in [&layer.keys, &layer.values] {
+            let end = part.start + held(&layer, part, tokens);
+            bytes += end.next_multiple_of(page) - part.start / page * page;
+            parts += usize::from(!part.is_empty());
+            whole = whole.max(part.end);
+        }
+    }
+    let whole = whole.max(1).next_multiple_of(page);
+    // A page of the table has an entry of 8 bytes for each page, wherever it lies.
+    let tables = (whole.saturating_sub(bytes) / (page / 8)).min(parts * page);
+    whole.min((bytes + tables).next_multiple_of(page)) as u64
 }
 
 /// Bytes of the keys and of the values of a layer.
@@ -201,6 +271,43 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_cache_pays_for_what_it_holds_and_keeps_it_while_it_grows() {
+        let mut graph = Graph::new();
+        let all = State { kind: StateKind::Append, kv_heads: 2, head_dim: 64, values: Values::Own(64) };
+        let ring = State { kind: StateKind::Ring { window: 100 }, ..all };
+        let states = [all, ring].map(|state| graph.state(state));
+        let of = |tokens| KvCache::bytes_of(&graph, KvFormat::F16, 1000, 8, tokens);
+        let whole = KvCache::bytes(&graph, KvFormat::F16, 1000, 8);
+        assert_eq!(of(1000), whole.next_multiple_of(host::page_size() as u64));
+        assert!((0..1000).all(|n| of(n) <= of(n + 1)), "a longer one is never cheaper");
+        assert!(of(64) < whole / 8 && of(1) == of(64) && of(64) < of(65));
+        let ledger = Ledger::new(of(200));
+        let mut cache = KvCache::sparse(&ledger, &graph, KvFormat::F16, (1000, 64), 8).unwrap();
+        assert_eq!((ledger.used(), cache.held_bytes(), cache.holds()), (of(64), of(64), 64));
+        let tile = 64 * 2 * 64 * 2;
+        for state in states {
+            let (keys, values) = cache.split(state);
+            keys[..tile].fill(7);
+            values[..tile].fill(7);
+        }
+        cache.hold(130).unwrap();
+        assert!(cache.hold(300).is_err() && cache.holds() == 130 && ledger.used() == of(130));
+        for state in states {
+            let (keys, values) = cache.split(state);
+            for part in [keys, values] {
+                assert!(part[..tile].iter().all(|&b| b == 7));
+                part[tile..2 * tile].fill(8);
+            }
+        }
+        cache.hold(10).unwrap();
+        let (keys, values) = cache.split(states[0]);
+        assert_eq!((ledger.used(), keys[tile - 1], values[tile - 1]), (of(10), 7, 7));
+        assert_eq!((keys[tile + 4096], values[tile + 4096]), (0, 0), "what is not paid for has gone back");
+        drop(cache);
+        assert_eq!(ledger.used(), 0);
     }
 
     #[test]

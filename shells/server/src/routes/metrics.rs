@@ -120,6 +120,8 @@ fn requests(page: &mut Page, app: &App) {
             write(&mut page.text, model, "request_success_total", &label, count);
         }
     }
+    let help = "Turns that were taken from answers for want of memory, and given back later.";
+    page.each("num_preemptions_total", "counter", help, |counts| counts.preempted);
     page.each("request_failure_total", "counter", "Answers that failed.", |counts| counts.failed);
     page.histogram("time_to_first_token_seconds", "Until the first token.", |counts| &counts.first);
     page.histogram("inter_token_latency_seconds", "Between two tokens.", |counts| &counts.between);
