@@ -30,6 +30,7 @@ mod serving;
 mod setup;
 mod size;
 mod sound;
+mod speech;
 mod verbs;
 
 use exit::Failure;

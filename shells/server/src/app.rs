@@ -19,6 +19,7 @@ use crate::encoder::Encoder;
 use crate::guard::Guard;
 use crate::limits::Limits;
 use crate::refusal::Refusal;
+use crate::scribe::Scribes;
 use crate::{Facts, Served};
 
 /// Bytes of a permit.
@@ -32,6 +33,8 @@ pub(crate) struct App {
     pub models: Vec<Facts>,
     /// Encoders of texts.
     pub encoders: Vec<Encoder>,
+    /// Models of speech.
+    pub scribes: Scribes,
     pub ledger: Ledger,
     pub limits: Limits,
     pub guard: Guard,
@@ -52,6 +55,7 @@ impl App {
             served,
             models,
             encoders: Vec::new(),
+            scribes: Scribes::none(),
             ledger,
             limits,
             guard,
@@ -98,15 +102,18 @@ impl App {
         is(name).or_else(|| is(short)).ok_or_else(|| self.not_served(name, "answers"))
     }
 
+    /// What is loaded as long as the server runs, and what it gives.
+    pub fn whole(&self) -> impl Iterator<Item = (&Facts, &'static str)> {
+        let gives = |encoder: &Encoder| if encoder.scores { "scores" } else { "vectors" };
+        let encoders = self.encoders.iter().map(move |encoder| (&encoder.facts, gives(encoder)));
+        encoders.chain(self.scribes.all.iter().map(|scribe| (&scribe.facts, "speech")))
+    }
+
     /// What of all that is served gives `what` is not `name`.
     pub fn not_served(&self, name: &str, what: &str) -> Refusal {
         let models = self.models.iter().map(|facts| (facts, "answers"));
-        let encoders = self
-            .encoders
-            .iter()
-            .map(|encoder| (&encoder.facts, if encoder.scores { "scores" } else { "vectors" }));
         let all: Vec<String> =
-            models.chain(encoders).map(|(facts, gives)| format!("{} for {gives}", facts.name)).collect();
+            models.chain(self.whole()).map(|(facts, gives)| format!("{} for {gives}", facts.name)).collect();
         let message = format!("no model {name:?} is served here for {what}; there is {}", all.join(", "));
         let status = hyper::StatusCode::NOT_FOUND;
         Refusal { status, ..Refusal::field("model", "model_not_found", message) }

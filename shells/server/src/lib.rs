@@ -18,12 +18,14 @@ mod keep;
 mod likelihood;
 mod limits;
 mod listen;
+mod multipart;
 mod offline;
 mod refusal;
 mod reply;
 mod request;
 mod routes;
 mod sampling;
+mod scribe;
 mod talk;
 mod tools;
 
@@ -33,6 +35,7 @@ pub use keep::{Keep, KeepParseError};
 pub use limits::Limits;
 pub use listen::Server;
 pub use offline::Offline;
+pub use scribe::Scribe;
 
 /// How models are served.
 #[derive(Clone, Debug)]

@@ -28,7 +28,9 @@ const BODY_OF_TOKEN: u64 = 16;
 
 /// Bytes of a body for an encoder, which is asked of many texts at once.
 const ENCODER_BODY: u64 = 512 << 10;
-/// What replies of an encoder may take at once, whatever the budget.
+/// Bytes of a body for a model of speech that is no form.
+const SPEECH_BODY: u64 = 32 << 10;
+/// What replies of an encoder, or sounds and what is said in them, may take at once, whatever the budget.
 pub(crate) const REPLIES: u64 = 1 << 20;
 
 /// What a server may hold.
@@ -73,6 +75,11 @@ impl Limits {
     /// For encoders of texts alone.
     pub fn of_encoders() -> Limits {
         Limits { body: ENCODER_BODY, talks: false, ..Limits::new(None) }
+    }
+
+    /// For models of speech alone; sounds are paid for where replies of encoders are.
+    pub fn of_speech() -> Limits {
+        Limits { body: SPEECH_BODY, talks: false, ..Limits::new(None) }
     }
 
     /// Bytes of bodies that may be in memory at once.

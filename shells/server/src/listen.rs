@@ -24,6 +24,7 @@ use crate::connection::{Busy, State};
 use crate::encoder::Encoder;
 use crate::guard::{Guard, is_local};
 use crate::limits::{BUFFER, SOCKET};
+use crate::scribe::{Scribe, Scribes};
 use crate::{Error, Facts, Served, routes};
 
 /// How often the clock is looked at.
@@ -70,6 +71,20 @@ impl Server {
         let mut server = Server::new(served, Vec::new(), ledger, service)?;
         if let Some(app) = Rc::get_mut(&mut server.app) {
             app.encoders = encoders;
+        }
+        Ok(server)
+    }
+
+    /// As [`Server::new`], for models of speech alone.
+    ///
+    /// # Errors
+    /// As [`Server::of_encoders`].
+    pub fn of_speech(served: Served, scribes: Vec<Scribe>, ledger: Ledger) -> Result<Server, Error> {
+        let service = Service::empty(ledger.budget())?;
+        let scribes = Scribes::new(scribes, &ledger);
+        let mut server = Server::new(served, Vec::new(), ledger, service)?;
+        if let Some(app) = Rc::get_mut(&mut server.app) {
+            app.scribes = scribes;
         }
         Ok(server)
     }
@@ -188,6 +203,7 @@ async fn either(
 async fn drain(app: &Rc<App>) {
     app.service.close();
     app.encoders.iter().for_each(Encoder::close);
+    app.scribes.close();
     app.connections.closing.notify_waiters();
     let begin = Instant::now();
     while app.connections.count() > 0 && begin.elapsed() < app.limits.drain {

@@ -85,6 +85,11 @@ impl Refusal {
         }
     }
 
+    /// The same with another status.
+    pub fn with(self, status: StatusCode) -> Refusal {
+        Refusal { status, ..self }
+    }
+
     pub fn unavailable(message: impl Into<String>) -> Refusal {
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
     }

@@ -45,7 +45,11 @@ pub(crate) struct Body {
     pub holds: Option<OwnedSemaphorePermit>,
 }
 
+/// What a reply goes on with, when it is asked.
+pub(crate) type Pour = Box<dyn FnMut(&mut Context<'_>) -> Poll<Option<Bytes>>>;
+
 enum Kind {
+    Poured(Pour),
     Whole(Option<Bytes>),
     Stream(Box<Stream>),
 }
@@ -80,7 +84,16 @@ pub(crate) fn bytes(status: StatusCode, kind: &'static str, bytes: Bytes) -> Rep
 pub(crate) fn stream(kind: &'static str, first: Event, talk: Talk, writer: Box<dyn Writer>) -> Reply {
     let silence = Box::pin(sleep(SILENCE));
     let stream = Stream { first: Some(first), talk, writer, silence };
-    let mut reply = Response::new(Body { kind: Kind::Stream(Box::new(stream)), busy: None, holds: None });
+    going(kind, Kind::Stream(Box::new(stream)))
+}
+
+/// A reply that goes on as long as there is something to pour.
+pub(crate) fn pour(kind: &'static str, pour: Pour) -> Reply {
+    going(kind, Kind::Poured(pour))
+}
+
+fn going(kind: &'static str, body: Kind) -> Reply {
+    let mut reply = Response::new(Body { kind: body, busy: None, holds: None });
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     reply
@@ -124,6 +137,7 @@ impl HttpBody for Body {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let bytes = match &mut self.kind {
+            Kind::Poured(pour) => pour(context),
             Kind::Whole(bytes) => Poll::Ready(bytes.take()),
             Kind::Stream(stream) => stream.poll(context),
         };
@@ -137,7 +151,7 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Kind::Stream(_) => SizeHint::default(),
+            Kind::Poured(_) | Kind::Stream(_) => SizeHint::default(),
         }
     }
 }

@@ -18,6 +18,7 @@ mod rerank;
 mod roi;
 mod seen;
 mod segment;
+mod speech_service;
 mod text_service;
 mod transcribe;
 mod values;
@@ -36,8 +37,9 @@ pub use pooling::Pooling;
 pub use rerank::Rerank;
 pub use seen::Seen;
 pub use segment::{Mask, Segment};
+pub use speech_service::{SpeechAsked, SpeechListener, SpeechService};
 pub use text_service::{OwnedText, TextAsked, TextSaid, TextService, TextTask};
-pub use transcribe::{Passage, Speech, Transcribe, TranscribeOptions, Transcript};
+pub use transcribe::{Passage, Speech, Transcribe, TranscribeOptions, Transcript, clock};
 pub use vision::{Look, Looked};
 pub use voice::{Spoken, Voice, VoiceOptions};
 

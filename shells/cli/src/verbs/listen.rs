@@ -3,14 +3,14 @@
 //! What it is: a file of sound, or one that streams in, as pieces of speech with their times. What it is not: words, which
 //! `transcribe` writes down. The one design choice: a piece is a line that is printed when it is over.
 
-use pintpot::tasks::{Spoken, VoiceOptions};
+use pintpot::tasks::{Spoken, VoiceOptions, clock};
 use pintpot::{Examined, Flow};
 use serde_json::json;
 
 use super::Verb;
 use crate::exit::{Code, Failure};
 use crate::flags::{self, Args, Flag};
-use crate::sound::{clock, open};
+use crate::sound::open;
 use crate::{find, report, setup, size};
 
 const FLAGS: &[&Flag] = &[&flags::THRESHOLD, &flags::JSON];

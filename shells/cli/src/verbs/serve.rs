@@ -17,12 +17,12 @@ use super::Verb;
 use crate::budget::Reread;
 use crate::exit::{Code, Failure};
 use crate::flags::{self, Args};
-use crate::{find, load, profile, report, serving, setup};
+use crate::{find, load, profile, report, serving, setup, speech};
 
 pub(super) const VERB: Verb = Verb {
     name: "serve",
     operands: &["MODEL", "[MODEL...]"],
-    summary: "answer requests over HTTP, in the words of OpenAI, Anthropic and Ollama; vectors and scores too",
+    summary: "answer requests over HTTP, in the words of OpenAI, Anthropic and Ollama; vectors, scores and speech too",
     flags: &[
         setup::LOAD,
         setup::ENGINE,
@@ -53,9 +53,13 @@ fn run(args: &Args) -> Result<(), Failure> {
     let references = references(args)?;
     let signals = Signals::new()?;
     let engine = setup::engine(args)?;
+    let queue = args.read(&flags::QUEUE, "a number of requests")?.unwrap_or(Crowd::default().queue);
+    let of = |limits| served(args, queue, limits);
+    if speech::is_wanted(&references, &engine, args)? {
+        let (server, names) = speech::server(&references, &engine, of, args)?;
+        return until_told(server, &names, args, &signals);
+    }
     if serving::is_wanted(&references, &engine, args)? {
-        let queue = args.read(&flags::QUEUE, "a number of requests")?.unwrap_or(Crowd::default().queue);
-        let of = |limits| served(args, queue, limits);
         let (server, names) = serving::server(&references, &engine, of, args)?;
         return until_told(server, &names, args, &signals);
     }

@@ -5,19 +5,16 @@
 //! a JSON object alone waits for it.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
-use host::format_bytes;
-use hub::Reference;
 use pintpot::Flow;
-use pintpot::tasks::{Passage, Speech, TranscribeOptions, Transcript};
+use pintpot::tasks::{Passage, TranscribeOptions, Transcript, clock};
 use serde_json::{Value, json};
 
 use super::Verb;
-use crate::exit::{Code, Failure};
+use crate::exit::Failure;
 use crate::flags::{self, Args, Flag};
-use crate::sound::{clock, open};
-use crate::{find, report, setup, size};
+use crate::sound::open;
+use crate::{find, report, setup, speech};
 
 const FLAGS: &[&Flag] = &[&flags::LANGUAGE, &flags::TASK, &flags::TIMESTAMPS, &flags::FORMAT];
 
@@ -47,13 +44,13 @@ fn run(args: &Args) -> Result<(), Failure> {
     };
     let engine = setup::engine(args)?;
     let name = reference.to_string();
-    let speech = engine.open_speech(&place(&reference, args)?)?;
-    if let Err(refused) = engine.plan_speech(&speech) {
-        return Err(refusal(&name, &speech, &refused));
+    let opened = engine.open_speech(&speech::place(&reference, args)?)?;
+    if let Err(refused) = engine.plan_speech(&opened) {
+        return Err(speech::refusal(&name, &opened, &refused));
     }
     // What is wrong with the sound is said before much is read.
     let sound = open(sound)?;
-    let mut transcribe = engine.load_speech(speech)?;
+    let mut transcribe = engine.load_speech(opened)?;
     let start = std::time::Instant::now();
     let mut printer = Printer { form, count: 0, segments: Vec::new(), failure: None };
     printer.begin()?;
@@ -74,14 +71,6 @@ fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where the model is: a folder is one as a whole.
-fn place(reference: &Reference, args: &Args) -> Result<PathBuf, Failure> {
-    match reference {
-        Reference::Path(path) if path.is_dir() => Ok(path.clone()),
-        _ => Ok(find::local(reference, args)?.path),
-    }
-}
-
 fn form(args: &Args) -> Result<Form, Failure> {
     let timed = args.is_on(&flags::TIMESTAMPS);
     match args.get(&flags::FORMAT).unwrap_or("text") {
@@ -100,16 +89,8 @@ fn options(args: &Args) -> Result<TranscribeOptions, Failure> {
         "translate" => true,
         other => return Err(flags::wrong(&flags::TASK, other, "transcribe or translate")),
     };
-    Ok(TranscribeOptions { language: args.get(&flags::LANGUAGE).map(str::to_string), translate })
-}
-
-fn refusal(name: &str, speech: &Speech, refused: &pintpot::Refusal) -> Failure {
-    let mut text = format!("{name} cannot run in {}; nothing was loaded\n", format_bytes(refused.budget));
-    let (needed, weights) = (format_bytes(refused.needed), format_bytes(speech.weight_bytes()));
-    text += &format!("  needs at least {needed} (weights {weights})\n");
-    text += &report::ledger_text(&refused.lines);
-    text += &format!("  smallest budget: --memory {}", size::budget(refused.needed));
-    Failure::new(Code::Budget, text)
+    let language = args.get(&flags::LANGUAGE).map(str::to_string);
+    Ok(TranscribeOptions { language, translate, prompt: None })
 }
 
 struct Printer {
@@ -132,19 +113,13 @@ impl Printer {
                 self.segments.push(told(self.count - 1, segment));
                 return Flow::Continue;
             }
-            Form::Srt => {
-                let [from, to] = times.map(|time| clock(time, true, ","));
-                format!("{}\n{from} --> {to}\n{text}\n\n", self.count)
-            }
+            Form::Srt => segment.srt(self.count),
             Form::Text => format!("{text}\n"),
             Form::Timed => {
                 let [from, to] = times.map(|time| clock(time, false, "."));
                 format!("[{from} --> {to}] {text}\n")
             }
-            Form::Vtt => {
-                let [from, to] = times.map(|time| clock(time, false, "."));
-                format!("{from} --> {to}\n{text}\n\n")
-            }
+            Form::Vtt => segment.vtt(),
         };
         // Nobody reads any more: that is no failure, but there is nothing more to do.
         let mut out = io::stdout().lock();

@@ -32,6 +32,7 @@ mod openapi;
 mod page;
 mod rerank;
 mod responses;
+mod transcriptions;
 mod version;
 
 use std::future::Future;
@@ -57,7 +58,8 @@ pub(crate) struct Route {
     path: &'static str,
     /// What it is, in a few words.
     says: &'static str,
-    /// The fields of its body, each as `name:type`, with a mark after what must be there; empty if there is no body.
+    /// The fields of its body, each as `name:type`, with a mark after what must be there, behind the body's type if it is not JSON;
+    /// empty if there is no body.
     body: &'static str,
     /// Whether it needs no key.
     open: bool,
@@ -93,6 +95,8 @@ static ROUTES: &[Route] = &[
     rerank::PLAIN,
     rerank::ROUTE,
     responses::ROUTE,
+    transcriptions::ROUTE,
+    transcriptions::TRANSLATIONS,
     version::ROUTE,
 ];
 

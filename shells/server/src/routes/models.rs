@@ -15,8 +15,8 @@ pub(super) const LIST: Route = Route {
     run: |app, _| {
         let seats = app.service.seats();
         let models = app.models.iter().zip(seats).map(|(facts, seat)| model(&app, facts, seat.bytes > 0));
-        let encoders = app.encoders.iter().map(|encoder| model(&app, &encoder.facts, true));
-        let all = models.chain(encoders).collect::<Vec<_>>();
+        let whole = app.whole().map(|(facts, _)| model(&app, facts, true));
+        let all = models.chain(whole).collect::<Vec<_>>();
         let list = json!({ "object": "list", "data": all });
         Box::pin(async move { Ok(reply::json(StatusCode::OK, &list)) })
     },
@@ -33,8 +33,8 @@ pub(super) const ONE: Route = Route {
         Box::pin(async move {
             let name = request.uri().path().trim_start_matches("/v1/models/");
             let name = name.replace("%2F", "/").replace("%3A", ":");
-            let found = match app.encoders.iter().find(|encoder| encoder.facts.name == name) {
-                Some(encoder) => model(&app, &encoder.facts, true),
+            let found = match app.whole().find(|(facts, _)| facts.name == name) {
+                Some((facts, _)) => model(&app, facts, true),
                 None => {
                     let at = app.model(&name)?;
                     model(&app, &app.models[at], app.service.seats()[at].bytes > 0)

@@ -34,8 +34,8 @@ pub(super) const TAGS: Route = Route {
     body: "",
     open: false,
     run: |app, _| {
-        let encoders = app.encoders.iter().map(|encoder| &encoder.facts);
-        let all = app.models.iter().chain(encoders).map(|facts| model(&app, facts)).collect::<Vec<_>>();
+        let whole = app.whole().map(|(facts, _)| facts);
+        let all = app.models.iter().chain(whole).map(|facts| model(&app, facts)).collect::<Vec<_>>();
         let list = json!({ "models": all });
         Box::pin(async move { Ok(reply::json(StatusCode::OK, &list)) })
     },
@@ -75,12 +75,13 @@ pub(super) const SHOW: Route = Route {
             let (Named { model }, _permit) = request::take(&app, request, Named::default()).await?;
             let missing = || Refusal::field("model", "missing_field", "the field model is missing");
             let name = model.ok_or_else(missing)?;
-            let encoder = app.encoders.iter().find(|encoder| encoder.facts.name == name);
-            let facts = match encoder {
-                Some(encoder) => &encoder.facts,
+            let whole = app.whole().find(|(facts, _)| facts.name == name);
+            let facts = match whole {
+                Some((facts, _)) => facts,
                 None => &app.models[app.model(&name)?],
             };
-            let capabilities = match (encoder, facts.tools) {
+            let capabilities = match (whole, facts.tools) {
+                (Some((_, "speech")), _) => vec!["audio"],
                 (Some(_), _) => vec!["embedding"],
                 (None, true) => vec!["completion", "tools"],
                 (None, false) => vec!["completion"],

@@ -62,7 +62,8 @@ fn operation(route: &Route) -> Value {
         operation["parameters"] = json!([name]);
     }
     if !route.body.is_empty() {
-        let content = json!({ "application/json": { "schema": schema(route.body) } });
+        let kind = route.body.split_whitespace().next().filter(|word| !word.contains(':'));
+        let content = json!({ kind.unwrap_or("application/json"): { "schema": schema(route.body) } });
         operation["requestBody"] = json!({ "required": true, "content": content });
     }
     operation
@@ -73,7 +74,11 @@ fn schema(fields: &str) -> Value {
     let (mut properties, mut required) = (Map::new(), Vec::new());
     for (name, kind) in fields.split_whitespace().filter_map(|field| field.split_once(':')) {
         let plain = kind.trim_end_matches('!');
-        let schema = if plain == "any" { json!({}) } else { json!({ "type": plain }) };
+        let schema = match plain {
+            "any" => json!({}),
+            "file" => json!({ "type": "string", "format": "binary" }),
+            plain => json!({ "type": plain }),
+        };
         properties.insert(name.to_string(), schema);
         if plain != kind {
             required.push(name);

@@ -14,8 +14,9 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use pintpot::tasks::SpeechService;
 use pintpot::{Crowd, Engine, LoadOptions, Service, Shelved};
-use pintpot_server::{Facts, Limits, Served, Server};
+use pintpot_server::{Facts, Limits, Scribe, Served, Server};
 use serde_json::Value;
 
 /// A server that runs until it is dropped.
@@ -108,6 +109,26 @@ impl Running {
             let ledger = engine.ledger().clone();
             let service = Service::share(engine, shelved, 16, keep, None).unwrap();
             let server = Server::new(served, facts, ledger, service).unwrap();
+            tell.send(server.address().unwrap()).unwrap();
+            server.run(&stopped);
+        });
+        Running { address: told.recv().unwrap(), stop, thread: Some(thread) }
+    }
+
+    /// Serves a model of speech in a budget.
+    pub fn speech(model: &Path, budget: &str) -> Running {
+        let (limits, host, queue) = (Limits::of_speech(), "127.0.0.1".to_string(), 4);
+        let served = Served { host, port: 0, api_keys: Vec::new(), queue, max_tokens: None, limits };
+        let (stop, path, memory) =
+            (Arc::new(AtomicBool::new(false)), model.to_path_buf(), budget.parse().unwrap());
+        let (tell, told) = channel();
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let engine = Engine::builder().memory(memory).threads(Some(2)).build().unwrap();
+            let speech = engine.open_speech(&path).unwrap().with_connections(limits.bytes());
+            let service = SpeechService::start(engine.load_speech(speech).unwrap(), queue as usize).unwrap();
+            let scribe = Scribe { facts: Facts { name: "w".into(), ..Facts::default() }, service };
+            let server = Server::of_speech(served, vec![scribe], engine.ledger().clone()).unwrap();
             tell.send(server.address().unwrap()).unwrap();
             server.run(&stopped);
         });

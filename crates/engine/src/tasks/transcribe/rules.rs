@@ -143,6 +143,7 @@ pub(super) fn segments(words: &Words, window: &Window, frames: usize) -> (Vec<Pa
             tokens: tokens.iter().filter(|token| **token < words.marks.end).copied().collect(),
             likelihood: window.likelihood(),
             silence: window.silence,
+            look: 0.0,
         }
     };
     let ends_open = matches!(tokens, [.., a, b] if !is_time(a) && is_time(b));
@@ -174,6 +175,7 @@ impl Passage {
     pub(super) fn since(mut self, seconds: f64) -> Passage {
         self.start += seconds;
         self.end += seconds;
+        self.look = seconds;
         self
     }
 }

@@ -6,6 +6,8 @@ use crate::Error;
 
 /// Tokens of a vocabulary that has languages: one more than OpenAI's English ones have.
 const MULTILINGUAL: usize = 51_865;
+/// Bytes that are read of what a model is told, from the end; it looks at 223 tokens of it.
+const PROMPT: usize = 16 << 10;
 const LANGUAGE: &str = "a language that the model knows, such as en or de";
 
 /// Tokens that steer.
@@ -19,6 +21,8 @@ pub(super) struct Marks {
     pub silence: u32,
     /// No times are wanted.
     pub timeless: u32,
+    /// Here begins what was written down before.
+    before: u32,
     transcribe: u32,
     translate: u32,
 }
@@ -46,6 +50,7 @@ impl Words {
             start: mark("<|startoftranscript|>")?,
             silence: mark("<|nospeech|>").or_else(|_| mark("<|nocaptions|>"))?,
             timeless: mark("<|notimestamps|>")?,
+            before: mark("<|startofprev|>")?,
             transcribe: mark("<|transcribe|>")?,
             translate: mark("<|translate|>")?,
         };
@@ -67,6 +72,18 @@ impl Words {
             value: name.to_string(),
             expected: if self.multilingual { LANGUAGE } else { "en: the model knows nothing else" },
         })
+    }
+
+    /// What stands before all else, of so many tokens at most: the end of what the model is told to have written.
+    pub fn told(&self, prompt: Option<&str>, most: usize) -> Result<Vec<u32>, Error> {
+        let text = prompt.map(str::trim).filter(|text| !text.is_empty());
+        let Some(text) = text else { return Ok(Vec::new()) };
+        let from = text.len().saturating_sub(PROMPT);
+        let end = (from..text.len()).find_map(|at| text.get(at..)).unwrap_or_default();
+        let mut ids = Vec::new();
+        self.tokenizer.encode(format!(" {end}"), false, &mut ids)?;
+        let kept = ids.len().saturating_sub(most.saturating_sub(1));
+        Ok(std::iter::once(self.marks.before).chain(ids.into_iter().skip(kept)).collect())
     }
 
     /// What a language is called.
