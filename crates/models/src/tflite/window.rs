@@ -39,6 +39,7 @@ pub(super) struct Slide {
 
 impl Slide {
     pub fn of_conv(call: &Call<'_>) -> Result<Slide, Error> {
+        let each = matches!(call.operator.options, Options::DepthwiseConv2d { .. });
         match call.operator.options {
             Options::Conv2d {
                 padding,
@@ -48,14 +49,8 @@ impl Slide {
                 dilation_w_factor,
                 dilation_h_factor,
                 ..
-            } => Ok(Slide {
-                padding,
-                strides: [stride_h, stride_w],
-                dilations: [dilation_h_factor, dilation_w_factor],
-                activation,
-                each: false,
-            }),
-            Options::DepthwiseConv2d {
+            }
+            | Options::DepthwiseConv2d {
                 padding,
                 stride_w,
                 stride_h,
@@ -68,7 +63,7 @@ impl Slide {
                 strides: [stride_h, stride_w],
                 dilations: [dilation_h_factor, dilation_w_factor],
                 activation,
-                each: true,
+                each,
             }),
             _ => call.wrong("builtin_options", "settings of a convolution are needed"),
         }
