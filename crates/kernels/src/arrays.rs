@@ -3,7 +3,10 @@
 //! Not a place for arithmetic, as [`crate::Cpu`]'s other half. The one design choice: work is cut by the extents of the result
 //! alone, into more pieces than threads, and small work is not cut at all.
 
-use crate::dense::{Dense, DenseSlice, Image, PlaneKind, PlaneSlice, WIDTH, Whole, WholeSlice, planes_fit};
+use crate::dense::{
+    Attend, AttendSlice, Dense, DenseSlice, Image, PlaneKind, PlaneSlice, WIDTH, Whole, WholeSlice,
+    planes_fit,
+};
 use crate::map::{Join, JoinKind, Map, MapKind};
 use crate::rows::{RowKind, Rows, TotalKind, Totals};
 use crate::{Cpu, cpu::Parts};
@@ -66,6 +69,21 @@ impl Cpu {
             let (rows, columns, scratch) =
                 (0..product.rows, 0..product.columns, scratches.worker(worker).cast());
             (set.dense)(DenseSlice { product: &product, rows, columns, out, scratch });
+        });
+    }
+
+    /// `out` = attention of all queries, its rows apart as `task` says.
+    pub fn attend(&self, task: &Attend<'_>, out: &mut [f32]) {
+        task.check(out.len());
+        let ([batch, heads, rows], keys) = (task.q.count, task.k.count[2]);
+        let blocks = rows.div_ceil(WIDTH);
+        let (to, set, scratches) = (Parts::new(out), self.set(), self.scratches());
+        let work = batch * heads * rows * keys * (task.q.width + task.v.width);
+        self.pieces(batch * heads * blocks, work, &|i, worker| {
+            let (head, block) = (i / blocks, i % blocks);
+            let (place, rows) = ([head / heads, head % heads], block * WIDTH..rows.min((block + 1) * WIDTH));
+            let (out, scratch) = (to.start(), scratches.worker(worker).cast());
+            (set.attend)(AttendSlice { task, place, rows, out, scratch });
         });
     }
 

@@ -68,6 +68,7 @@ pub(crate) struct Scratch {
 #[repr(C)]
 union KernelScratch {
     product: std::mem::ManuallyDrop<panels::Scratch>,
+    attend: std::mem::ManuallyDrop<dense::AttendScratch>,
     dense: std::mem::ManuallyDrop<dense::Scratch>,
     attention: std::mem::ManuallyDrop<attention::Scratch>,
 }

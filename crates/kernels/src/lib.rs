@@ -46,7 +46,7 @@ mod set;
 pub use activation::Activation;
 pub use attention::{Attention, KvFormat, KvShape};
 pub use cpu::{Cpu, NextRows};
-pub use dense::{Bytes, Dense, Finish, Image, PlaneKind, Right, Whole};
+pub use dense::{Attend, Bytes, Dense, Finish, Heads, Image, Mask, PlaneKind, Right, Whole};
 pub use isa::{available, best};
 pub use map::{JoinKind, MapKind};
 pub use product::{ACTIVATION_GROUP, Quantized, QuantizedMut, Weights};

@@ -5,7 +5,7 @@
 
 use crate::activation::{Activate, Glu};
 use crate::attention::{AttentionSlice, Merge, StoreKv};
-use crate::dense::{DenseSlice, PlaneSlice, WholeSlice};
+use crate::dense::{AttendSlice, DenseSlice, PlaneSlice, WholeSlice};
 use crate::elementwise::{Add, AddScaled, Gate, Scale, Scores, SoftCap};
 use crate::isa::{self, Isa};
 use crate::map::{Join, Map};
@@ -26,6 +26,7 @@ pub struct KernelSet {
     pub(crate) activate: fn(Activate),
     pub(crate) add: fn(Add),
     pub(crate) add_scaled: fn(AddScaled),
+    pub(crate) attend: fn(AttendSlice),
     pub(crate) attention: fn(AttentionSlice),
     pub(crate) definition: fn(Definition),
     pub(crate) dense: fn(DenseSlice),
@@ -64,6 +65,7 @@ impl KernelSet {
                 activate: |kernel| isa::run::<I, _>(kernel),
                 add: |kernel| isa::run::<I, _>(kernel),
                 add_scaled: |kernel| isa::run::<I, _>(kernel),
+                attend: |kernel| isa::run::<I, _>(kernel),
                 attention: |kernel| isa::run::<I, _>(kernel),
                 definition: |kernel| isa::run::<I, _>(kernel),
                 dense: |kernel| isa::run::<I, _>(kernel),

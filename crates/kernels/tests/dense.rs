@@ -2,8 +2,8 @@
 
 use host::{Ledger, Pool};
 use pintpot_kernels::{
-    Bytes, Cpu, Dense, Factor, Finish, Image, JoinKind, MapKind, PlaneKind, Right, RowKind, TotalKind, Whole,
-    available,
+    Attend, Bytes, Cpu, Dense, Factor, Finish, Heads, Image, JoinKind, MapKind, Mask, PlaneKind, Right,
+    RowKind, TotalKind, Whole, available,
 };
 
 /// Every instruction set, alone and with two threads.
@@ -376,6 +376,73 @@ fn a_right_matrix_may_lie_by_columns() {
             cpu.dense(&product, &mut expected);
             cpu.dense(&Dense { right: Right::Columns { b: &turned, stride: common }, ..product }, &mut out);
             assert_eq!(out, expected, "{rows} x {common} x {columns}, {what}");
+        });
+    }
+}
+
+#[test]
+fn attention_is_the_weighted_mean_of_values() {
+    // Parts, heads of queries and of keys, queries, keys, widths, causal, whether there is a mask.
+    let cases = [
+        ([1, 2, 2, 100, 300], [64, 64], None, false),
+        ([2, 4, 2, 17, 129], [24, 40], None, true),
+        ([1, 3, 1, 33, 33], [16, 7], Some(0), false),
+        ([1, 2, 1, 5, 140], [128, 128], Some(135), true),
+        ([1, 1, 1, 3, 2], [1, 1], Some(-1), false),
+    ];
+    for ([batch, heads, shared, rows, keys], [width, wide], causal, masked) in cases {
+        let q = numbers(batch * rows * heads * width, 1);
+        let (k, v) = (numbers(batch * keys * shared * width, 2), numbers(batch * keys * shared * wide, 3));
+        let added: Vec<f32> =
+            numbers(batch * rows * keys, 4).iter().map(|x| if *x > 0.8 { -1e9 } else { *x }).collect();
+        let all = |x, count: [usize; 3], width: usize| {
+            let strides = [count[2] * count[1] * width, width, count[1] * width];
+            Heads { x, count, width, strides }
+        };
+        let task = Attend {
+            q: all(&q, [batch, heads, rows], width),
+            k: all(&k, [batch, shared, keys], width),
+            v: all(&v, [batch, shared, keys], wide),
+            scale: 0.3,
+            mask: masked.then_some(Mask { x: &added, strides: [rows * keys, 0, keys, 1] }),
+            causal,
+            out: [rows * heads * wide, wide, heads * wide],
+        };
+        let at = |x: &Heads<'_>, place: [usize; 3], i: usize| {
+            f64::from(x.x[place.iter().zip(x.strides).map(|(at, stride)| at * stride).sum::<usize>() + i])
+        };
+        let mut expected = vec![0.0; batch * rows * heads * wide];
+        for (part, head, row) in
+            (0..batch * heads * rows).map(|i| (i / heads / rows, i / rows % heads, i % rows))
+        {
+            let of = head / (heads / shared);
+            let sees =
+                |key: &usize| causal.is_none_or(|before: isize| *key as isize <= row as isize + before);
+            let score = |key: usize| {
+                let product: f64 = (0..width)
+                    .map(|i| at(&task.q, [part, head, row], i) * at(&task.k, [part, of, key], i))
+                    .sum();
+                product * 0.3 + if masked { f64::from(added[(part * rows + row) * keys + key]) } else { 0.0 }
+            };
+            let scores: Vec<f64> = (0..keys).filter(sees).map(score).collect();
+            let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let total: f64 = scores.iter().map(|score| (score - most).exp()).sum();
+            for i in 0..wide {
+                let sum: f64 = (scores.iter().enumerate())
+                    .map(|(key, score)| (score - most).exp() * at(&task.v, [part, of, key], i))
+                    .sum();
+                expected[((part * rows + row) * heads + head) * wide + i] =
+                    if total > 0.0 { sum / total } else { 0.0 };
+            }
+        }
+        let mut first: Option<Vec<f32>> = None;
+        each(|cpu, what| {
+            let mut out = vec![f32::NAN; expected.len()];
+            cpu.attend(&task, &mut out);
+            for (i, (x, expected)) in out.iter().zip(&expected).enumerate() {
+                assert!((f64::from(*x) - expected).abs() < 2e-6, "{i}: {x}, not {expected}, {what}");
+            }
+            assert_eq!(&out, first.get_or_insert_with(|| out.clone()), "{what}");
         });
     }
 }

@@ -44,18 +44,23 @@ pub struct Attention {
 }
 
 /// Where elements of an array lie.
-#[derive(Clone, Copy, PartialEq)]
-struct Layout {
-    batch: usize,
-    heads: usize,
-    rows: usize,
-    width: usize,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Layout {
+    /// Parts that do not see each other.
+    pub batch: usize,
+    /// Heads of each.
+    pub heads: usize,
+    /// Rows of each head.
+    pub rows: usize,
+    /// Elements of a row.
+    pub width: usize,
     /// From a head to the next, and from a row to the next.
-    strides: [usize; 2],
+    pub strides: [usize; 2],
 }
 
 impl Layout {
-    fn new(kind: &ArrayType, heads: usize) -> Option<Layout> {
+    /// The layout of an array; `heads` counts if it has three axes.
+    pub fn new(kind: &ArrayType, heads: usize) -> Option<Layout> {
         match kind.extents[..] {
             [batch, heads, rows, width] => Some(Layout { batch, heads, rows, width, strides: [rows * width, width] }),
             [batch, rows, all] => {
@@ -72,7 +77,21 @@ impl Layout {
 }
 
 impl Attention {
-    fn layouts(&self, inputs: &[ArrayType]) -> Option<[Layout; 3]> {
+    /// Of one head, with nothing to it.
+    pub const PLAIN: Attention = Attention {
+        heads: [1; 2],
+        scale: 1.0,
+        cap: 0.0,
+        caps_first: false,
+        causal: None,
+        window: None,
+        masked: false,
+        lengths: false,
+        scores: None,
+    };
+
+    /// Where queries, keys and values lie; `None` if they do not fit each other.
+    pub fn layouts(&self, inputs: &[ArrayType]) -> Option<[Layout; 3]> {
         let [q, k, v, ..] = inputs else { return None };
         let own = [
             Layout::new(q, self.heads[0])?,
@@ -90,8 +109,8 @@ impl Attention {
         fits.then_some(own)
     }
 
-    /// Strides of a mask to batches, heads, queries and keys.
-    fn mask_strides(mask: &ArrayType, together: [usize; 4]) -> Option<[usize; 4]> {
+    /// Strides of a mask to batches, heads, queries and keys; zero where it is repeated.
+    pub fn mask_strides(mask: &ArrayType, together: [usize; 4]) -> Option<[usize; 4]> {
         let (own, mut strides) = (mask.extents.strides(), [0; 4]);
         let shift = 4usize.checked_sub(mask.extents.len())?;
         for (axis, &extent) in mask.extents.iter().enumerate() {

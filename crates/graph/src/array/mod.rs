@@ -95,7 +95,7 @@ macro_rules! arrays {
 }
 
 arrays! {
-    attention: Attention with Scores;
+    attention: Attention with Layout, Scores;
     binary: Binary with BinaryKind;
     blend: Blend;
     cast: Cast;

@@ -120,7 +120,7 @@ fn change(
 }
 
 /// The numbers of a constant at hand.
-fn numbers(graph: &Graph, id: ValueId) -> Option<Vec<f32>> {
+pub(super) fn numbers(graph: &Graph, id: ValueId) -> Option<Vec<f32>> {
     let Some(Data::Here(bytes)) = graph.constant_of(id) else { return None };
     let value = graph.value_of(id);
     let kind = ArrayType { elem: value.elem, extents: value.dims.known()? };

@@ -1,11 +1,13 @@
 //! Rewrites of a graph, one file each; every pass keeps [`crate::verify`] true.
 
+mod attention;
 mod dead;
 mod fuse;
 mod int8;
 mod pick;
 mod share;
 
+pub use attention::recognise_attention;
 pub use dead::remove_dead;
 pub use fuse::fuse_convolutions;
 pub use int8::int8_products;
@@ -30,7 +32,7 @@ pub fn standard(graph: &mut Graph) -> Result<(), Error> {
 
 /// The passes that every network goes through before it is planned, in order.
 pub fn network(graph: &mut Graph) -> Result<(), Error> {
-    for pass in [remove_dead, pick_first, fuse_convolutions, remove_dead] as [Pass; 4] {
+    for pass in [remove_dead, pick_first, recognise_attention, fuse_convolutions, remove_dead] as [Pass; 5] {
         pass(graph)?;
         if cfg!(debug_assertions) {
             verify(graph)?;

@@ -6,11 +6,14 @@
 //! common extent, ascending, whatever is cut where; the chain waits in the result between pieces. (Goto and van de Geijn,
 //! "Anatomy of High-Performance Matrix Multiplication", 2008; Dukhan, "The Indirect Convolution Algorithm", 2019.)
 
+mod attend;
 mod pack;
 mod planes;
 mod whole;
 
 use crate::isa::{Isa, Kernel, LANES};
+pub use attend::{Attend, Heads, Mask};
+pub(crate) use attend::{AttendSlice, Scratch as AttendScratch};
 pub use pack::{Image, Right};
 pub use planes::PlaneKind;
 pub(crate) use planes::{PlaneSlice, fits as planes_fit};

@@ -9,14 +9,9 @@ use super::{Whisper, nonsense};
 use crate::Error;
 use crate::network::{Builder, Item, Network, Port};
 use formats::ModelFile;
-use graph::array::{
-    Along, Binary, BinaryKind, Cast, Conv, Join, MatMul, Reshape, Restride, Softmax, Windows,
-};
+use graph::array::{Attention, Cast, Conv, Reshape, Restride, Windows};
 use graph::{ArrayType, Elem, Extents, ValueId};
 use host::ReadAt;
-
-/// Bytes of scores that are there at once.
-const SCORES: usize = 8 << 20;
 
 /// The encoder.
 pub struct WhisperEncoder {
@@ -48,8 +43,7 @@ impl Whisper {
             let y = layers.norm(x, layer, SELF_NORM)?;
             let mut parts = [y; 3];
             for (part, name) in parts.iter_mut().zip([SELF_QUERY, SELF_KEY, SELF_VALUE]) {
-                let made = layers.linear(y, layer, name)?;
-                *part = turned(&mut layers, made, self.heads[0], &[1, 0, 2])?;
+                *part = layers.linear(y, layer, name)?;
             }
             let y = self.look(&mut layers, parts)?;
             let y = layers.linear(y, layer, SELF_OUT)?;
@@ -69,27 +63,19 @@ impl Whisper {
         Ok(WhisperEncoder { network, picture, attended })
     }
 
-    /// Attention of all moments to all, each of the three (heads, moments, elements); as many moments at once as have a few
-    /// megabytes of scores.
-    fn look(&self, layers: &mut Layers<'_>, [query, keys, values]: [ValueId; 3]) -> Result<ValueId, Error> {
-        let (heads, element) = (self.heads[0], self.width / self.heads[0]);
-        let scale = layers.builder.number(Elem::F32, 1.0 / (element as f64).sqrt());
-        let query = layers.builder.one(Binary { kind: BinaryKind::Mul }, &[query, scale])?;
-        let most = (SCORES / (heads * self.moments * size_of::<f32>())).clamp(1, self.moments);
-        let mut made = Vec::new();
-        for start in (0..self.moments).step_by(most) {
-            let len = Some(most.min(self.moments - start));
-            let axis = |axis, start, len| Along::Axis { axis, len, start, step: 1 };
-            let axes = vec![axis(0, 0, None), axis(1, start, len), axis(2, 0, None)];
-            let some = layers.builder.one(Restride { axes, at: vec![0; 3] }, &[query])?;
-            let scores = layers.product(some, keys)?;
-            let shares = layers.builder.one(Softmax { axis: 2, log: false }, &[scores])?;
-            made.push(
-                layers.builder.one(MatMul { b_is_transposed: false, widens: false }, &[shares, values])?,
-            );
+    /// Attention of all moments to all, each of the three (moments, heads times elements).
+    fn look(&self, layers: &mut Layers<'_>, parts: [ValueId; 3]) -> Result<ValueId, Error> {
+        let element = self.width / self.heads[0];
+        let attention = Attention {
+            heads: [self.heads[0]; 2],
+            scale: (1.0 / (element as f64).sqrt()) as f32,
+            ..Attention::PLAIN
+        };
+        let mut each = parts;
+        for part in &mut each {
+            *part = reshaped(layers, *part, &[1, self.moments, self.width])?;
         }
-        let made = layers.builder.one(Join { axis: 1 }, &made)?;
-        let made = layers.builder.one(Restride::transpose(&[1, 0, 2]), &[made])?;
+        let made = layers.builder.one(attention, &each)?;
         reshaped(layers, made, &[self.moments, self.width])
     }
 

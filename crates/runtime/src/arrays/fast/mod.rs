@@ -3,6 +3,7 @@
 //! The one design choice: whether a kernel does an operator follows from the operator and the types of its inputs alone,
 //! never from what they hold.
 
+mod attention;
 mod elements;
 mod kinds;
 mod products;
@@ -52,6 +53,7 @@ fn floats_alone(
         return None;
     }
     match op {
+        ArrayOp::Attention(op) => attention::attention(cpu, *op, inputs, outputs),
         ArrayOp::Binary(op) => elements::binary(cpu, *op, inputs, outputs),
         ArrayOp::Conv(op) => windows::conv(cpu, op, inputs, outputs, scratch),
         ArrayOp::ConvTranspose(op) => windows::conv_transpose(cpu, op, inputs, outputs, scratch),

@@ -1,0 +1,333 @@
+//! Makes one node of what attention was taken apart into: products of queries and keys, a scale, a mask, a softmax, and the
+//! product with values. Scores, which grow with the square of a sequence, are then never in memory.
+//!
+//! Only where nobody else reads what comes between, and where extents are known before a run. Heads that were turned to lie
+//! one behind the other are read where they were. A result may differ in its last bits from that of the graph as it was.
+
+use super::fuse::numbers;
+use crate::array::{
+    Along, ArrayOp, ArrayOperator, Attention, Binary, BinaryKind, MatMul, Reshape, Restride, Softmax,
+};
+use crate::{Elem, Error, Graph, Node, Op, ValueId};
+use std::collections::{HashMap, HashSet};
+
+/// Recognises attention.
+pub fn recognise_attention(graph: &mut Graph) -> Result<(), Error> {
+    let nodes = std::mem::take(&mut graph.nodes);
+    let made = Made::new(graph, &nodes);
+    // Nodes that read what an attention makes otherwise now, by their places.
+    let mut instead: HashMap<usize, Node> = HashMap::new();
+    for (index, node) in nodes.iter().enumerate() {
+        if let Some(node) = instead.remove(&index) {
+            graph.nodes.push(node);
+            continue;
+        }
+        match made.looks(graph, node) {
+            Some(parts) => {
+                if let Some((place, reader)) = made.attend(graph, node, &parts)? {
+                    instead.insert(place, reader);
+                }
+            }
+            None => graph.nodes.push(node.clone()),
+        }
+    }
+    Ok(())
+}
+
+/// What attention is made of.
+struct Parts {
+    query: ValueId,
+    keys: Keys,
+    values: ValueId,
+    scale: f32,
+    mask: Option<ValueId>,
+}
+
+/// Keys, in rows or in columns.
+#[derive(Clone, Copy)]
+enum Keys {
+    Rows(ValueId),
+    Columns(ValueId),
+}
+
+/// Who makes and who reads values.
+struct Made<'a> {
+    nodes: &'a [Node],
+    makers: HashMap<ValueId, usize>,
+    readers: HashMap<ValueId, Vec<usize>>,
+    /// Values whose extents a run decides.
+    decided: HashSet<ValueId>,
+}
+
+impl<'a> Made<'a> {
+    fn new(graph: &Graph, nodes: &'a [Node]) -> Made<'a> {
+        let (mut makers, mut decided) = (HashMap::new(), HashSet::new());
+        let mut readers: HashMap<ValueId, Vec<usize>> = HashMap::new();
+        for (index, node) in nodes.iter().enumerate() {
+            let is_dynamic = matches!(&node.op, Op::Array(op) if op.is_dynamic());
+            if is_dynamic || node.inputs.iter().any(|id| decided.contains(id)) {
+                decided.extend(node.outputs());
+            }
+            node.inputs.iter().for_each(|id| readers.entry(*id).or_default().push(index));
+            makers.insert(node.output, index);
+        }
+        // What is an output as well has a reader that no node is.
+        graph.outputs.iter().for_each(|id| readers.entry(*id).or_default().push(usize::MAX));
+        graph.carried.iter().for_each(|carried| readers.entry(carried.made).or_default().push(usize::MAX));
+        Made { nodes, makers, readers, decided }
+    }
+
+    fn maker(&self, id: ValueId) -> Option<(&'a ArrayOp, &'a [ValueId])> {
+        let node = &self.nodes[*self.makers.get(&id)?];
+        match &node.op {
+            Op::Array(op) if node.more.is_empty() => Some((op, &node.inputs)),
+            _ => None,
+        }
+    }
+
+    /// As [`Made::maker`], of what one node alone reads.
+    fn own(&self, id: ValueId) -> Option<(&'a ArrayOp, &'a [ValueId])> {
+        (self.readers.get(&id)?.len() == 1).then(|| self.maker(id)).flatten()
+    }
+
+    /// The parts of an attention that ends with `node`.
+    fn looks(&self, graph: &Graph, node: &Node) -> Option<Parts> {
+        let Op::Array(ArrayOp::MatMul(MatMul { b_is_transposed: false, widens: false })) = node.op else {
+            return None;
+        };
+        let &[weights, values] = &node.inputs[..] else { return None };
+        let (ArrayOp::Softmax(Softmax { axis, log: false }), &[mut scores]) = self.own(weights)? else {
+            return None;
+        };
+        let rank = rank(graph, scores)?;
+        if !(3..=4).contains(&rank) || axis + 1 != rank || self.decided.contains(&node.output) {
+            return None;
+        }
+        let (mut scale, mut mask) = (1.0, None);
+        let product = loop {
+            match self.own(scores)? {
+                (ArrayOp::MatMul(product), inputs) if !product.widens => {
+                    break (product.b_is_transposed, inputs);
+                }
+                (ArrayOp::Binary(Binary { kind: BinaryKind::Add }), &[a, b])
+                    if mask.is_none() && scale == 1.0 =>
+                {
+                    let is_product = |id| {
+                        matches!(self.own(id), Some((ArrayOp::MatMul(_), _)) | Some((ArrayOp::Binary(_), _)))
+                    };
+                    (scores, mask) = if is_product(a) { (a, Some(b)) } else { (b, Some(a)) };
+                }
+                (ArrayOp::Binary(_), _) => (scores, scale) = self.scaled(graph, scores, scale)?,
+                _ => return None,
+            }
+        };
+        let (is_turned, &[query, keys]) = product else { return None };
+        let (query, scale) = self.scaled(graph, query, scale).unwrap_or((query, scale));
+        let (keys, scale) = self.scaled(graph, keys, scale).unwrap_or((keys, scale));
+        let keys = if is_turned { Keys::Rows(keys) } else { Keys::Columns(keys) };
+        let parts = Parts { query, keys, values, scale, mask };
+        parts.fit(graph, rank).then_some(parts)
+    }
+
+    /// What is multiplied or divided by a number, and the factor with that number in it.
+    fn scaled(&self, graph: &Graph, id: ValueId, scale: f32) -> Option<(ValueId, f32)> {
+        let (ArrayOp::Binary(Binary { kind }), &[a, b]) = self.maker(id)? else { return None };
+        let one = |id| numbers(graph, id).filter(|list| list.len() == 1).map(|list| list[0]);
+        let (of, scale) = match (kind, one(a), one(b)) {
+            (BinaryKind::Mul, _, Some(by)) => (a, scale * by),
+            (BinaryKind::Mul, Some(by), _) => (b, scale * by),
+            (BinaryKind::Div, _, Some(by)) => (a, scale / by),
+            _ => return None,
+        };
+        (graph.value_of(of) == graph.value_of(id)).then_some((of, scale))
+    }
+
+    /// Adds an attention that makes what `node` made, or what the only reader of that did, as other nodes at the given place.
+    fn attend(&self, graph: &mut Graph, node: &Node, parts: &Parts) -> Result<Option<(usize, Node)>, Error> {
+        let extents = |graph: &Graph, id| graph.value_of(id).dims.known().unwrap_or_default();
+        let is_whole = extents(graph, parts.query).len() == 4;
+        let heads = if is_whole { extents(graph, parts.query)[1] } else { 1 };
+        let keys = match parts.keys {
+            Keys::Rows(keys) => keys,
+            Keys::Columns(keys) => self.turned(graph, keys)?,
+        };
+        // Where the result is turned back, heads are read and written beside each other.
+        let reader = match self.readers.get(&node.output).map(|list| &list[..]) {
+            Some(&[place]) if is_whole && place < self.nodes.len() => {
+                Some(place).filter(|place| is_turn(&self.nodes[*place].op))
+            }
+            _ => None,
+        };
+        let query = reader.and_then(|_| self.beside(graph, parts.query).transpose()).transpose()?;
+        let mut inputs = vec![query.unwrap_or(parts.query)];
+        for id in [keys, parts.values] {
+            inputs.push(self.beside(graph, id)?.unwrap_or(id));
+        }
+        inputs.extend(parts.mask);
+        let (heads, masked) = ([heads; 2], parts.mask.is_some());
+        let attention = Attention { heads, scale: parts.scale, masked, ..Attention::PLAIN };
+        let op = Op::Array(attention.into());
+        match (reader, query) {
+            (Some(place), Some(_)) => {
+                let made = graph.push_array(attention, &inputs)?[0];
+                let reader = &self.nodes[place];
+                let extents = extents(graph, reader.output).iter().map(|extent| Some(*extent)).collect();
+                let reshape = Op::Array(Reshape { extents }.into());
+                Ok(Some((place, Node::new(reshape, vec![made], reader.output))))
+            }
+            _ => {
+                graph.nodes.push(Node::new(op, inputs, node.output));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Columns as rows: by a turn of their own, or by another one than they had.
+    fn turned(&self, graph: &mut Graph, columns: ValueId) -> Result<ValueId, Error> {
+        let rank = rank(graph, columns).unwrap_or(2);
+        let (mut turn, from) = match self.maker(columns) {
+            Some((ArrayOp::Restride(turn), &[from])) => (turn.clone(), from),
+            _ => (Restride::transpose(&(0..rank).collect::<Vec<_>>()), columns),
+        };
+        turn.axes.swap(rank - 2, rank - 1);
+        // Rows may be what they were made of.
+        match self.maker(columns).is_some_and(|_| is_nothing(&turn, graph, from)) {
+            true => Ok(from),
+            false => Ok(graph.push_array(turn, &[from])?[0]),
+        }
+    }
+
+    /// An array of (batch, heads, rows, width) as (batch, rows, heads times width), if it was turned from that.
+    fn beside(&self, graph: &mut Graph, id: ValueId) -> Result<Option<ValueId>, Error> {
+        let turn = graph.nodes.iter().rev().find(|node| node.output == id);
+        let turn = turn.or_else(|| self.makers.get(&id).map(|place| &self.nodes[*place]));
+        let Some((from, dims)) = turn
+            .filter(|node| is_turn(&node.op))
+            .and_then(|node| Some((node.inputs[0], graph.value_of(node.inputs[0]).dims.known()?)))
+        else {
+            return Ok(None);
+        };
+        let extents = [dims[0], dims[1], dims[2] * dims[3]].map(Some).to_vec();
+        Ok(Some(graph.push_array(Reshape { extents }, &[from])?[0]))
+    }
+}
+
+impl Parts {
+    /// Whether these can be an attention's inputs.
+    fn fit(&self, graph: &Graph, rank: usize) -> bool {
+        let kind = |id| {
+            let value = graph.value_of(id);
+            let extents = value.dims.known().filter(|extents| extents.len() == rank)?;
+            (value.elem == Elem::F32).then_some(crate::ArrayType { elem: value.elem, extents })
+        };
+        let keys = match self.keys {
+            Keys::Rows(keys) => kind(keys),
+            Keys::Columns(keys) => kind(keys).and_then(|mut kind| {
+                let mut extents = kind.extents.to_vec();
+                extents.swap(rank - 2, rank - 1);
+                kind.extents = crate::Extents::new(&extents)?;
+                Some(kind)
+            }),
+        };
+        let (Some(query), Some(keys), Some(values)) = (kind(self.query), keys, kind(self.values)) else {
+            return false;
+        };
+        let heads = if rank == 4 { query.extents[1] } else { 1 };
+        let same = query.extents[..rank - 2] == keys.extents[..rank - 2];
+        let mask = self.mask.map(|id| graph.value_of(id));
+        let mask = mask
+            .map(|value| value.dims.known().map(|extents| crate::ArrayType { elem: value.elem, extents }));
+        let mut inputs = vec![query, keys, values];
+        match mask {
+            Some(Some(mask)) if mask.elem == Elem::F32 => inputs.push(mask),
+            Some(_) => return false,
+            None => {}
+        }
+        let attention = Attention { heads: [heads; 2], masked: self.mask.is_some(), ..Attention::PLAIN };
+        same && attention.infer(&inputs).is_ok()
+    }
+}
+
+fn rank(graph: &Graph, id: ValueId) -> Option<usize> {
+    Some(graph.value_of(id).dims.known()?.len())
+}
+
+/// Whether an operator changes the two axes in the middle of four.
+fn is_turn(op: &Op) -> bool {
+    let Op::Array(ArrayOp::Restride(turn)) = op else { return false };
+    is_order(turn, &[0, 2, 1, 3])
+}
+
+fn is_order(turn: &Restride, order: &[usize]) -> bool {
+    let walks = |(along, axis): (&Along, &usize)| matches!(along, Along::Axis { axis: own, len: None, start: 0, step: 1 } if own == axis);
+    turn.axes.len() == order.len() && turn.axes.iter().zip(order).all(walks) && turn.at.len() == order.len()
+}
+
+/// Whether elements stay where they are.
+fn is_nothing(turn: &Restride, graph: &Graph, from: ValueId) -> bool {
+    let order: Vec<usize> = (0..rank(graph, from).unwrap_or(0)).collect();
+    is_order(turn, &order)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ArrayType, Data, Dims, Extents};
+
+    /// Two heads of three rows of four elements, turned as exports turn them; keys by columns, a scale and a mask.
+    fn taken_apart() -> Graph {
+        let mut graph = Graph::new();
+        let kind = |list: &[usize]| ArrayType { elem: Elem::F32, extents: Extents::new(list).unwrap() };
+        let dims = |list: &[usize]| Dims::from(Extents::new(list).unwrap());
+        let eight = graph.constant(kind(&[]), Data::Here(8f32.to_le_bytes().into()));
+        let mask = graph.input(dims(&[1, 1, 1, 3]), Elem::F32);
+        let mut heads = |graph: &mut Graph, order: &[usize]| {
+            let x = graph.input(dims(&[1, 3, 8]), Elem::F32);
+            let extents = [1, 3, 2, 4].map(Some).to_vec();
+            let x = graph.push_array(Reshape { extents }, &[x]).unwrap()[0];
+            graph.push_array(Restride::transpose(order), &[x]).unwrap()[0]
+        };
+        let query = heads(&mut graph, &[0, 2, 1, 3]);
+        let keys = heads(&mut graph, &[0, 2, 3, 1]);
+        let values = heads(&mut graph, &[0, 2, 1, 3]);
+        let product = MatMul { b_is_transposed: false, widens: false };
+        let x = graph.push_array(product, &[query, keys]).unwrap()[0];
+        let x = graph.push_array(Binary { kind: BinaryKind::Div }, &[x, eight]).unwrap()[0];
+        let x = graph.push_array(Binary { kind: BinaryKind::Add }, &[x, mask]).unwrap()[0];
+        let x = graph.push_array(Softmax { axis: 3, log: false }, &[x]).unwrap()[0];
+        let x = graph.push_array(product, &[x, values]).unwrap()[0];
+        let x = graph.push_array(Restride::transpose(&[0, 2, 1, 3]), &[x]).unwrap()[0];
+        let x = graph.push_array(Reshape { extents: [1, 3, 8].map(Some).to_vec() }, &[x]).unwrap()[0];
+        graph.outputs.push(x);
+        graph
+    }
+
+    fn names(graph: &Graph) -> Vec<&'static str> {
+        graph.nodes.iter().map(|node| node.op.name()).filter(|name| *name != "Reshape").collect()
+    }
+
+    #[test]
+    fn attention_is_one_node_that_reads_heads_where_they_are() {
+        let mut graph = taken_apart();
+        recognise_attention(&mut graph).unwrap();
+        crate::pass::remove_dead(&mut graph).unwrap();
+        crate::verify(&graph).unwrap();
+        assert_eq!(names(&graph), ["Attention"]);
+        let op = graph.nodes.iter().find_map(|node| match &node.op {
+            Op::Array(ArrayOp::Attention(op)) => Some(*op),
+            _ => None,
+        });
+        let op = op.unwrap();
+        assert_eq!((op.heads, op.scale, op.masked), ([2, 2], 0.125, true));
+    }
+
+    #[test]
+    fn scores_that_somebody_reads_stay() {
+        let mut graph = taken_apart();
+        let scores = graph.nodes.iter().find(|node| node.op.name() == "Softmax").unwrap().output;
+        graph.outputs.push(scores);
+        let before = names(&graph);
+        recognise_attention(&mut graph).unwrap();
+        assert_eq!(names(&graph), before);
+    }
+}
