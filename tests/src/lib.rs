@@ -8,6 +8,7 @@
 pub mod corpus;
 mod golden;
 mod program;
+pub mod served;
 mod source;
 mod tall;
 

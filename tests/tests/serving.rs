@@ -4,12 +4,12 @@
 //! account. The one design choice: as in `budget`, two proofs: the peak of a group without a limit, then a limit that must never
 //! be met.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command};
 use std::time::Duration;
 
 use host::cgroup::{Cap, Limits};
+use pintpot_tests::served::{self, Served};
 use pintpot_tests::{Program, can_cap, skip, trained};
 use serde_json::{Value, json};
 
@@ -17,41 +17,13 @@ const CLIENTS: usize = 8;
 const REQUESTS: usize = 2;
 const CONTEXT: &str = "512";
 
-/// Ends a server whatever happens.
-struct Served {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// The smallest budget that the program names when it refuses, as it has to be typed.
 fn smallest(program: &Program, model: &str) -> String {
-    let refused = program.run(&["serve", model, "-c", CONTEXT, "--memory", "1M"]);
-    assert_eq!(refused.code, Some(3), "{}", refused.err);
-    let named = refused.err.lines().find_map(|line| line.trim().strip_prefix("smallest budget: --memory "));
-    named.unwrap_or_else(|| panic!("{}", refused.err)).to_string()
+    served::smallest(program, model, &["-c", CONTEXT])
 }
 
 fn serve(program: &Program, models: &[&str], budget: &str, cap: &Cap) -> Served {
-    let flags = ["-c", CONTEXT, "--memory", budget, "--port", "0", "--contexts", "1"];
-    let args = [&["serve"], models, &flags].concat();
-    let child = program.start_heard(&args, models[0].as_ref(), cap).unwrap();
-    let mut served = Served { child, address: String::new() };
-    let mut said = Vec::new();
-    for line in BufReader::new(served.child.stderr.take().unwrap()).lines().map_while(Result::ok) {
-        if let Some((_, address)) = line.split_once(" at http://") {
-            served.address = address.to_string();
-            return served;
-        }
-        said.push(line);
-    }
-    panic!("{}", said.join("\n"));
+    Served::start(program, models, &["-c", CONTEXT, "--memory", budget, "--contexts", "1"], cap)
 }
 
 /// Status and body of what is asked for.
@@ -191,9 +163,7 @@ fn a_server_stays_in_its_budget_and_answers_everybody_as_one() {
 
 /// Ends a server, and looks at what it had.
 fn judge(served: &mut Served, cap: &Cap, (budget, bytes, limit): (&str, u64, Option<u64>)) {
-    let pid = served.child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    assert_eq!(served.child.wait().unwrap().code(), Some(0), "in {budget}");
+    assert_eq!(served.end(), Some(0), "in {budget}");
     let report = cap.report();
     println!("{budget}, limit {limit:?}: peak {:?} of {bytes}, met {:?}", report.peak, report.limit_hits);
     assert!(report.peak.is_some_and(|peak| peak <= bytes), "{budget}: {report:?}");

@@ -169,13 +169,15 @@ impl<'a> Answer<'a> {
         })
     }
 
-    /// What its sequence is to hold: at once all that it is fed with, in the end what is likely if answers have `mean` tokens.
+    /// What its sequence is to hold: at once all that it is fed with, and on the way, if answers have `mean` tokens, half of what
+    /// is likely to be still to come, since others will have ended by then.
     pub fn wish(&self, mean: usize) -> Wish {
         let tokens = |said: usize| u32::try_from(self.asked_tokens + said).unwrap_or(u32::MAX);
-        let most = self.most.saturating_sub(1);
+        let (said, most) = (self.ids.len(), self.most.saturating_sub(1));
+        let left = mean.saturating_sub(said).max(KvCache::TILE as usize);
         Wish {
             now: u32::try_from(self.prompt.len() + 1).unwrap_or(u32::MAX).min(tokens(most)),
-            likely: tokens(mean.max(self.ids.len() + KvCache::TILE as usize).min(most)),
+            likely: tokens((said + left / 2).min(most)),
             most: tokens(most),
         }
     }

@@ -31,7 +31,7 @@ pub(crate) struct Held {
 pub(crate) struct Wish {
     /// At once.
     pub now: u32,
-    /// In the end, as is likely.
+    /// On the way, as is likely.
     pub likely: u32,
     /// In the end at most.
     pub most: u32,
