@@ -4,17 +4,17 @@
 //! Only where nobody else reads what comes between, and where extents are known before a run. Heads that were turned to lie
 //! one behind the other are read where they were. A result may differ in its last bits from that of the graph as it was.
 
-use super::fuse::numbers;
+use super::made::Made;
 use crate::array::{
     Along, ArrayOp, ArrayOperator, Attention, Binary, BinaryKind, MatMul, Reshape, Restride, Softmax,
 };
 use crate::{Elem, Error, Graph, Node, Op, ValueId};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// Recognises attention.
 pub fn recognise_attention(graph: &mut Graph) -> Result<(), Error> {
     let nodes = std::mem::take(&mut graph.nodes);
-    let made = Made::new(graph, &nodes);
+    let made = Looks(Made::new(graph, &nodes));
     // Nodes that read what an attention makes otherwise now, by their places.
     let mut instead: HashMap<usize, Node> = HashMap::new();
     for (index, node) in nodes.iter().enumerate() {
@@ -50,62 +50,26 @@ enum Keys {
     Columns(ValueId),
 }
 
-/// Who makes and who reads values.
-struct Made<'a> {
-    nodes: &'a [Node],
-    makers: HashMap<ValueId, usize>,
-    readers: HashMap<ValueId, Vec<usize>>,
-    /// Values whose extents a run decides.
-    decided: HashSet<ValueId>,
-}
+/// Attention among the nodes of a graph.
+struct Looks<'a>(Made<'a>);
 
-impl<'a> Made<'a> {
-    fn new(graph: &Graph, nodes: &'a [Node]) -> Made<'a> {
-        let (mut makers, mut decided) = (HashMap::new(), HashSet::new());
-        let mut readers: HashMap<ValueId, Vec<usize>> = HashMap::new();
-        for (index, node) in nodes.iter().enumerate() {
-            let is_dynamic = matches!(&node.op, Op::Array(op) if op.is_dynamic());
-            if is_dynamic || node.inputs.iter().any(|id| decided.contains(id)) {
-                decided.extend(node.outputs());
-            }
-            node.inputs.iter().for_each(|id| readers.entry(*id).or_default().push(index));
-            makers.insert(node.output, index);
-        }
-        // What is an output as well has a reader that no node is.
-        graph.outputs.iter().for_each(|id| readers.entry(*id).or_default().push(usize::MAX));
-        graph.carried.iter().for_each(|carried| readers.entry(carried.made).or_default().push(usize::MAX));
-        Made { nodes, makers, readers, decided }
-    }
-
-    fn maker(&self, id: ValueId) -> Option<(&'a ArrayOp, &'a [ValueId])> {
-        let node = &self.nodes[*self.makers.get(&id)?];
-        match &node.op {
-            Op::Array(op) if node.more.is_empty() => Some((op, &node.inputs)),
-            _ => None,
-        }
-    }
-
-    /// As [`Made::maker`], of what one node alone reads.
-    fn own(&self, id: ValueId) -> Option<(&'a ArrayOp, &'a [ValueId])> {
-        (self.readers.get(&id)?.len() == 1).then(|| self.maker(id)).flatten()
-    }
-
+impl Looks<'_> {
     /// The parts of an attention that ends with `node`.
     fn looks(&self, graph: &Graph, node: &Node) -> Option<Parts> {
         let Op::Array(ArrayOp::MatMul(MatMul { b_is_transposed: false, widens: false })) = node.op else {
             return None;
         };
         let &[weights, values] = &node.inputs[..] else { return None };
-        let (ArrayOp::Softmax(Softmax { axis, log: false }), &[mut scores]) = self.own(weights)? else {
+        let (ArrayOp::Softmax(Softmax { axis, log: false }), &[mut scores]) = self.0.own(weights)? else {
             return None;
         };
         let rank = rank(graph, scores)?;
-        if !(3..=4).contains(&rank) || axis + 1 != rank || self.decided.contains(&node.output) {
+        if !(3..=4).contains(&rank) || axis + 1 != rank || self.0.decided.contains(&node.output) {
             return None;
         }
         let (mut scale, mut mask) = (1.0, None);
         let product = loop {
-            match self.own(scores)? {
+            match self.0.own(scores)? {
                 (ArrayOp::MatMul(product), inputs) if !product.widens => {
                     break (product.b_is_transposed, inputs);
                 }
@@ -113,33 +77,23 @@ impl<'a> Made<'a> {
                     if mask.is_none() && scale == 1.0 =>
                 {
                     let is_product = |id| {
-                        matches!(self.own(id), Some((ArrayOp::MatMul(_), _)) | Some((ArrayOp::Binary(_), _)))
+                        matches!(
+                            self.0.own(id),
+                            Some((ArrayOp::MatMul(_), _)) | Some((ArrayOp::Binary(_), _))
+                        )
                     };
                     (scores, mask) = if is_product(a) { (a, Some(b)) } else { (b, Some(a)) };
                 }
-                (ArrayOp::Binary(_), _) => (scores, scale) = self.scaled(graph, scores, scale)?,
+                (ArrayOp::Binary(_), _) => (scores, scale) = self.0.scaled(graph, scores, scale)?,
                 _ => return None,
             }
         };
         let (is_turned, &[query, keys]) = product else { return None };
-        let (query, scale) = self.scaled(graph, query, scale).unwrap_or((query, scale));
-        let (keys, scale) = self.scaled(graph, keys, scale).unwrap_or((keys, scale));
+        let (query, scale) = self.0.scaled(graph, query, scale).unwrap_or((query, scale));
+        let (keys, scale) = self.0.scaled(graph, keys, scale).unwrap_or((keys, scale));
         let keys = if is_turned { Keys::Rows(keys) } else { Keys::Columns(keys) };
         let parts = Parts { query, keys, values, scale, mask };
         parts.fit(graph, rank).then_some(parts)
-    }
-
-    /// What is multiplied or divided by a number, and the factor with that number in it.
-    fn scaled(&self, graph: &Graph, id: ValueId, scale: f32) -> Option<(ValueId, f32)> {
-        let (ArrayOp::Binary(Binary { kind }), &[a, b]) = self.maker(id)? else { return None };
-        let one = |id| numbers(graph, id).filter(|list| list.len() == 1).map(|list| list[0]);
-        let (of, scale) = match (kind, one(a), one(b)) {
-            (BinaryKind::Mul, _, Some(by)) => (a, scale * by),
-            (BinaryKind::Mul, Some(by), _) => (b, scale * by),
-            (BinaryKind::Div, _, Some(by)) => (a, scale / by),
-            _ => return None,
-        };
-        (graph.value_of(of) == graph.value_of(id)).then_some((of, scale))
     }
 
     /// Adds an attention that makes what `node` made, or what the only reader of that did, as other nodes at the given place.
@@ -152,9 +106,9 @@ impl<'a> Made<'a> {
             Keys::Columns(keys) => self.turned(graph, keys)?,
         };
         // Where the result is turned back, heads are read and written beside each other.
-        let reader = match self.readers.get(&node.output).map(|list| &list[..]) {
-            Some(&[place]) if is_whole && place < self.nodes.len() => {
-                Some(place).filter(|place| is_turn(&self.nodes[*place].op))
+        let reader = match self.0.readers.get(&node.output).map(|list| &list[..]) {
+            Some(&[place]) if is_whole && place < self.0.nodes.len() => {
+                Some(place).filter(|place| is_turn(&self.0.nodes[*place].op))
             }
             _ => None,
         };
@@ -170,7 +124,7 @@ impl<'a> Made<'a> {
         match (reader, query) {
             (Some(place), Some(_)) => {
                 let made = graph.push_array(attention, &inputs)?[0];
-                let reader = &self.nodes[place];
+                let reader = &self.0.nodes[place];
                 let extents = extents(graph, reader.output).iter().map(|extent| Some(*extent)).collect();
                 let reshape = Op::Array(Reshape { extents }.into());
                 Ok(Some((place, Node::new(reshape, vec![made], reader.output))))
@@ -185,13 +139,13 @@ impl<'a> Made<'a> {
     /// Columns as rows: by a turn of their own, or by another one than they had.
     fn turned(&self, graph: &mut Graph, columns: ValueId) -> Result<ValueId, Error> {
         let rank = rank(graph, columns).unwrap_or(2);
-        let (mut turn, from) = match self.maker(columns) {
+        let (mut turn, from) = match self.0.maker(columns) {
             Some((ArrayOp::Restride(turn), &[from])) => (turn.clone(), from),
             _ => (Restride::transpose(&(0..rank).collect::<Vec<_>>()), columns),
         };
         turn.axes.swap(rank - 2, rank - 1);
         // Rows may be what they were made of.
-        match self.maker(columns).is_some_and(|_| is_nothing(&turn, graph, from)) {
+        match self.0.maker(columns).is_some_and(|_| is_nothing(&turn, graph, from)) {
             true => Ok(from),
             false => Ok(graph.push_array(turn, &[from])?[0]),
         }
@@ -200,7 +154,7 @@ impl<'a> Made<'a> {
     /// An array of (batch, heads, rows, width) as (batch, rows, heads times width), if it was turned from that.
     fn beside(&self, graph: &mut Graph, id: ValueId) -> Result<Option<ValueId>, Error> {
         let turn = graph.nodes.iter().rev().find(|node| node.output == id);
-        let turn = turn.or_else(|| self.makers.get(&id).map(|place| &self.nodes[*place]));
+        let turn = turn.or_else(|| self.0.makers.get(&id).map(|place| &self.0.nodes[*place]));
         let Some((from, dims)) = turn
             .filter(|node| is_turn(&node.op))
             .and_then(|node| Some((node.inputs[0], graph.value_of(node.inputs[0]).dims.known()?)))
@@ -281,7 +235,7 @@ mod tests {
         let dims = |list: &[usize]| Dims::from(Extents::new(list).unwrap());
         let eight = graph.constant(kind(&[]), Data::Here(8f32.to_le_bytes().into()));
         let mask = graph.input(dims(&[1, 1, 1, 3]), Elem::F32);
-        let mut heads = |graph: &mut Graph, order: &[usize]| {
+        let heads = |graph: &mut Graph, order: &[usize]| {
             let x = graph.input(dims(&[1, 3, 8]), Elem::F32);
             let extents = [1, 3, 2, 4].map(Some).to_vec();
             let x = graph.push_array(Reshape { extents }, &[x]).unwrap()[0];

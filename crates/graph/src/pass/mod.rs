@@ -1,16 +1,21 @@
 //! Rewrites of a graph, one file each; every pass keeps [`crate::verify`] true.
 
+mod activations;
 mod attention;
 mod dead;
 mod fuse;
 mod int8;
+mod made;
+mod norms;
 mod pick;
 mod share;
 
+pub use activations::recognise_activations;
 pub use attention::recognise_attention;
 pub use dead::remove_dead;
 pub use fuse::fuse_convolutions;
 pub use int8::int8_products;
+pub use norms::recognise_norms;
 pub use pick::pick_first;
 pub use share::share_equal;
 
@@ -32,7 +37,16 @@ pub fn standard(graph: &mut Graph) -> Result<(), Error> {
 
 /// The passes that every network goes through before it is planned, in order.
 pub fn network(graph: &mut Graph) -> Result<(), Error> {
-    for pass in [remove_dead, pick_first, recognise_attention, fuse_convolutions, remove_dead] as [Pass; 5] {
+    let passes: [Pass; 7] = [
+        remove_dead,
+        pick_first,
+        recognise_attention,
+        recognise_norms,
+        recognise_activations,
+        fuse_convolutions,
+        remove_dead,
+    ];
+    for pass in passes {
         pass(graph)?;
         if cfg!(debug_assertions) {
             verify(graph)?;
