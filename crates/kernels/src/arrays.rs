@@ -4,7 +4,7 @@
 //! alone, into more pieces than threads, and small work is not cut at all.
 
 use crate::dense::{
-    Attend, AttendSlice, Dense, DenseSlice, Image, PlaneKind, PlaneSlice, WIDTH, Whole, WholeSlice,
+    Attend, AttendSlice, Dense, DenseSlice, Image, PANELS, PlaneKind, PlaneSlice, WIDTH, Whole, WholeSlice,
     planes_fit,
 };
 use crate::map::{Join, JoinKind, Map, MapKind};
@@ -27,15 +27,25 @@ impl Cpu {
         assert_eq!(out.len(), rows * columns, "elements of {rows} rows of {columns}");
         assert!(common > 0 && a_stride >= common && (rows == 0 || a.len() >= (rows - 1) * a_stride + common));
         product.check();
-        let panels = columns.div_ceil(WIDTH);
-        let wanted = (PIECES * self.threads()).div_ceil(panels.max(1));
-        let block = rows.div_ceil(wanted.max(1)).max(ROWS).next_multiple_of(6).min(rows.max(1));
+        let threads = self.threads();
+        // Where the result is larger than what is read, each thread makes rows of its own, which the next operator finds in
+        // the caches of that core.
+        let own = if rows > common && rows >= threads * ROWS { threads } else { 1 };
+        // Panels that are worked on together, as long as there are enough pieces.
+        let some = columns.div_ceil(WIDTH) * own / (PIECES * threads);
+        let width = WIDTH * some.clamp(1, PANELS);
+        let panels = columns.div_ceil(width);
+        let wanted = (PIECES * threads).div_ceil(panels.max(1));
+        // The same number for each thread, where they are few.
+        let even = if panels < threads { threads } else { own };
+        let down = (rows / ROWS).clamp(1, wanted).next_multiple_of(even);
+        let block = rows.div_ceil(down).next_multiple_of(6).min(rows.max(1));
         let down = rows.div_ceil(block);
         let (to, set, scratches) = (Parts::new(out), self.set(), self.scratches());
         let task = |i: usize, worker: usize| {
-            let (panel, part) = (i / down, i % down);
+            let (part, panel) = (i / panels, i % panels);
             let rows = part * block..rows.min((part + 1) * block);
-            let columns = panel * WIDTH..columns.min((panel + 1) * WIDTH);
+            let columns = panel * width..columns.min((panel + 1) * width);
             let (out, scratch) = (to.start(), scratches.worker(worker).cast());
             (set.dense)(DenseSlice { product, rows, columns, out, scratch });
         };
@@ -211,6 +221,6 @@ impl Cpu {
         if work < SMALL || count < 2 {
             return (0..count).for_each(|i| task(i, 0));
         }
-        self.run_with_worker(count, task);
+        self.in_shares(count, &|i, worker, _| task(i, worker));
     }
 }

@@ -433,11 +433,6 @@ impl Cpu {
         self.set
     }
 
-    /// Calls `task` with each number below `count` and the worker that does it, on all threads.
-    pub(crate) fn run_with_worker(&self, count: usize, task: &(dyn Fn(usize, usize) + Sync)) {
-        self.pool.run_with_worker(count, task);
-    }
-
     /// Calls `task` with ranges that together are `0..n`; a row is `width` elements.
     fn by_rows(&self, n: usize, width: usize, task: &(dyn Fn(Range<usize>) + Sync)) {
         let threads = self.threads();
@@ -465,18 +460,28 @@ impl Cpu {
             let alone = Shares::new(1, weights.rows, bytes, n);
             return (0..alone.pieces).for_each(|i| task(alone.piece(i), 0, true));
         }
-        let divided @ Shares { pieces, share, .. } = Shares::new(threads, weights.rows, bytes, n);
+        let divided = Shares::new(threads, weights.rows, bytes, n);
+        self.in_shares(divided.pieces, &|i, worker, last| task(divided.piece(i), worker, last));
+    }
+
+    /// Calls `task` with each number below `count`, the worker that does it, and whether it is the last of its own share.
+    ///
+    /// A worker's share are numbers that follow each other, the same for as many numbers: what one operator leaves in the
+    /// caches of a core the next one finds there. Whoever has done its share takes of others'.
+    pub(crate) fn in_shares(&self, count: usize, task: &(dyn Fn(usize, usize, bool) + Sync)) {
+        let threads = self.threads();
+        let share = count.div_ceil(threads);
         let shares = &*self.shares;
         shares.iter().for_each(|next| next.0.store(0, Relaxed)); // the pool's hand-over orders this
-        self.pool.run_with_worker(threads.min(pieces), &|_, worker| {
+        self.pool.run_with_worker(threads.min(count), &|_, worker| {
             for of in (worker..threads).chain(0..worker) {
                 let first = of * share;
-                let len = pieces.saturating_sub(first).min(share);
+                let len = count.saturating_sub(first).min(share);
                 // Looked at before it is counted up: a share that is done stays in the caches of all.
                 while shares[of].0.load(Relaxed) < len {
                     let next = shares[of].0.fetch_add(1, Relaxed);
                     if next < len {
-                        task(divided.piece(first + next), worker, of == worker && next + 1 == len);
+                        task(first + next, worker, of == worker && next + 1 == len);
                     }
                 }
             }

@@ -35,9 +35,16 @@ fn fused(a: f32, b: f32, c: f32) -> f32 {
 
 #[test]
 fn products_are_chains_along_the_common_extent() {
-    for (rows, common, columns) in
-        [(1, 1, 1), (7, 300, 70), (6, 256, 64), (3, 513, 129), (100, 31, 200), (13, 64, 16)]
-    {
+    for (rows, common, columns) in [
+        (1, 1, 1),
+        (7, 300, 70),
+        (6, 256, 64),
+        (3, 513, 129),
+        (100, 31, 200),
+        (13, 64, 16),
+        (13, 20, 1101),
+        (110, 40, 1100),
+    ] {
         let (a, b) = (numbers(rows * common, 1), numbers(common * columns, 2));
         let (scale, bias) = (numbers(rows, 30), numbers(rows, 3));
         let finish = Finish { scale: Some(&scale), bias: Some(&bias), bounds: Some((-0.5, 2.0)) };
@@ -61,7 +68,7 @@ fn products_are_chains_along_the_common_extent() {
 type Case = ([usize; 2], [usize; 2], [usize; 2], [usize; 2], usize);
 
 /// Images with odd sizes, strides, margins, gaps: size, window, strides, dilations, margin before and behind.
-const IMAGES: [Case; 8] = [
+const IMAGES: [Case; 10] = [
     ([9, 11], [3, 3], [1, 1], [1, 1], 1),
     ([9, 40], [3, 3], [2, 2], [1, 1], 1),
     ([7, 7], [5, 5], [1, 1], [1, 1], 2),
@@ -70,6 +77,8 @@ const IMAGES: [Case; 8] = [
     ([8, 8], [1, 1], [1, 1], [1, 1], 0),
     ([5, 130], [2, 4], [2, 3], [1, 2], 2),
     ([3, 3], [3, 3], [1, 1], [1, 1], 4),
+    ([13, 71], [5, 5], [2, 2], [1, 1], 2),
+    ([6, 50], [3, 3], [1, 1], [1, 1], 0),
 ];
 
 type Made = ([usize; 2], Vec<f32>);

@@ -7,13 +7,16 @@
 //! "Anatomy of High-Performance Matrix Multiplication", 2008; Dukhan, "The Indirect Convolution Algorithm", 2019.)
 
 mod attend;
+mod depthwise;
+mod finish;
 mod pack;
 mod planes;
 mod whole;
 
-use crate::isa::{Isa, Kernel, LANES};
+use crate::isa::{Isa, Kernel, LANES, first_lanes};
 pub use attend::{Attend, Heads, Mask};
 pub(crate) use attend::{AttendSlice, Scratch as AttendScratch};
+pub use finish::Finish;
 pub use pack::{Image, Right};
 pub use planes::PlaneKind;
 pub(crate) use planes::{PlaneSlice, fits as planes_fit};
@@ -25,6 +28,8 @@ pub use whole::{Bytes, Whole};
 const DEPTH: usize = 256;
 /// Columns of a panel, at most.
 pub(crate) const WIDTH: usize = 4 * LANES;
+/// Panels that are laid out at once, at most.
+pub(crate) const PANELS: usize = 8;
 /// Rows of a tile, at most.
 const ROWS: usize = 6;
 /// Sums of a tile where registers are many.
@@ -86,42 +91,6 @@ impl Dense<'_> {
     }
 }
 
-/// What becomes of a sum: it is multiplied by a number of its row, another is added, then it is held between two bounds.
-#[derive(Clone, Copy)]
-pub struct Finish<'a> {
-    /// (rows)
-    pub scale: Option<&'a [f32]>,
-    /// (rows)
-    pub bias: Option<&'a [f32]>,
-    /// Bounds, if there are some.
-    pub bounds: Option<(f32, f32)>,
-}
-
-impl Finish<'_> {
-    /// Nothing.
-    pub const NOTHING: Finish<'static> = Finish { scale: None, bias: None, bounds: None };
-
-    #[inline(always)]
-    fn of<I: Isa>(&self, isa: I, row: usize, x: I::F) -> I::F {
-        let x = match self.scale {
-            Some(scale) => isa.mul(x, isa.splat(scale[row])),
-            None => x,
-        };
-        let x = match self.bias {
-            Some(bias) => isa.add(x, isa.splat(bias[row])),
-            None => x,
-        };
-        match self.bounds {
-            Some((least, most)) => {
-                let (least, most) = (isa.splat(least), isa.splat(most));
-                let x = isa.less(x, least, least, x);
-                isa.less(most, x, most, x)
-            }
-            None => x,
-        }
-    }
-}
-
 /// What one thread does: some rows and some columns.
 pub(crate) struct DenseSlice<'a> {
     pub product: &'a Dense<'a>,
@@ -162,10 +131,13 @@ struct Tile {
 impl DenseSlice<'_> {
     #[inline(always)]
     fn panels<I: Isa, const V: usize>(&self, isa: I) {
-        for column in self.columns.clone().step_by(V * LANES) {
-            let columns = (self.columns.end - column).min(V * LANES);
+        let width = V * LANES;
+        // Panels that lie in the scratch at once, where the common extent is short: a row of theirs is written at a time.
+        let some = (DEPTH / self.product.common.max(1)).clamp(1, PANELS);
+        for columns in parts(&self.columns, some * width) {
             for start in (0..self.product.common.max(1)).step_by(DEPTH) {
                 let depth = (self.product.common - start).min(DEPTH);
+                let (column, columns) = (columns.start, columns.len());
                 let tile = Tile { row: 0, column, columns, start, depth, right: (std::ptr::null(), 0) };
                 match columns.div_ceil(LANES) {
                     1 => self.panel::<I, 1>(isa, tile),
@@ -176,33 +148,59 @@ impl DenseSlice<'_> {
         }
     }
 
-    /// All rows times a panel of `V` vectors.
+    /// All rows times some panels of `V` vectors.
     #[inline(always)]
-    fn panel<I: Isa, const V: usize>(&self, isa: I, tile: Tile) {
-        let width = V * LANES;
-        let as_it_lies = match self.product.right {
-            // Laying it out for so few rows takes longer than the product.
-            Right::Rows { b, stride } if self.rows.len() <= ROWS && tile.columns == width => {
-                Some((b[tile.start * stride + tile.column..].as_ptr(), stride))
-            }
-            _ => None,
-        };
-        let right = as_it_lies.unwrap_or_else(|| {
+    fn panel<I: Isa, const V: usize>(&self, isa: I, all: Tile) {
+        let (width, count) = (V * LANES, all.columns.div_ceil(V * LANES));
+        let mut tiles = [all; PANELS];
+        for (tile, columns) in tiles.iter_mut().zip(parts(&(0..all.columns), width)) {
+            (tile.column, tile.columns) = (all.column + columns.start, columns.len());
             // SAFETY: the scratch belongs to this thread, and has room for DEPTH rows of WIDTH.
-            let panel =
-                unsafe { std::slice::from_raw_parts_mut(self.scratch.cast::<f32>(), tile.depth * width) };
-            self.product.right.pack(tile.start, tile.column, tile.columns, width, panel);
-            (panel.as_ptr(), width)
-        });
+            let panel = unsafe { self.scratch.cast::<f32>().add(columns.start * all.depth) };
+            tile.right = self.right::<I, V>(isa, tile, panel);
+        }
         let mut row = self.rows.start;
         while row < self.rows.end {
-            let tile = Tile { row, right, ..tile };
-            row += match self.rows.end - row {
-                ROWS.. => self.tile::<I, ROWS, V>(isa, tile),
-                4.. => self.tile::<I, 4, V>(isa, tile),
-                2.. => self.tile::<I, 2, V>(isa, tile),
-                _ => self.tile::<I, 1, V>(isa, tile),
-            };
+            let mut done = 0;
+            for tile in &tiles[..count] {
+                let tile = Tile { row, ..*tile };
+                done = match self.rows.end - row {
+                    ROWS.. => self.tile::<I, ROWS, V>(isa, tile),
+                    4.. => self.tile::<I, 4, V>(isa, tile),
+                    2.. => self.tile::<I, 2, V>(isa, tile),
+                    _ => self.tile::<I, 1, V>(isa, tile),
+                };
+            }
+            row += done;
+        }
+    }
+
+    /// The right matrix's part of a tile, as it lies or laid out at `panel`.
+    #[inline(always)]
+    fn right<I: Isa, const V: usize>(&self, isa: I, tile: &Tile, panel: *mut f32) -> (*const f32, usize) {
+        let width = V * LANES;
+        match self.product.right {
+            // Laying it out for so few rows takes longer than the product.
+            Right::Rows { b, stride } if self.rows.len() <= ROWS && tile.columns == width => {
+                (b[tile.start * stride + tile.column..].as_ptr(), stride)
+            }
+            right => {
+                // SAFETY: the caller's.
+                let panel = unsafe { std::slice::from_raw_parts_mut(panel, tile.depth * width) };
+                match right {
+                    Right::Rows { b, stride } if tile.columns == width => {
+                        for (k, row) in panel.chunks_exact_mut(width).enumerate() {
+                            let from = &b[(tile.start + k) * stride + tile.column..][..width];
+                            let ((from, _), (to, _)) = (from.as_chunks(), row.as_chunks_mut());
+                            for v in 0..V {
+                                isa.store(isa.load(&from[v]), &mut to[v]);
+                            }
+                        }
+                    }
+                    _ => right.pack(tile.start, tile.column, tile.columns, width, panel),
+                }
+                (panel.as_ptr(), width)
+            }
         }
     }
 
@@ -223,6 +221,12 @@ impl DenseSlice<'_> {
                 }
             }
         }
+        if start == 0 {
+            for r in 0..R {
+                // What is written comes to the cache meanwhile.
+                (0..V).for_each(|v| isa.prefetch(out(r).wrapping_add(v * LANES).cast()));
+            }
+        }
         // SAFETY: the panel, or the matrix where it is used as it lies, has `depth` rows of V vectors.
         unsafe { multiply(isa, (left, a_stride), (b, b_stride), depth, &mut sums) };
         let last = start + depth == common;
@@ -235,6 +239,12 @@ impl DenseSlice<'_> {
         }
         R
     }
+}
+
+/// A range in parts of so many.
+fn parts(range: &Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = range.end;
+    range.clone().step_by(len).map(move |start| start..end.min(start + len))
 }
 
 /// Adds `R` rows of `left` times `V` vectors of as many rows of the right matrix to `sums`.
@@ -276,12 +286,8 @@ unsafe fn load<I: Isa>(isa: I, from: *const f32, columns: usize, v: usize, whole
         // SAFETY: the caller's.
         return isa.load(unsafe { &*from.cast() });
     }
-    let mut all = [0.0; LANES];
-    for (i, x) in all.iter_mut().enumerate().take(columns.saturating_sub(v * LANES)) {
-        // SAFETY: the caller's.
-        *x = unsafe { *from.add(i) };
-    }
-    isa.load(&all)
+    // SAFETY: the caller's.
+    unsafe { isa.load_some(from, first_lanes(columns.saturating_sub(v * LANES))) }
 }
 
 /// Writes what of a vector lies in a row of `columns`.
@@ -294,10 +300,6 @@ unsafe fn store<I: Isa>(isa: I, x: I::F, to: *mut f32, columns: usize, v: usize,
         // SAFETY: the caller's.
         return isa.store(x, unsafe { &mut *to.cast() });
     }
-    let mut all = [0.0; LANES];
-    isa.store(x, &mut all);
-    for (i, x) in all.iter().enumerate().take(columns.saturating_sub(v * LANES)) {
-        // SAFETY: the caller's.
-        unsafe { *to.add(i) = *x };
-    }
+    // SAFETY: the caller's.
+    unsafe { isa.store_some(x, to, first_lanes(columns.saturating_sub(v * LANES))) }
 }

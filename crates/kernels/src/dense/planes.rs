@@ -5,7 +5,7 @@
 //! however narrow the image. What comes out between the rows is not kept. Each result is one chain over the places of its
 //! window.
 
-use super::{Finish, Image, SCRATCH, Scratch};
+use super::{Finish, Image, SCRATCH, Scratch, depthwise};
 use crate::isa::{Isa, Kernel, LANES};
 use std::ops::Range;
 
@@ -123,6 +123,9 @@ impl<I: Isa> Kernel<I> for PlaneSlice<'_> {
                     |_, x, _| x,
                     |_, _, _| {},
                 );
+            }
+            PlaneKind::Weighted { weights, finish } if depthwise::takes::<I>(&self.image) => {
+                self.depthwise(isa, weights, finish);
             }
             PlaneKind::Weighted { weights, finish } => {
                 let fma = |isa: I, x, sum, tap: usize| isa.fma(isa.splat(weights[tap]), x, sum);

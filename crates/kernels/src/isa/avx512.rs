@@ -29,6 +29,7 @@ impl Isa for Avx512 {
     const NAME: &'static str = "avx512";
     const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Avx512>();
     const CHAINS: usize = 24;
+    const PARTS: bool = true;
     type F = __m512;
 
     fn detect() -> Option<Avx512> {
@@ -60,6 +61,25 @@ impl Isa for Avx512 {
     #[inline(always)]
     fn load(self, x: &[f32; LANES]) -> Self::F {
         avx512!(_mm512_loadu_ps(x.as_ptr()))
+    }
+
+    #[inline(always)]
+    unsafe fn load_some(self, from: *const f32, lanes: u16) -> Self::F {
+        avx512!(_mm512_maskz_loadu_ps(lanes, from))
+    }
+
+    #[inline(always)]
+    unsafe fn store_some(self, x: Self::F, to: *mut f32, lanes: u16) {
+        avx512!(_mm512_mask_storeu_ps(to, lanes, x))
+    }
+
+    #[inline(always)]
+    fn every_second(self, a: Self::F, b: Self::F, first: usize) -> Self::F {
+        avx512!({
+            let evens = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odds = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+            _mm512_permutex2var_ps(a, if first == 0 { evens } else { odds }, b)
+        })
     }
 
     #[inline(always)]

@@ -84,6 +84,9 @@ pub(crate) trait Isa: Copy + 'static {
     /// How many sums of sixteen lanes the registers have room for, beside what is added to them: 1, 6 or 24.
     const CHAINS: usize;
 
+    /// Whether [`Isa::load_some`], [`Isa::store_some`], [`Isa::evens`] and [`Isa::odds`] are instructions.
+    const PARTS: bool = false;
+
     /// Sixteen f32.
     type F: Copy;
 
@@ -129,6 +132,62 @@ pub(crate) trait Isa: Copy + 'static {
     fn largest(self, x: Self::F) -> f32;
     /// The tree: lane `i` takes lane `i + 8` in, then `i + 4`, `i + 2`, `i + 1`; the sum is lane 0.
     fn sum(self, x: Self::F) -> f32;
+
+    /// Lanes whose bit of `lanes` is set; zeros in the others.
+    ///
+    /// # Safety
+    /// Those lanes can be read.
+    #[inline(always)]
+    unsafe fn load_some(self, from: *const f32, lanes: u16) -> Self::F {
+        let mut all = [0.0; LANES];
+        for i in (0..LANES).filter(|i| lanes >> i & 1 == 1) {
+            // SAFETY: the caller's.
+            all[i] = unsafe { *from.wrapping_add(i) };
+        }
+        self.load(&all)
+    }
+
+    /// Writes lanes whose bit of `lanes` is set.
+    ///
+    /// # Safety
+    /// Those lanes can be written.
+    #[inline(always)]
+    unsafe fn store_some(self, x: Self::F, to: *mut f32, lanes: u16) {
+        let mut all = [0.0; LANES];
+        self.store(x, &mut all);
+        for i in (0..LANES).filter(|i| lanes >> i & 1 == 1) {
+            // SAFETY: the caller's.
+            unsafe { *to.wrapping_add(i) = all[i] };
+        }
+    }
+
+    /// Lanes 0, 2, 4 and so on of `a`, then of `b`.
+    #[inline(always)]
+    fn evens(self, a: Self::F, b: Self::F) -> Self::F {
+        self.every_second(a, b, 0)
+    }
+
+    /// Lanes 1, 3, 5 and so on of `a`, then of `b`.
+    #[inline(always)]
+    fn odds(self, a: Self::F, b: Self::F) -> Self::F {
+        self.every_second(a, b, 1)
+    }
+
+    /// Every second lane of `a` and `b` from `first` on.
+    #[inline(always)]
+    fn every_second(self, a: Self::F, b: Self::F, first: usize) -> Self::F {
+        let mut both = [[0.0; LANES]; 2];
+        self.store(a, &mut both[0]);
+        self.store(b, &mut both[1]);
+        let both = both.as_flattened();
+        self.load(&std::array::from_fn(|i| both[2 * i + first]))
+    }
+}
+
+/// The first `count` lanes, as [`Isa::load_some`] wants them; all of them if there are more.
+#[inline(always)]
+pub(crate) fn first_lanes(count: usize) -> u16 {
+    if count >= LANES { u16::MAX } else { (1 << count) - 1 }
 }
 
 /// The integer half of an instruction set: sixteen rows of a weight matrix side by side.

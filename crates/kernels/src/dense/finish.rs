@@ -1,0 +1,41 @@
+//! What becomes of sums before they are written.
+//!
+//! Not a function that takes long: all of it is done in the registers that hold the sum.
+
+use crate::isa::Isa;
+
+/// What becomes of a sum: it is multiplied by a number of its row, another is added, then it is held between two bounds.
+#[derive(Clone, Copy)]
+pub struct Finish<'a> {
+    /// (rows)
+    pub scale: Option<&'a [f32]>,
+    /// (rows)
+    pub bias: Option<&'a [f32]>,
+    /// Bounds, if there are some.
+    pub bounds: Option<(f32, f32)>,
+}
+
+impl Finish<'_> {
+    /// Nothing.
+    pub const NOTHING: Finish<'static> = Finish { scale: None, bias: None, bounds: None };
+
+    #[inline(always)]
+    pub(super) fn of<I: Isa>(&self, isa: I, row: usize, x: I::F) -> I::F {
+        let x = match self.scale {
+            Some(scale) => isa.mul(x, isa.splat(scale[row])),
+            None => x,
+        };
+        let x = match self.bias {
+            Some(bias) => isa.add(x, isa.splat(bias[row])),
+            None => x,
+        };
+        match self.bounds {
+            Some((least, most)) => {
+                let (least, most) = (isa.splat(least), isa.splat(most));
+                let x = isa.less(x, least, least, x);
+                isa.less(most, x, most, x)
+            }
+            None => x,
+        }
+    }
+}
