@@ -7,6 +7,7 @@ use crate::dense::{
     Attend, AttendSlice, Dense, DenseSlice, Image, PANELS, PlaneKind, PlaneSlice, WIDTH, Whole, WholeSlice,
     planes_fit,
 };
+use crate::isa::LANES;
 use crate::map::{Join, JoinKind, Map, MapKind};
 use crate::rows::{RowKind, Rows, TotalKind, Totals};
 use crate::{Cpu, cpu::Parts};
@@ -35,6 +36,12 @@ impl Cpu {
         let some = columns.div_ceil(WIDTH) * own / (PIECES * threads);
         let width = WIDTH * some.clamp(1, PANELS);
         let panels = columns.div_ceil(width);
+        // Single panels are about equal, in vectors.
+        let vectors = columns.div_ceil(LANES);
+        let start = |panel: usize| match some {
+            0 | 1 => LANES * (panel * vectors / panels),
+            _ => panel * width,
+        };
         let wanted = (PIECES * threads).div_ceil(panels.max(1));
         // The same number for each thread, where they are few.
         let even = if panels < threads { threads } else { own };
@@ -45,7 +52,7 @@ impl Cpu {
         let task = |i: usize, worker: usize| {
             let (part, panel) = (i / panels, i % panels);
             let rows = part * block..rows.min((part + 1) * block);
-            let columns = panel * width..columns.min((panel + 1) * width);
+            let columns = start(panel)..columns.min(start(panel + 1));
             let (out, scratch) = (to.start(), scratches.worker(worker).cast());
             (set.dense)(DenseSlice { product, rows, columns, out, scratch });
         };

@@ -11,6 +11,7 @@ mod depthwise;
 mod finish;
 mod pack;
 mod planes;
+mod stretches;
 mod whole;
 
 use crate::isa::{Isa, Kernel, LANES, first_lanes};
@@ -21,6 +22,7 @@ pub use pack::{Image, Right};
 pub use planes::PlaneKind;
 pub(crate) use planes::{PlaneSlice, fits as planes_fit};
 use std::ops::Range;
+use stretches::Stretches;
 pub(crate) use whole::WholeSlice;
 pub use whole::{Bytes, Whole};
 
@@ -95,7 +97,7 @@ impl Dense<'_> {
 pub(crate) struct DenseSlice<'a> {
     pub product: &'a Dense<'a>,
     pub rows: Range<usize>,
-    /// They begin at a multiple of [`WIDTH`].
+    /// They begin at a multiple of [`LANES`].
     pub columns: Range<usize>,
     /// (product.rows, product.columns); nobody else writes to the rows and columns of this slice.
     pub out: *mut f32,
@@ -134,14 +136,17 @@ impl DenseSlice<'_> {
         let width = V * LANES;
         // Panels that lie in the scratch at once, where the common extent is short: a row of theirs is written at a time.
         let some = (DEPTH / self.product.common.max(1)).clamp(1, PANELS);
+        // Parts of the common extent that are about equal.
+        let deep = self.product.common.div_ceil(self.product.common.div_ceil(DEPTH).max(1)).max(1);
         for columns in parts(&self.columns, some * width) {
-            for start in (0..self.product.common.max(1)).step_by(DEPTH) {
-                let depth = (self.product.common - start).min(DEPTH);
+            for part in parts(&(0..self.product.common), deep) {
+                let (start, depth) = (part.start, part.len());
                 let (column, columns) = (columns.start, columns.len());
                 let tile = Tile { row: 0, column, columns, start, depth, right: (std::ptr::null(), 0) };
                 match columns.div_ceil(LANES) {
                     1 => self.panel::<I, 1>(isa, tile),
                     2 if V > 1 => self.panel::<I, 2>(isa, tile),
+                    3 if V > 2 => self.panel::<I, 3>(isa, tile),
                     _ => self.panel::<I, V>(isa, tile),
                 }
             }
@@ -197,6 +202,10 @@ impl DenseSlice<'_> {
                             }
                         }
                     }
+                    Right::Image(image) => match Stretches::new::<I>(&image, tile.column, tile.columns) {
+                        Some(all) => all.pack(isa, &image, tile.start, width, panel),
+                        None => right.pack(tile.start, tile.column, tile.columns, width, panel),
+                    },
                     _ => right.pack(tile.start, tile.column, tile.columns, width, panel),
                 }
                 (panel.as_ptr(), width)
