@@ -16,7 +16,7 @@ _pintpot() {
         'embed '*) flags="--model --context --tokenizer --memory --threads --io --isa --input --pooling --no-normalize --out --json --stats --help" ;;
         'eval '*) flags="--text --reference --window --windows --model --context --kv --memory --threads --io --isa --skip-weak --skip-cold --stand-in --by-sensitivity --json --help" ;;
         'landmarks '*) flags="--models --out-dir --memory --threads --io --isa --plan --json --help" ;;
-        'listen '*) flags="--threshold --json --memory --threads --io --isa --model --stats --help" ;;
+        'listen '*) flags="--threshold --models --json --memory --threads --io --isa --model --stats --help" ;;
         'ls '*) flags="--json --help" ;;
         'ocr '*) flags="--models --out --memory --threads --io --isa --plan --json --stats --help" ;;
         'pack '*) flags="--by-neuron --sparsity --stand-ins --text --memory --threads --io --isa --json --help" ;;

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use host::cgroup::Limits;
-use pintpot_tests::{Program, absent, can_cap};
+use pintpot_tests::{Answer, Program, absent, can_cap};
 
 const CLIPS: [&str; 6] =
     ["librivox/0870", "librivox/0880", "librivox/0890", "librivox/0920", "librivox/0930", "beckett/beckett"];
@@ -43,7 +43,11 @@ fn folder(model: &str) -> Option<PathBuf> {
 
 /// The smallest budget that the refusal of another names.
 fn smallest(program: &Program, model: &str, sound: &str) -> String {
-    let refused = program.run(&["transcribe", model, sound, "--memory", "1MiB"]);
+    named(&program.run(&["transcribe", model, sound, "--memory", "1MiB"]))
+}
+
+/// The smallest budget that a refusal names.
+fn named(refused: &Answer) -> String {
     assert_eq!(refused.code, Some(3), "{}", refused.err);
     let named = refused.err.lines().find_map(|line| line.trim().strip_prefix("smallest budget: --memory "));
     named.unwrap_or_else(|| panic!("no budget is named: {}", refused.err)).to_string()
@@ -116,4 +120,57 @@ fn a_stranger_is_no_model_of_speech() {
     let tiny = pintpot_tests::tiny(&pintpot_tests::tiny_names()[0]).0;
     let answer = Program::built().run(&["transcribe", tiny.to_str().unwrap(), "sound.wav"]);
     assert_eq!(answer.code, Some(4), "{}", answer.err);
+}
+
+/// The folder of openWakeWord's networks, if they are here.
+fn wake_words() -> Option<PathBuf> {
+    let folder = PathBuf::from(std::env::var_os("PINTPOT_TEST_MODELS")?).join("openwakeword");
+    folder.join("embedding_model.onnx").exists().then_some(folder)
+}
+
+const WAKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/speech/wake.wav");
+
+/// Frame by frame, what openWakeWord's own package hears (`speech/make_wake.py`).
+#[test]
+fn words_that_wake_are_heard_as_openwakeword_hears_them() {
+    let Some(folder) = wake_words() else {
+        return absent("openwakeword");
+    };
+    let expected: serde_json::Value = serde_json::from_str(include_str!("../speech/wake.json")).unwrap();
+    let engine = pintpot::Engine::builder().memory("256MiB".parse().unwrap()).build().unwrap();
+    for (name, expected) in expected.as_object().unwrap() {
+        let built = engine.build_wake(&folder.join(format!("{name}.onnx")), None).unwrap();
+        let mut wake = engine.load_wake(built).unwrap();
+        // The clip has 16,000 samples of 8 bits a second behind 44 bytes.
+        let bytes = std::fs::read(WAKE).unwrap();
+        let samples: Vec<f32> = bytes[44..].iter().map(|byte| (f32::from(*byte) - 128.0) / 128.0).collect();
+        let frames = samples.chunks(pintpot::tasks::Wake::FRAME);
+        let scores: Vec<f64> = frames.map(|frame| f64::from(wake.frame(frame).unwrap()[0])).collect();
+        let first = expected["first"].as_u64().unwrap() as usize;
+        let expected = expected["scores"].as_array().unwrap();
+        assert_eq!(scores[first..].len(), expected.len(), "{name}");
+        for (score, expected) in scores[first..].iter().zip(expected) {
+            let expected = expected.as_f64().unwrap();
+            assert!((score - expected).abs() < 1e-3, "{name}: {score} for {expected}");
+        }
+    }
+}
+
+#[test]
+fn words_that_wake_are_told_once_in_the_smallest_budget() {
+    let Some(folder) = wake_words() else {
+        return absent("openwakeword");
+    };
+    let program = Program::built();
+    for (name, at) in [("alexa_v0.1", 1.9), ("hey_jarvis_v0.1", 3.4)] {
+        let file = folder.join(format!("{name}.onnx"));
+        let model = file.to_str().unwrap();
+        let budget = named(&program.run(&["listen", model, WAKE, "--memory", "1MiB"]));
+        let args = ["listen", model, WAKE, "--json", "--memory", &budget];
+        let answer = if can_cap() { capped(&program, &args, &file) } else { program.run(&args).json() };
+        let words = answer["words"].as_array().unwrap();
+        assert_eq!(words.len(), 1, "{answer}");
+        assert!((words[0]["at"].as_f64().unwrap() - at).abs() < 0.3, "{answer}");
+        assert!(words[0]["score"].as_f64().unwrap() > 0.5, "{answer}");
+    }
 }

@@ -20,10 +20,12 @@ mod seen;
 mod segment;
 mod speech_service;
 mod text_service;
+mod together;
 mod transcribe;
 mod values;
 mod vision;
 mod voice;
+mod wake;
 
 pub use classify::{Class, Classify};
 pub use detect::{Detect, Object};
@@ -42,6 +44,7 @@ pub use text_service::{OwnedText, TextAsked, TextSaid, TextService, TextTask};
 pub use transcribe::{Passage, Speech, Transcribe, TranscribeOptions, Transcript, clock};
 pub use vision::{Look, Looked};
 pub use voice::{Spoken, Voice, VoiceOptions};
+pub use wake::{BuiltWake, Wake, Woken};
 
 /// A place on a picture: pixels from the left, pixels from the top.
 pub type Point = [f32; 2];

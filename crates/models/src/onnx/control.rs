@@ -8,6 +8,7 @@ use crate::Error;
 use crate::network::{Item, axis_of};
 use crate::onnx::call::Call;
 use formats::onnx::Graph;
+use graph::array::Select;
 use graph::{Elem, ValueId};
 
 pub(super) const ROWS: &[Row] = &[
@@ -62,8 +63,32 @@ fn place(at: i64, len: usize, more: usize) -> Result<usize, Error> {
 }
 
 fn branch<'a>(importer: &mut Importer<'a>, call: &Call<'a>) -> Result<Vec<Item>, Error> {
-    let is = importer.builder.integer(call.value(0)?)? != 0;
-    importer.inner(call.graph(if is { "then_branch" } else { "else_branch" })?, &[])
+    let condition = call.value(0)?;
+    match importer.builder.integer(condition) {
+        Ok(is) => importer.inner(call.graph(if is != 0 { "then_branch" } else { "else_branch" })?, &[]),
+        Err(Error::DataDependent) => both(importer, call, condition),
+        Err(error) => Err(error),
+    }
+}
+
+/// Where only a run knows the condition both branches run, and it chooses between what they give, if that is of one kind.
+fn both<'a>(importer: &mut Importer<'a>, call: &Call<'a>, condition: ValueId) -> Result<Vec<Item>, Error> {
+    let made = ["then_branch", "else_branch"].map(|name| importer.inner(call.graph(name)?, &[]));
+    let [ours, theirs] = made;
+    ours?
+        .iter()
+        .zip(&theirs?)
+        .map(|(a, b)| {
+            let (a, b) = (importer.builder.value(a)?, importer.builder.value(b)?);
+            let builder = &mut importer.builder;
+            if builder.elem(a) != builder.elem(b) || builder.extents(a)? != builder.extents(b)? {
+                return Err(Error::DataDependent);
+            }
+            // One condition, whatever its rank, for all elements.
+            let condition = importer.reshaped(condition, &[])?;
+            Ok(Item::Value(importer.builder.one(Select, &[condition, a, b])?))
+        })
+        .collect()
 }
 
 /// The loop's body once after another; what it gives besides is joined.
