@@ -124,6 +124,20 @@ pub fn hear(address: &str, path: &str, body: &Value, most: usize) -> Result<Hear
     Ok(heard)
 }
 
+/// What `/metrics` says of a figure that has one line.
+///
+/// # Panics
+/// If it says nothing.
+pub fn figure(address: &str, name: &str) -> f64 {
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    let get = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let mut text = String::new();
+    stream.write_all(get.as_bytes()).and_then(|()| stream.read_to_string(&mut text)).expect("figures");
+    let begin = format!("pintpot_{name}{{");
+    let line = text.lines().find(|line| line.starts_with(&begin));
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("{name}: {text}"))
+}
+
 /// The next piece of a body, `None` after the last.
 fn chunk(reader: &mut impl BufRead) -> Result<Option<String>, Error> {
     let mut line = String::new();

@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use host::cgroup::{Cap, Limits};
-use pintpot_tests::served::{Heard, Served, hear, smallest};
+use pintpot_tests::served::{Heard, Served, figure, hear, smallest};
 use pintpot_tests::{Program, can_cap, skip, tiny, trained};
 use serde_json::{Value, json};
 
@@ -114,23 +114,6 @@ fn shares(seconds: &mut [f64]) -> String {
     seconds.sort_unstable_by(f64::total_cmp);
     let share = |n: usize| seconds.get(seconds.len() * n / 100).map_or(0.0, |s| s * 1000.0);
     format!("{:.0} / {:.0} / {:.0} ms", share(50), share(95), share(99))
-}
-
-fn figure(address: &str, name: &str) -> f64 {
-    let text = std::io::read_to_string(
-        std::net::TcpStream::connect(address)
-            .and_then(|mut stream| {
-                use std::io::Write;
-                let get = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-                stream.write_all(get.as_bytes()).map(|()| stream)
-            })
-            .unwrap(),
-    );
-    let prefix = format!("pintpot_{name}{{");
-    let text = text.unwrap();
-    let line =
-        text.lines().find(|line| line.starts_with(&prefix)).unwrap_or_else(|| panic!("{name}: {text}"));
-    line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
 #[test]
