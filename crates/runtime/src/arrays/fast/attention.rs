@@ -14,10 +14,10 @@ pub(super) fn attention(
     let ([q, k, v, more @ ..], [out]) = (inputs, outputs) else { return None };
     let [queries, keys, values] = op.layouts(&[q.kind, k.kind, v.kind])?;
     let is_plain = op.cap == 0.0 && op.window.is_none() && !op.lengths && op.scores.is_none();
-    if !is_plain || queries.rows == 0 || keys.rows == 0 || !Attend::takes(queries.width, values.width) {
+    let together = [queries.batch, queries.heads, queries.rows, keys.rows];
+    if !is_plain || together.contains(&0) || !Attend::takes(queries.width, values.width) {
         return None;
     }
-    let together = [queries.batch, queries.heads, queries.rows, keys.rows];
     let mask = match more {
         [] => None,
         [mask] => Some(Mask { x: floats(mask)?, strides: Attention::mask_strides(&mask.kind, together)? }),
