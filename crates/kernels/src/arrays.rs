@@ -4,8 +4,8 @@
 //! alone, into more pieces than threads, and small work is not cut at all.
 
 use crate::dense::{
-    Attend, AttendSlice, Dense, DenseSlice, Image, PANELS, PlaneKind, PlaneSlice, WIDTH, Whole, WholeSlice,
-    planes_fit,
+    Attend, AttendSlice, Dense, DenseSlice, Finish, Image, PANELS, PlaneKind, PlaneSlice, WIDTH, Whole,
+    WholeSlice, planes_fit,
 };
 use crate::isa::LANES;
 use crate::map::{Join, JoinKind, Map, MapKind};
@@ -54,7 +54,14 @@ impl Cpu {
             let rows = part * block..rows.min((part + 1) * block);
             let columns = start(panel)..columns.min(start(panel + 1));
             let (out, scratch) = (to.start(), scratches.worker(worker).cast());
-            (set.dense)(DenseSlice { product, rows, columns, out, scratch });
+            (set.dense)(DenseSlice { product, rows: rows.clone(), columns: columns.clone(), out, scratch });
+            let Some(kind) = product.finish.then else { return };
+            for row in rows {
+                let row = row * product.columns;
+                // SAFETY: rows and columns of different tasks do not overlap.
+                let x = unsafe { to.rows(&(row + columns.start..row + columns.end), 1) };
+                (set.map)(Map { kind, x });
+            }
         };
         self.pieces(panels * down, rows * common * columns, &task);
     }
@@ -86,6 +93,10 @@ impl Cpu {
             let (rows, columns, scratch) =
                 (0..product.rows, 0..product.columns, scratches.worker(worker).cast());
             (set.dense)(DenseSlice { product: &product, rows, columns, out, scratch });
+            if let Some(kind) = product.finish.then {
+                // SAFETY: as above.
+                (set.map)(Map { kind, x: unsafe { to.rows(&(i..i + 1), part) } });
+            }
         });
     }
 
@@ -141,7 +152,11 @@ impl Cpu {
             // SAFETY: ranges of different tasks do not overlap.
             let out = unsafe { to.rows(&channels, made) };
             let scratch = scratches.worker(worker).cast();
-            (set.planes)(PlaneSlice { image: *image, kind, channels, out, scratch });
+            (set.planes)(PlaneSlice { image: *image, kind, channels: channels.clone(), out, scratch });
+            if let PlaneKind::Weighted { finish: Finish { then: Some(kind), .. }, .. } = kind {
+                // SAFETY: as above; the kernel is done with them.
+                (set.map)(Map { kind, x: unsafe { to.rows(&channels, made) } });
+            }
         };
         self.pieces(channels.div_ceil(block), channels * made * window, &task);
     }

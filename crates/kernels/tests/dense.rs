@@ -47,7 +47,7 @@ fn products_are_chains_along_the_common_extent() {
     ] {
         let (a, b) = (numbers(rows * common, 1), numbers(common * columns, 2));
         let (scale, bias) = (numbers(rows, 30), numbers(rows, 3));
-        let finish = Finish { scale: Some(&scale), bias: Some(&bias), bounds: Some((-0.5, 2.0)) };
+        let finish = Finish { scale: Some(&scale), bias: Some(&bias), bounds: Some((-0.5, 2.0)), then: None };
         let mut expected = Vec::new();
         for r in 0..rows {
             for c in 0..columns {
@@ -170,6 +170,41 @@ fn many_products_are_each_by_itself() {
             cpu.dense(&product(i), &mut one);
             assert_eq!(part, one, "{what}");
         }
+    });
+}
+
+#[test]
+fn a_function_behind_a_product_is_that_of_elements() {
+    let (rows, common, columns) = (50, 30, 130);
+    let (a, b) = (numbers(rows * common, 1), numbers(common * columns, 2));
+    let right = Right::Rows { b: &b, stride: columns };
+    let plain = Dense { a: &a, a_stride: common, rows, common, columns, right, finish: Finish::NOTHING };
+    let finish = Finish { then: Some(MapKind::Silu), ..Finish::NOTHING };
+    let image = Image {
+        x: &b,
+        size: [10, 13],
+        made: [10, 13],
+        kernel: [3, 3],
+        strides: [1; 2],
+        dilations: [1; 2],
+        before: [1; 2],
+    };
+    let weights = numbers(common * 9, 3);
+    each(|cpu, what| {
+        let [mut expected, mut out] = [vec![0.0; rows * columns], vec![f32::NAN; rows * columns]];
+        cpu.dense(&plain, &mut expected);
+        cpu.map(MapKind::Silu, None, &mut expected);
+        cpu.dense(&Dense { finish, ..plain }, &mut out);
+        assert_eq!(out, expected, "{what}");
+
+        let planes = |finish, to: &mut [f32]| {
+            cpu.planes(&image, PlaneKind::Weighted { weights: &weights, finish }, to);
+        };
+        let [expected, out] = [&mut expected, &mut out].map(|list| &mut list[..common * columns]);
+        planes(Finish::NOTHING, expected);
+        cpu.map(MapKind::Silu, None, expected);
+        planes(finish, out);
+        assert_eq!(out, expected, "depthwise, {what}");
     });
 }
 

@@ -1,11 +1,13 @@
 //! Convolutions over any number of axes, in groups.
 //!
 //! Each element of the result is one chain of fused multiply-adds over channels and places of its window, ascending; then it
-//! is multiplied by a scale of its map, a bias is added, and it is held between bounds, as far as there are such. Input (n,
+//! is multiplied by a scale of its map, a bias is added, it is held between bounds, and a function is applied, as far as there are such. Input (n,
 //! c, places), weights (m, c / groups, kernel), scale (m), bias (m).
 
 use super::window::{Windows, each_index, places};
-use super::{ArrayOperator, ArrayType, LANES, View, ViewMut, Wide, each_wide, extents, fault};
+use super::{
+    ArrayOperator, ArrayType, LANES, Unary, UnaryKind, View, ViewMut, Wide, each_wide, extents, fault,
+};
 use crate::{Cost, Error};
 
 /// A convolution.
@@ -19,6 +21,8 @@ pub struct Conv {
     pub scales: bool,
     /// The least and the most that comes out.
     pub bounds: Option<[f32; 2]>,
+    /// A function of what comes out then.
+    pub then: Option<UnaryKind>,
 }
 
 impl ArrayOperator for Conv {
@@ -44,9 +48,13 @@ impl ArrayOperator for Conv {
     }
 
     fn evaluate(&self, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>], _: &mut [u8]) -> Result<(), Error> {
-        let ([x, w, ..], [out]) = (inputs, outputs) else { return fault("Conv", "two inputs are needed", &[]) };
+        let ([x, w, ..], [out]) = (inputs, &mut *outputs) else { return fault("Conv", "two inputs are needed", &[]) };
         each_wide!(out.kind.elem, W => self.run::<W>(x, w, self.factors(inputs), out));
-        Ok(())
+        let made = View { kind: out.kind, bytes: None };
+        match self.then {
+            Some(kind) => Unary { kind }.evaluate(&[made], outputs, &mut []),
+            None => Ok(()),
+        }
     }
 
     fn cost(&self, inputs: &[ArrayType]) -> Cost {

@@ -1,5 +1,5 @@
 //! Makes one node of the functions that exports take apart: `x (1 + erf(x / sqrt 2)) / 2` is Gelu (arXiv 1606.08415), `x sigmoid(x)` is
-//! Swish (arXiv 1710.05941).
+//! Swish (arXiv 1710.05941), and with a hard sigmoid a hard one (arXiv 1905.02244).
 //!
 //! Only where nobody else reads what comes between. A result may differ in its last bits from that of the graph as it was.
 
@@ -71,6 +71,11 @@ fn swish(made: &Made<'_>, graph: &Graph, node: &Node) -> Option<(UnaryKind, Valu
         {
             Some((UnaryKind::Swish { alpha: 1.0 }, x))
         }
+        (ArrayOp::Unary(Unary { kind: UnaryKind::HardSigmoid { alpha, beta } }), &[of])
+            if of == x && alike(graph, x, node.output) && is_near(*alpha, 1.0 / 6.0) && *beta == 0.5 =>
+        {
+            Some((UnaryKind::HardSwish, x))
+        }
         _ => None,
     })
 }
@@ -105,12 +110,18 @@ mod tests {
         let y = binary(&mut graph, BinaryKind::Mul, y, half);
         let gate = graph.push_array(Unary { kind: UnaryKind::Sigmoid }, &[y]).unwrap()[0];
         let z = binary(&mut graph, BinaryKind::Mul, y, gate);
+        let hard = UnaryKind::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 };
+        let gate = graph.push_array(Unary { kind: hard }, &[z]).unwrap()[0];
+        let z = binary(&mut graph, BinaryKind::Mul, gate, z);
         graph.outputs.push(z);
         recognise_activations(&mut graph).unwrap();
         crate::pass::remove_dead(&mut graph).unwrap();
         crate::verify(&graph).unwrap();
         let kinds: Vec<_> = graph.nodes.iter().map(|node| node.op.clone()).collect();
         let unary = |kind| Op::Array(Unary { kind }.into());
-        assert_eq!(kinds, [unary(UnaryKind::Gelu), unary(UnaryKind::Swish { alpha: 1.0 })]);
+        assert_eq!(
+            kinds,
+            [UnaryKind::Gelu, UnaryKind::Swish { alpha: 1.0 }, UnaryKind::HardSwish].map(unary)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Takes what follows a convolution into it: a factor and a number for each map (a batch norm, mostly), and bounds.
+//! Takes what follows a convolution into it: a factor and a number for each map (a batch norm, mostly), bounds, and a function
+//! of each element.
 //!
 //! Only where nobody else reads what comes between, and where factors are constants at hand: what is left is one pass over
 //! the result instead of four. Numbers that are added one after another become one, so a result may differ in its last bits
@@ -47,8 +48,12 @@ fn fused(graph: &mut Graph, first: &Node, then: &Node) -> Option<Node> {
         return None;
     }
     let (mut conv, mut inputs) = (conv.clone(), first.inputs.clone());
+    if conv.then.is_some() {
+        return None;
+    }
     match &then.op {
         Op::Array(ArrayOp::Unary(Unary { kind: UnaryKind::Relu })) => bound(&mut conv, 0.0, f32::INFINITY),
+        Op::Array(ArrayOp::Unary(Unary { kind })) if is_activation(*kind) => conv.then = Some(*kind),
         Op::Array(ArrayOp::Binary(Binary { kind })) => {
             let other = *then.inputs.iter().find(|id| **id != first.output)?;
             let turned = then.inputs[0] == other;
@@ -73,6 +78,15 @@ fn fused(graph: &mut Graph, first: &Node, then: &Node) -> Option<Node> {
         _ => return None,
     }
     Some(Node { op: Op::Array(conv.into()), inputs, output: then.output, more: Vec::new() })
+}
+
+/// Functions that kernels apply to what they have just written.
+fn is_activation(kind: UnaryKind) -> bool {
+    use UnaryKind::{Gelu, HardSigmoid, HardSwish, LeakyRelu, Sigmoid, Swish, Tanh};
+    matches!(
+        kind,
+        Gelu | HardSigmoid { .. } | HardSwish | LeakyRelu { .. } | Sigmoid | Swish { alpha: 1.0 } | Tanh
+    )
 }
 
 fn bound(conv: &mut Conv, least: f32, most: f32) {
@@ -177,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_norm_and_bounds_go_into_the_convolution() {
+    fn a_batch_norm_bounds_and_a_function_go_into_the_convolution() {
         let mut graph = Graph::new();
         let extents = Extents::new(&[1, 2, 3, 3]).unwrap();
         let x = graph.input(Dims::from(extents), Elem::F32);
@@ -186,7 +200,7 @@ mod tests {
         let [one, none] = [vec![1; 2], vec![0; 2]];
         let (strides, dilations, before) = (one.clone(), one.clone(), none.clone());
         let windows = Windows { kernel: one, strides, dilations, before, behind: none };
-        let conv = Conv { windows, groups: 1, scales: false, bounds: None };
+        let conv = Conv { windows, groups: 1, scales: false, bounds: None, then: None };
         let mut y = graph.push_array(conv, &[x, w, b]).unwrap()[0];
         let per_map = constant(&mut graph, &[2, 1, 1], &[2.0, -0.5]);
         let more = constant(&mut graph, &[1, 2, 1, 1], &[0.25, 4.0]);
@@ -196,6 +210,7 @@ mod tests {
         }
         y = graph.push_array(Unary { kind: UnaryKind::Relu }, &[y]).unwrap()[0];
         y = graph.push_array(Binary { kind: BinaryKind::Min }, &[y, six]).unwrap()[0];
+        y = graph.push_array(Unary { kind: UnaryKind::Sigmoid }, &[y]).unwrap()[0];
         graph.outputs.push(y);
         let numbers: Vec<f32> = (0..18).map(|i| i as f32 - 9.0).collect();
         let before = run(&graph, &numbers);

@@ -37,12 +37,13 @@ pub fn standard(graph: &mut Graph) -> Result<(), Error> {
 
 /// The passes that every network goes through before it is planned, in order.
 pub fn network(graph: &mut Graph) -> Result<(), Error> {
-    let passes: [Pass; 7] = [
+    let passes: [Pass; 8] = [
         remove_dead,
         pick_first,
         recognise_attention,
         recognise_norms,
         recognise_activations,
+        remove_dead,
         fuse_convolutions,
         remove_dead,
     ];

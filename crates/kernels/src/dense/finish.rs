@@ -1,10 +1,13 @@
 //! What becomes of sums before they are written.
 //!
-//! Not a function that takes long: all of it is done in the registers that hold the sum.
+//! The one design choice: what is short is done in the registers that hold the sum; a function is applied to what a thread has
+//! just written, by the kernel that it has everywhere else, so its bits are the same.
 
 use crate::isa::Isa;
+use crate::map::MapKind;
 
-/// What becomes of a sum: it is multiplied by a number of its row, another is added, then it is held between two bounds.
+/// What becomes of a sum: it is multiplied by a number of its row, another is added, then it is held between two bounds,
+/// and a function is applied.
 #[derive(Clone, Copy)]
 pub struct Finish<'a> {
     /// (rows)
@@ -13,11 +16,13 @@ pub struct Finish<'a> {
     pub bias: Option<&'a [f32]>,
     /// Bounds, if there are some.
     pub bounds: Option<(f32, f32)>,
+    /// A function of what has come of it, behind all else.
+    pub then: Option<MapKind>,
 }
 
 impl Finish<'_> {
     /// Nothing.
-    pub const NOTHING: Finish<'static> = Finish { scale: None, bias: None, bounds: None };
+    pub const NOTHING: Finish<'static> = Finish { scale: None, bias: None, bounds: None, then: None };
 
     #[inline(always)]
     pub(super) fn of<I: Isa>(&self, isa: I, row: usize, x: I::F) -> I::F {

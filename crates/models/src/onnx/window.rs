@@ -94,7 +94,7 @@ pub(super) fn conv_of(
     let kernel = kernel(call, Some(&weights))?;
     let windows = windows(call, &kernel, &importer.builder.extents(x)?)?;
     let groups = call.int_or("group", 1)?.max(0) as usize;
-    importer.builder.one(Conv { windows, groups, scales: false, bounds: None }, inputs)
+    importer.builder.one(Conv { windows, groups, scales: false, bounds: None, then: None }, inputs)
 }
 
 fn conv_transpose(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, Error> {

@@ -136,7 +136,8 @@ fn conv(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error
     if let Some(bias) = call.optional(2) {
         inputs.push(importer.plain(bias)?);
     }
-    let made = importer.builder.one(Conv { windows, groups, scales: false, bounds: None }, &inputs)?;
+    let made =
+        importer.builder.one(Conv { windows, groups, scales: false, bounds: None, then: None }, &inputs)?;
     Ok(Made::first(importer.activated(made, slide.activation)?))
 }
 

@@ -1,5 +1,6 @@
 //! Windows that slide over images: convolutions and pools.
 
+use super::elements::map_kind;
 use super::{floats, floats_mut};
 use graph::Extents;
 use graph::array::{Conv, ConvTranspose, Pool, PoolKind, View, ViewMut, Windows};
@@ -18,7 +19,8 @@ pub(super) fn conv(
     let [scale, bias] = op.factors(inputs).map(|factor| factor.map(floats));
     let [scale, bias] =
         [scale.map_or(Some(None), |list| list.map(Some))?, bias.map_or(Some(None), |list| list.map(Some))?];
-    let finish = Finish { scale, bias, bounds: op.bounds.map(|[least, most]| (least, most)) };
+    let then = op.then.map_or(Some(None), |kind| map_kind(kind).map(Some))?;
+    let finish = Finish { scale, bias, bounds: op.bounds.map(|[least, most]| (least, most)), then };
     let empty = image(&op.windows, [x.kind.extents, out.kind.extents])?;
     let (pixels, weights) = (floats(x)?, floats(w)?);
     let to = floats_mut(out)?;
@@ -86,6 +88,9 @@ fn narrow(
         for (window, x) in out.iter_mut().enumerate() {
             *x = (made[window * maps + map] * scale + bias).max(least).min(most);
         }
+    }
+    if let Some(kind) = finish.then {
+        cpu.map(kind, None, out);
     }
 }
 
