@@ -110,9 +110,10 @@ impl Model {
         let (tick, held) = (self.tick(), &mut self.held[target]);
         held.ids.truncate(if goes_on { source.len } else { 0 });
         (held.busy, held.wanted) = (true, tick);
-        if !self.hold_sequence(name, now)? {
+        let held = self.hold_sequence(name, now);
+        if !matches!(held, Ok(true)) {
             self.leave_sequence(name);
-            return Ok(None);
+            return held.map(|_| None);
         }
         // Whoever was to be copied may have been forgotten meanwhile, and others have moved.
         let [target, from] =
@@ -130,7 +131,10 @@ impl Model {
         let at = self.place_of(name);
         match (self.held.get(at), self.sequences.get(at)) {
             (Some(held), Some(sequence)) if held.ids.len() < sequence.cache.holds() as usize => Ok(true),
-            (Some(held), _) => self.hold_sequence(name, held.ids.len() as u32 + 1),
+            (Some(held), _) => match self.hold_sequence(name, held.ids.len() as u32 + 1) {
+                Err(error) if matches!(error.trouble(), crate::Trouble::Budget) => Ok(false),
+                held => held,
+            },
             _ => Ok(false),
         }
     }
@@ -142,21 +146,23 @@ impl Model {
             let Some(held) = self.held.get(at) else { return Ok(false) };
             let tokens = tokens.next_multiple_of(KvCache::TILE).min(held.most);
             let (bytes, before) = (self.bytes_for(held.most, tokens), held.bytes);
-            if bytes <= before || self.sequence_bytes() - before + bytes <= self.sequence_room() {
-                match self.sequences[at].cache.hold(tokens).map_err(Error::from) {
-                    Ok(()) => {
-                        let held = &mut self.held[at];
-                        held.bytes = bytes;
-                        held.ids.reserve_exact((tokens as usize).saturating_sub(held.ids.len()));
-                        return Ok(true);
-                    }
-                    // Somebody else in this process holds what was free.
-                    Err(error) if matches!(error.trouble(), crate::Trouble::Budget) => {}
-                    Err(error) => return Err(error),
+            let fits = bytes <= before || self.sequence_bytes() - before + bytes <= self.sequence_room();
+            let cache = &mut self.sequences[at].cache;
+            let grown = match fits {
+                true if tokens != cache.holds() => cache.hold(tokens).map_err(Error::from),
+                _ => Ok(()),
+            };
+            match grown {
+                Ok(()) if fits => {
+                    let held = &mut self.held[at];
+                    held.bytes = bytes;
+                    held.ids.reserve_exact((tokens as usize).saturating_sub(held.ids.len()));
+                    return Ok(true);
                 }
-            }
-            if !self.forget_one(None) {
-                return Ok(false);
+                // Nobody is left who could be forgotten, and what was free somebody else in this process holds.
+                Err(error) if !matches!(error.trouble(), crate::Trouble::Budget) => return Err(error),
+                grown if !self.forget_one(None) => return grown.map(|()| false),
+                _ => {}
             }
         }
     }
