@@ -2,7 +2,7 @@
 _pintpot() {
     local word="${COMP_WORDS[COMP_CWORD]}" verb="${COMP_WORDS[1]}" flags=
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "batch bench doctor embed eval landmarks listen ls ocr pack plan profile ps pull rerank rm run serve show stop transcribe" -- "$word"))
+        COMPREPLY=($(compgen -W "batch bench doctor embed eval landmarks listen ls ocr pack plan profile ps pull rerank rm run serve show speak stop transcribe" -- "$word"))
         return
     fi
     case "$verb ${COMP_WORDS[2]}" in
@@ -29,6 +29,7 @@ _pintpot() {
         'run '*) flags="--model --context --kv --memory --threads --io --isa --foresee --grammar --grammar-file --json-schema --json-schema-file --prompt --tokens --system --raw --stop --ignore-eos --overflow --yield --temp --top-k --top-p --min-p --seed --repeat-penalty --presence-penalty --frequency-penalty --logit-bias --skip-weak --skip-cold --stand-in --by-sensitivity --input --shape --image --pipeline --out --top --out-dir --json --stats --help" ;;
         'serve '*) flags="--model --context --kv --memory --threads --io --isa --host --port --api-key --parallel --contexts --queue --connections --keep-alive --tokenizer --tokens --skip-weak --skip-cold --stand-in --by-sensitivity --help" ;;
         'show '*) flags="--model --context --kv --memory --threads --io --isa --json --help" ;;
+        'speak '*) flags="--out --phonemes --noise --seed --memory --threads --io --isa --model --stats --help" ;;
         'stop '*) flags="--host --port --api-key --help" ;;
         'transcribe '*) flags="--language --task --timestamps --format --memory --threads --io --isa --model --stats --help" ;;
     esac

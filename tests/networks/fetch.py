@@ -83,7 +83,7 @@ def networks(name, data):
         archive = tarfile.open(fileobj=io.BytesIO(data))
         members = ((inner.name, lambda inner=inner: archive.extractfile(inner).read()) for inner in archive)
     for inner, read in members:
-        if inner.endswith((".onnx", ".tflite", ".pth", "ppocr_keys_v5.txt")) or inner in PICTURES:
+        if inner.endswith((".onnx", ".onnx.json", ".tflite", ".pth", "ppocr_keys_v5.txt")) or inner in PICTURES:
             # Copies for that package's own tests are left out.
             if "test_helper" not in inner:
                 yield inner, read()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.parser
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
@@ -59,7 +60,10 @@ def case(name, op, inputs, outputs=1, domain=MICROSOFT, opset=21, constants=(), 
     del graph.output[:]
     for y, x in zip([y for y in made if y], expected):
         graph.output.append(helper.make_tensor_value_info(y, kind(x.dtype), x.shape))
-    model = helper.make_model(graph, opset_imports=sets, ir_version=10)
+    keep(name, helper.make_model(graph, opset_imports=sets, ir_version=10), fed, expected)
+
+
+def keep(name, model, fed, expected):
     folder = CASES / name
     (folder / "test_data_set_0").mkdir(parents=True)
     onnx.save(model, folder / "model.onnx")
@@ -256,9 +260,52 @@ def trees():
         case(name, "TreeEnsembleClassifier", [x], 2, **labels, **nodes, **votes("class", [0] * 5, sign), **own)
 
 
+def masks():
+    """`y[mask] = f(x[mask], w[mask])`, and where it is false what it was: as PyTorch writes it."""
+    texts = """
+        limit = Constant <value = float {0.3}> ()
+        is = Greater(x, limit)
+        not = Not(is)
+        zero = Constant <value = float {0}> ()
+        wide = Shape(x)
+        zeros = Expand(zero, wide)
+        others = NonZero(not)
+        of_others = Transpose <perm = [1, 0]> (others)
+        left = GatherND(x, of_others)
+        count = Shape(of_others)
+        first = Constant <value_ints = [0]> ()
+        rows = Gather(count, first)
+        kept = Slice(left, first, rows, first)
+        half = ScatterND(zeros, of_others, kept)
+        places = NonZero(is)
+        of = Transpose <perm = [1, 0]> (places)
+        a = GatherND(x, of)
+        b = GatherND(w, of)
+        soft = Softmax <axis = 1> (b)
+        one = Constant <value = int64 {1}> ()
+        sums = CumSum(soft, one)
+        axis = Constant <value_ints = [1]> ()
+        column = Unsqueeze(a, axis)
+        less = Less(sums, column)
+        number = Cast <to = 7> (less)
+        at = ReduceSum <keepdims = 1> (number, axis)
+        picked = GatherElements <axis = 1> (b, at)
+        nothing = Constant <value = int64 {0}> ()
+        flat = Gather <axis = 1> (picked, nothing)
+        made = Mul(flat, a)
+        y = ScatterND(half, of, made)
+    """
+    graph = onnx.parser.parse_graph(f"masks (float[1, 2, 5] x, float[1, 2, 5, 4] w) => (float[1, 2, 5] y) {{{texts}}}")
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
+    helper.set_model_props(model, {"pintpot.masks": ""})
+    fed = {"x": random.uniform(0, 0.6, (1, 2, 5)).astype(np.float32), "w": f32(1, 2, 5, 4)}
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    keep("masked_rows", model, fed, session.run(None, fed))
+
+
 def main():
     shutil.rmtree(CASES, ignore_errors=True)
-    for group in (recurrent, norms, functions, attention, grouped, quantised, packed, trees):
+    for group in (recurrent, norms, functions, attention, grouped, quantised, packed, trees, masks):
         group()
     sizes = {folder.name: sum(f.stat().st_size for f in folder.rglob("*.*") if f.is_file()) for folder in CASES.iterdir()}
     print(len(sizes), "cases,", sum(sizes.values()), "bytes, the largest", max(sizes.values()))

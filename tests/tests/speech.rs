@@ -174,3 +174,30 @@ fn words_that_wake_are_told_once_in_the_smallest_budget() {
         assert!(words[0]["score"].as_f64().unwrap() > 0.5, "{answer}");
     }
 }
+
+/// Sample by sample what onnxruntime makes of the same phonemes (`speech/make_speak.py`), and the same again for the same seed.
+#[test]
+fn a_voice_says_what_onnxruntime_says() {
+    let folder = std::env::var_os("PINTPOT_TEST_MODELS").map(PathBuf::from).unwrap_or_default();
+    let voice = folder.join("piper-joe/en_US-joe-medium.onnx");
+    if !voice.with_extension("onnx.json").exists() {
+        return absent("piper-joe");
+    }
+    let expected: serde_json::Value = serde_json::from_str(include_str!("../speech/speak.json")).unwrap();
+    let phonemes = expected["phonemes"].as_str().unwrap();
+    let engine = pintpot::Engine::builder().memory("256MiB".parse().unwrap()).build().unwrap();
+    let speak = engine.open_speak(&voice).unwrap();
+    let say = |seed, noise| {
+        let (mut sound, options) = (Vec::new(), pintpot::tasks::SpeakOptions { seed, noise });
+        speak.say(&engine, phonemes, &options, &mut |samples| sound.extend_from_slice(samples)).unwrap();
+        sound
+    };
+    let plain = say(1, Some(0.0));
+    assert_eq!(plain.len() as u64, expected["count"].as_u64().unwrap());
+    for (ours, theirs) in plain.iter().step_by(97).zip(expected["samples"].as_array().unwrap()) {
+        assert!((f64::from(*ours) - theirs.as_f64().unwrap()).abs() < 1e-4, "{ours} for {theirs}");
+    }
+    assert_eq!(plain, say(2, Some(0.0)));
+    let chance = say(1, None);
+    assert!(chance == say(1, None) && chance != say(2, None));
+}

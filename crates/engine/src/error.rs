@@ -88,6 +88,18 @@ pub enum Error {
         /// What was looked for.
         what: &'static str,
     },
+    /// The program that knows how words are spoken.
+    #[error("espeak-ng does not run: {source}; install it, or give --phonemes")]
+    NoEspeak {
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A network that is no voice.
+    #[error("the network does not speak: it lacks {what}; a voice of Piper's has it")]
+    NotAVoice {
+        /// What it lacks.
+        what: &'static str,
+    },
     /// A network has no such output.
     #[error("the network has no output '{name}'; it gives {outputs}: name one in the pipeline")]
     NoSuchOutput {
@@ -419,6 +431,8 @@ impl Error {
             | Error::NoPeer { .. }
             | Error::NoTokenizer { .. }
             | Error::NoTokenizerBeside
+            | Error::NoEspeak { .. }
+            | Error::NotAVoice { .. }
             | Error::NotAnEncoder { .. }
             | Error::EncoderInput { .. }
             | Error::EncoderModule { .. }

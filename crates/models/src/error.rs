@@ -211,6 +211,17 @@ pub enum Error {
     Graph(#[from] graph::Error),
 }
 
+impl Error {
+    /// Whether it is about numbers that only a run knows.
+    pub(crate) fn is_data_dependent(&self) -> bool {
+        match self {
+            Error::DataDependent => true,
+            Error::Node { source, .. } => source.is_data_dependent(),
+            _ => false,
+        }
+    }
+}
+
 fn supported() -> String {
     let names: Vec<&str> = ARCHITECTURES.iter().flat_map(|a| a.names().iter().copied()).collect();
     names.join(", ")

@@ -74,11 +74,13 @@ flags! {
     N_GEN = "n-gen", Some('n'), "LIST", "tokens of answers to time: 128, or 32,128; 0 for none; may be repeated";
     N_PROMPT = "n-prompt", Some('p'), "LIST", "tokens of prompts to time: 512, or 128-512*2; 0 for none; may be repeated";
     NO_NORMALIZE = "no-normalize", None, "", "vectors stay as long as they come out";
-    OUT = "out", None, "FILE", "where to write: a report (report.html), a picture with what was seen, or vectors (.npy)";
+    NOISE = "noise", None, "X", "how much of a voice is chance: 0 for nothing; as the voice has it if not said";
+    OUT = "out", None, "FILE", "where to write: report.html, a picture with what was seen, vectors (.npy) or speech (.wav)";
     OUT_DIR = "out-dir", None, "FOLDER", "where a network's outputs go, each as NAME.npy";
     OUTPUT = "output", Some('o'), "FORMAT", "md, json or csv";
     OVERFLOW = "overflow", None, "HOW", "a chat that outgrows the context: refuse or drop-oldest";
     PARALLEL = "parallel", None, "N", "answers in one step at most";
+    PHONEMES = "phonemes", None, "IPA", "what is said, in the International Phonetic Alphabet, instead of words";
     PIPELINE = "pipeline", None, "FILE", "how the network is fed and read, if its name does not say; or a built-in one's name";
     PLAN = "plan", None, "", "say what it takes and do nothing";
     POOLING = "pooling", None, "HOW", "how vectors of tokens become one: cls, last, max, mean, or network, which has done it";

@@ -173,6 +173,11 @@ impl<'a> Builder<'a> {
         if self.is_dynamic(id) { Err(Error::DataDependent) } else { Ok(self.most(id).extents) }
     }
 
+    /// The node that makes a value.
+    pub fn maker(&self, id: ValueId) -> Option<&graph::Node> {
+        self.makers.get(&id).and_then(|(node, _)| self.graph.nodes.get(*node))
+    }
+
     /// Whether the extents of a value are known only when it is there.
     pub fn is_dynamic(&self, id: ValueId) -> bool {
         self.dynamic.get(id.0 as usize).copied().unwrap_or(false)

@@ -253,7 +253,7 @@ pub(super) fn order(nodes: &[Node]) -> Result<Vec<usize>, Error> {
 }
 
 /// Names that a node reads, those in graphs within it too.
-fn reads(node: &Node) -> Vec<&str> {
+pub(super) fn reads(node: &Node) -> Vec<&str> {
     let mut names: Vec<&str> = node.inputs.iter().map(|name| &**name).collect();
     let mut graphs: Vec<&Graph> = Vec::new();
     fn within<'n>(node: &'n Node, graphs: &mut Vec<&'n Graph>) {

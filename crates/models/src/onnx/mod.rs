@@ -9,11 +9,13 @@
 mod attention;
 mod call;
 mod control;
+mod cut;
 mod einsum;
 mod elementwise;
 mod image;
 mod index;
 mod loss;
+mod masked;
 mod microsoft;
 mod microsoft_attention;
 mod ml;
@@ -27,12 +29,16 @@ mod signal;
 mod trees;
 mod window;
 
+use cut::MASKS;
+pub use cut::cut;
+
 use crate::network::{Builder, Form, Given, Item, Network, Place, Port};
 use crate::{Error, onnx::call::Call};
 use formats::onnx::{self, DataType, Dim, Model, TensorInfo, ValueType};
 use graph::array::Array;
 use graph::{ArrayType, Elem, Extents, ValueId};
 use host::ReadAt;
+use masked::Masked;
 use std::collections::HashMap;
 
 /// How a node is built: what it makes, in order.
@@ -77,8 +83,29 @@ const MICROSOFT: &str = "com.microsoft";
 /// [`Error::Node`] with the node's name if an operator is not supported or cannot take what it gets; [`Error::Open`] if
 /// extents of an input are neither declared nor given.
 pub fn build(model: &Model, files: &[&dyn ReadAt], given: &[(&str, Given<'_>)]) -> Result<Network, Error> {
-    let mut importer =
-        Importer { builder: Builder::new(files), model, scopes: vec![HashMap::new()], functions: Vec::new() };
+    match build_once(model, files, given, false) {
+        // What is done where a mask is true may be done everywhere.
+        Err(error) if error.is_data_dependent() && model.metadata.iter().any(|(key, _)| &**key == MASKS) => {
+            build_once(model, files, given, true)
+                .map_err(|other| if other.is_data_dependent() { error } else { other })
+        }
+        done => done,
+    }
+}
+
+fn build_once(
+    model: &Model,
+    files: &[&dyn ReadAt],
+    given: &[(&str, Given<'_>)],
+    with_masks: bool,
+) -> Result<Network, Error> {
+    let mut importer = Importer {
+        builder: Builder::new(files),
+        model,
+        scopes: vec![HashMap::new()],
+        functions: Vec::new(),
+        masked: Masked { is_on: with_masks, ..Masked::default() },
+    };
     importer.initializers(&model.graph)?;
     let mut inputs = Vec::new();
     for input in &model.graph.inputs {
@@ -99,6 +126,9 @@ pub fn build(model: &Model, files: &[&dyn ReadAt], given: &[(&str, Given<'_>)]) 
         Ok(Port { name: output.name.clone(), item })
     });
     let outputs = outputs.collect::<Result<Vec<_>, Error>>()?;
+    if outputs.iter().any(|port| importer.is_masked(&port.item)) {
+        return Err(Error::DataDependent);
+    }
     let Builder { mut graph, weights, decided, mut dynamic, .. } = importer.builder;
     outputs.iter().for_each(|port| values(&port.item, &mut graph.outputs));
     graph::pass::network(&mut graph)?;
@@ -187,6 +217,7 @@ pub(crate) struct Importer<'a> {
     scopes: Vec<HashMap<Box<str>, Item>>,
     /// The functions that are being built, the innermost last: their operator sets and the attributes of their calls.
     functions: Vec<call::Frame<'a>>,
+    masked: Masked,
 }
 
 impl<'a> Importer<'a> {
@@ -315,12 +346,19 @@ impl<'a> Importer<'a> {
 
     fn lower(&mut self, node: &'a onnx::Node) -> Result<Vec<Item>, Error> {
         let call = self.call(node)?;
+        if let Some(made) = self.masked(&call)? {
+            return Ok(made);
+        }
         let domain = if call.domain == "ai.onnx" { OWN } else { call.domain };
         let rows = OPERATORS.iter().flat_map(|rows| rows.iter());
         let mut row =
             rows.filter(|(of, name, _)| *of == domain && *name == &*node.op_type).map(|(_, _, lower)| lower);
         match row.next_back() {
-            Some(lower) => lower(self, &call),
+            Some(lower) => {
+                let made = lower(self, &call)?;
+                self.stay_rows(&call, &made)?;
+                Ok(made)
+            }
             None => self.function(node, &call),
         }
     }

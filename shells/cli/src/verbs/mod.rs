@@ -23,6 +23,7 @@ mod rm;
 mod run;
 mod serve;
 mod show;
+mod speak;
 mod stop;
 mod transcribe;
 
@@ -76,6 +77,7 @@ pub(crate) static VERBS: &[Verb] = &[
     run::VERB,
     serve::VERB,
     show::VERB,
+    speak::VERB,
     stop::VERB,
     transcribe::VERB,
 ];
