@@ -120,12 +120,12 @@ fn scores_are_those_of_others() {
         let mut task = engine.load_rerank(file, &options).unwrap();
         let mut made = Vec::new();
         task.score(&query, &answers, |score| made.push(score)).unwrap();
-        // As above: with and without its fusions onnxruntime's own scores are up to 0.008 apart, of the last, one sentence a
-        // hundred times, 0.07.
+        // As above: where the weights of its norms are changed by three parts in ten million, onnxruntime's own scores move by up
+        // to 0.1, that of the last, one sentence a hundred times, by 0.28.
         let rounds = model.name != "reranker";
         for (at, (made, want)) in made.iter().zip(&model.scores).enumerate() {
             println!("{}: {made} beside {want}", model.name);
-            let allowed = [1e-5, 0.01, 0.3][usize::from(rounds) + usize::from(rounds && at == 4)];
+            let allowed = [1e-5, 0.15, 0.4][usize::from(rounds) + usize::from(rounds && at == 4)];
             assert!((made - want).abs() <= allowed, "{}: {made} beside {want}", model.name);
         }
     }
