@@ -76,6 +76,14 @@ impl Program {
             .then_some(program)
     }
 
+    /// Bytes of its file.
+    ///
+    /// # Panics
+    /// If it is gone.
+    pub fn bytes(&self) -> u64 {
+        std::fs::metadata(&self.path).expect("the program is there").len()
+    }
+
     /// Runs it without a cap.
     ///
     /// # Panics
