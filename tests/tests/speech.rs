@@ -64,14 +64,14 @@ fn check(model: &str, texts: &[&str]) {
     let budget = smallest(&program, name, sounds[0].to_str().unwrap());
     for (sound, text) in sounds.iter().zip(texts) {
         let args = ["transcribe", name, sound.to_str().unwrap(), "--format", "json", "--memory", &budget];
-        let answer = if can_cap() { capped(&program, &args, &file) } else { program.run(&args).json() };
+        let answer = if can_cap() { capped(&program, &args, &file) } else { program.run(&args) }.json();
         assert_eq!(answer["text"].as_str(), Some(*text), "{}", sound.display());
         assert!(answer["language"].is_null() || answer["language"] == "en");
     }
 }
 
 /// What a run says whose peak and whose limit are the budget.
-fn capped(program: &Program, args: &[&str], file: &Path) -> serde_json::Value {
+fn capped(program: &Program, args: &[&str], file: &Path) -> Answer {
     let budget: host::Memory = args[args.len() - 1].parse().unwrap();
     let bytes = budget.resolve().unwrap().bytes;
     let free = program.run_capped(args, file, &Limits::default()).unwrap();
@@ -79,9 +79,10 @@ fn capped(program: &Program, args: &[&str], file: &Path) -> serde_json::Value {
     assert!(peak <= bytes, "{args:?}: the peak is {peak}, the budget {bytes}");
     let limited = Limits { memory: Some(bytes), ..Limits::default() };
     let answer = program.run_capped(args, file, &limited).unwrap();
-    assert_eq!((answer.code, answer.report.oom_kills), (Some(0), Some(0)), "{}", answer.err);
+    let met = (answer.code, answer.report.oom_kills, answer.report.limit_hits);
+    assert_eq!(met, (Some(0), Some(0), Some(0)), "{args:?}: {}", answer.err);
     assert_eq!(answer.out, free.out, "{args:?}");
-    answer.json()
+    answer
 }
 
 #[test]
@@ -167,7 +168,7 @@ fn words_that_wake_are_told_once_in_the_smallest_budget() {
         let model = file.to_str().unwrap();
         let budget = named(&program.run(&["listen", model, WAKE, "--memory", "1MiB"]));
         let args = ["listen", model, WAKE, "--json", "--memory", &budget];
-        let answer = if can_cap() { capped(&program, &args, &file) } else { program.run(&args).json() };
+        let answer = if can_cap() { capped(&program, &args, &file) } else { program.run(&args) }.json();
         let words = answer["words"].as_array().unwrap();
         assert_eq!(words.len(), 1, "{answer}");
         assert!((words[0]["at"].as_f64().unwrap() - at).abs() < 0.3, "{answer}");
@@ -200,4 +201,27 @@ fn a_voice_says_what_onnxruntime_says() {
     assert_eq!(plain, say(2, Some(0.0)));
     let chance = say(1, None);
     assert!(chance == say(1, None) && chance != say(2, None));
+}
+
+/// A budget is refused for each half; the one that the second names is enough for both.
+#[test]
+fn a_voice_speaks_in_the_smallest_budget() {
+    let folder = std::env::var_os("PINTPOT_TEST_MODELS").map(PathBuf::from).unwrap_or_default();
+    let voice = folder.join("piper-joe/en_US-joe-medium.onnx");
+    if !voice.with_extension("onnx.json").exists() {
+        return absent("piper-joe");
+    }
+    let (program, scratch) = (Program::built(), tempfile::tempdir().unwrap());
+    let said = scratch.path().join("said.wav");
+    let (model, out) = (voice.to_str().unwrap(), said.to_str().unwrap());
+    let args = ["speak", model, "--phonemes", "həlˈoʊ", "--out", out, "--memory"];
+    let first = named(&program.run(&[&args[..], &["24MiB"]].concat()));
+    let budget = named(&program.run(&[&args[..], &[&first]].concat()));
+    assert!(!said.exists(), "what was refused has left a file");
+    let args = [&args[..], &[&budget]].concat();
+    let answer = if can_cap() { capped(&program, &args, &voice) } else { program.run(&args) };
+    assert_eq!(answer.code, Some(0), "{}", answer.err);
+    let wav = std::fs::read(&said).unwrap();
+    let stated = u32::from_le_bytes(wav[40..44].try_into().unwrap()) as usize;
+    assert_eq!((&wav[..4], stated), (&b"RIFF"[..], wav.len() - 44));
 }

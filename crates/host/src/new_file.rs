@@ -32,10 +32,21 @@ impl NewFile {
     /// # Errors
     /// [`Error::Write`] if it exists, or cannot be made there.
     pub fn create(target: &Path) -> Result<NewFile, Error> {
-        let failed = |source| Error::Write { path: target.to_owned(), source };
         if target.symlink_metadata().is_ok() {
-            return Err(failed(io::ErrorKind::AlreadyExists.into()));
+            return Err(Error::Write {
+                path: target.to_owned(),
+                source: io::ErrorKind::AlreadyExists.into(),
+            });
         }
+        NewFile::replace(target)
+    }
+
+    /// Begins a file that will be `target`; what is there stays until then.
+    ///
+    /// # Errors
+    /// [`Error::Write`] if it cannot be made there.
+    pub fn replace(target: &Path) -> Result<NewFile, Error> {
+        let failed = |source| Error::Write { path: target.to_owned(), source };
         let mut name =
             target.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?.to_owned();
         name.push(".partial");

@@ -305,10 +305,7 @@ fn write(network: &Network, port: &PortType, folder: &Path) -> Result<(), Failur
     };
     let extents = network.output(&port.name).map(|(kind, _)| kind.extents).unwrap_or_default();
     let failed = |error| Failure::io(&format!("write {}", path.display()), error);
-    if path.exists() {
-        std::fs::remove_file(&path).map_err(failed)?;
-    }
-    let mut file = NewFile::create(&path).map_err(pintpot::Error::from)?;
+    let mut file = NewFile::replace(&path).map_err(pintpot::Error::from)?;
     file.write_all(&npy::header(kind, &extents)).map_err(failed)?;
     match wide {
         Some(numbers) => numbers.iter().try_for_each(|x| file.write_all(&(*x as f32).to_le_bytes())),

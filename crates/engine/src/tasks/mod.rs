@@ -6,6 +6,7 @@
 
 mod classify;
 mod detect;
+mod door;
 mod embed;
 mod encoder;
 mod encoder_file;

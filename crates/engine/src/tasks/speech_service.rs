@@ -4,14 +4,11 @@
 //! one design choice: whoever has gone is asked about before every token, so a sound that nobody waits for costs no more.
 
 use std::io::Read;
-use std::sync::Mutex;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
 
+use super::door::Door;
 use super::{Passage, Transcribe, TranscribeOptions, Transcript};
 use crate::Error;
 use crate::generate::Flow;
-use crate::service::lock;
 
 /// A sound that is to be written down.
 pub struct SpeechAsked {
@@ -34,12 +31,7 @@ pub trait SpeechListener: Send {
 type Job = (SpeechAsked, Box<dyn SpeechListener>);
 
 /// A model of speech at the service of many.
-pub struct SpeechService {
-    /// `None` once it is closed.
-    door: Mutex<Option<SyncSender<Job>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    queue: usize,
-}
+pub struct SpeechService(Door<Job>);
 
 impl SpeechService {
     /// Starts the thread. Up to `queue` sounds may wait for their turn.
@@ -47,11 +39,7 @@ impl SpeechService {
     /// # Errors
     /// If there is no thread to be had.
     pub fn start(mut transcribe: Transcribe, queue: usize) -> Result<SpeechService, Error> {
-        let (door, jobs) = sync_channel::<Job>(queue.max(1));
-        let run = move || jobs.into_iter().for_each(|job| answer(&mut transcribe, job));
-        let thread = std::thread::Builder::new().name("speech".into()).spawn(run);
-        let thread = thread.map_err(|source| host::Error::Worker { source })?;
-        Ok(SpeechService { door: Mutex::new(Some(door)), thread: Mutex::new(Some(thread)), queue })
+        Door::open("speech", queue, move |job| answer(&mut transcribe, job)).map(SpeechService)
     }
 
     /// Asks; `listener` hears what is said.
@@ -59,28 +47,12 @@ impl SpeechService {
     /// # Errors
     /// [`Error::QueueFull`], with nobody told.
     pub fn ask(&self, asked: SpeechAsked, listener: Box<dyn SpeechListener>) -> Result<(), Error> {
-        let door = lock(&self.door);
-        let Some(door) = door.as_ref() else {
-            return Err(Error::Ended { why: "the service is closing".into() });
-        };
-        door.try_send((asked, listener)).map_err(|error| match error {
-            TrySendError::Full(_) => Error::QueueFull { most: self.queue },
-            TrySendError::Disconnected(_) => Error::Ended { why: "the service has ended".into() },
-        })
+        self.0.hand_in((asked, listener))
     }
 
     /// Takes no sounds from now on; those that were taken are written down.
     pub fn close(&self) {
-        lock(&self.door).take();
-    }
-}
-
-impl Drop for SpeechService {
-    fn drop(&mut self) {
-        self.close();
-        if let Some(thread) = lock(&self.thread).take() {
-            let _ = thread.join();
-        }
+        self.0.close();
     }
 }
 

@@ -3,12 +3,9 @@
 //! What it is: a bounded way in, one request after another, and a call when one is done. What it is not: a protocol. The one
 //! design choice: as with [`Service`](crate::Service), whoever asks leaves a listener and goes.
 
+use super::door::Door;
 use super::{Embed, Rerank, TextInput};
 use crate::Error;
-use crate::service::lock;
-use std::sync::Mutex;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
 
 /// An encoder and what it is for.
 pub enum TextTask {
@@ -54,10 +51,7 @@ type Told = Box<dyn FnOnce(Result<TextSaid, Error>) + Send>;
 
 /// An encoder at the service of many.
 pub struct TextService {
-    /// `None` once it is closed.
-    door: Mutex<Option<SyncSender<(TextAsked, Told)>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    queue: usize,
+    door: Door<(TextAsked, Told)>,
     width: usize,
 }
 
@@ -71,11 +65,8 @@ impl TextService {
             TextTask::Embed(embed) => embed.dimensions(),
             TextTask::Rerank(_) => 1,
         };
-        let (door, jobs) = sync_channel::<(TextAsked, Told)>(queue.max(1));
-        let run = move || jobs.into_iter().for_each(|(asked, told)| told(answer(&mut task, &asked)));
-        let thread = std::thread::Builder::new().name("encoder".into()).spawn(run);
-        let thread = thread.map_err(|source| host::Error::Worker { source })?;
-        Ok(TextService { door: Mutex::new(Some(door)), thread: Mutex::new(Some(thread)), queue, width })
+        let work = move |(asked, told): (TextAsked, Told)| told(answer(&mut task, &asked));
+        Ok(TextService { door: Door::open("encoder", queue, work)?, width })
     }
 
     /// Numbers that come for a text: those of a vector, or one for a score.
@@ -92,28 +83,12 @@ impl TextService {
         asked: TextAsked,
         done: impl FnOnce(Result<TextSaid, Error>) + Send + 'static,
     ) -> Result<(), Error> {
-        let door = lock(&self.door);
-        let Some(door) = door.as_ref() else {
-            return Err(Error::Ended { why: "the service is closing".into() });
-        };
-        door.try_send((asked, Box::new(done))).map_err(|error| match error {
-            TrySendError::Full(_) => Error::QueueFull { most: self.queue },
-            TrySendError::Disconnected(_) => Error::Ended { why: "the service has ended".into() },
-        })
+        self.door.hand_in((asked, Box::new(done)))
     }
 
     /// Takes no requests from now on; those that were taken are answered.
     pub fn close(&self) {
-        lock(&self.door).take();
-    }
-}
-
-impl Drop for TextService {
-    fn drop(&mut self) {
-        self.close();
-        if let Some(thread) = lock(&self.thread).take() {
-            let _ = thread.join();
-        }
+        self.door.close();
     }
 }
 

@@ -3,9 +3,10 @@
 //! What it is: words, or phonemes, and a voice, as a WAV. What it is not: a player. The one design choice: each sentence is written as
 //! soon as it is made, so a long text takes the memory of its longest sentence.
 
-use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io::{self, Write};
+use std::path::Path;
 
+use host::NewFile;
 use pintpot::Engine;
 use pintpot::tasks::{Speak, SpeakOptions, wav_header};
 
@@ -90,24 +91,35 @@ fn refusal(name: &str, refused: &pintpot::Refusal) -> Failure {
     Failure::new(Code::Budget, format!("{text}  smallest budget: --memory {needed}"))
 }
 
-/// A WAV that is being written; what it is long is known in the end.
+/// A WAV that is being written; what it is long is known in the end, and only then it has its name.
 struct Wav {
-    to: Box<dyn Write>,
-    file: Option<File>,
+    to: To,
     rate: u32,
     samples: u32,
 }
 
+enum To {
+    File(NewFile),
+    Output(io::Stdout),
+}
+
 impl Wav {
     fn new(name: &str, rate: u32) -> Result<Wav, Failure> {
-        let failed = |error| Failure::io(&format!("write {name}"), error);
-        let file = if name == "-" { None } else { Some(File::create(name).map_err(failed)?) };
-        let mut to: Box<dyn Write> = match &file {
-            Some(file) => Box::new(file.try_clone().map_err(failed)?),
-            None => Box::new(io::stdout()),
+        let to = match name {
+            "-" => To::Output(io::stdout()),
+            name => To::File(NewFile::replace(Path::new(name)).map_err(pintpot::Error::from)?),
         };
-        to.write_all(&wav_header(rate, u32::MAX / 2)).map_err(failed)?;
-        Ok(Wav { to, file, rate, samples: 0 })
+        let mut wav = Wav { to, rate, samples: 0 };
+        wav.write(&wav_header(rate, u32::MAX / 2))?;
+        Ok(wav)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let written = match &mut self.to {
+            To::File(file) => file.write_all(bytes),
+            To::Output(output) => output.write_all(bytes),
+        };
+        written.map_err(|error| Failure::io("write the sound", error))
     }
 
     fn add(&mut self, samples: &[f32]) -> Result<(), Failure> {
@@ -117,19 +129,20 @@ impl Wav {
             for (to, x) in bytes.chunks_exact_mut(2).zip(samples) {
                 to.copy_from_slice(&((x.clamp(-1.0, 1.0) * 32_767.0) as i16).to_le_bytes());
             }
-            let failed = |error| Failure::io("write the sound", error);
-            self.to.write_all(&bytes[..2 * samples.len()]).map_err(failed)?;
+            self.write(&bytes[..2 * samples.len()])?;
         }
         Ok(())
     }
 
-    fn end(mut self) -> Result<u32, Failure> {
-        let failed = |error| Failure::io("write the sound", error);
-        self.to.flush().map_err(failed)?;
-        if let Some(file) = &mut self.file {
-            file.rewind()
-                .and_then(|()| file.write_all(&wav_header(self.rate, self.samples)))
-                .map_err(failed)?;
+    fn end(self) -> Result<u32, Failure> {
+        match self.to {
+            To::File(mut file) => {
+                let header = wav_header(self.rate, self.samples);
+                file.patch(0, &header).and_then(|()| file.finish()).map_err(pintpot::Error::from)?;
+            }
+            To::Output(mut output) => {
+                output.flush().map_err(|error| Failure::io("write the sound", error))?;
+            }
         }
         Ok(self.samples)
     }
