@@ -254,12 +254,7 @@ impl<'a> Answer<'a> {
         counts: &mut Counts,
     ) -> Result<Option<Finish>, Error> {
         self.digest.update(logits);
-        let tokenizer = &*self.tokenizer;
-        let allowed = self.guided.as_mut().map(|guided| guided.allowed(tokenizer)).transpose()?;
-        let id = self.sampler.choose(logits, position as u64, allowed, candidates);
-        if allowed.is_some_and(|allowed| !allowed.has(id)) {
-            return Err(processors::Error::GrammarDeadEnd.into());
-        }
+        let id = self.choose(logits, position as u64, candidates)?;
         let now = Instant::now();
         match self.ids.is_empty() {
             true => counts.first_token((now - self.asked).as_secs_f64()),
@@ -294,6 +289,21 @@ impl<'a> Answer<'a> {
         self.sampler.remember(&[id]);
         self.next = id;
         Ok(None)
+    }
+
+    /// The next token: what the sampler chooses, or if the grammar does not allow that, what it chooses of the allowed.
+    fn choose(&mut self, logits: &[f32], position: u64, candidates: &mut Candidates) -> Result<u32, Error> {
+        let id = self.sampler.choose(logits, position, None, candidates);
+        let Some(guided) = &mut self.guided else { return Ok(id) };
+        if guided.allows(id, &self.tokenizer)? {
+            return Ok(id);
+        }
+        let allowed = guided.allowed(&self.tokenizer)?;
+        let id = self.sampler.choose(logits, position, Some(allowed), candidates);
+        match allowed.has(id) {
+            true => Ok(id),
+            false => Err(processors::Error::GrammarDeadEnd.into()),
+        }
     }
 
     /// Says a piece of text, or what of it are calls; `last` if nothing follows.

@@ -34,6 +34,11 @@ impl Guided {
         Ok(self.guide.allowed(&self.index, tokenizer)?)
     }
 
+    /// Whether a token may come next; takes a fraction of the time that all who may do.
+    pub fn allows(&mut self, id: u32, tokenizer: &Tokenizer) -> Result<bool, Error> {
+        Ok(self.guide.allows(id, tokenizer)?)
+    }
+
     /// Goes on after a token; gives whether nothing may follow.
     pub fn push(&mut self, bytes: &[u8]) -> Result<bool, Error> {
         Ok(self.guide.push(bytes)?)

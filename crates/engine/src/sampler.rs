@@ -1,7 +1,9 @@
 //! Chooses a token from logits.
 //!
 //! Draws come from a counter: the same seed, position and logits give the same token, whatever was computed before or
-//! beside. Order of the steps: what a grammar allows, bias, penalties, temperature, top-k, top-p, min-p (Nguyen et al., arXiv 2407.01082), draw.
+//! beside. Order of the steps: bias, penalties, temperature, top-k, top-p, min-p (Nguyen et al., arXiv 2407.01082), draw.
+//! What a grammar forbids is then chosen again, by a draw of its own, of what it allows: without cuts the probabilities
+//! are those of the allowed tokens alone, and whom the model would have chosen anyway nobody looks for.
 
 use crate::Error;
 use processors::text::Allowed;
@@ -91,7 +93,7 @@ impl Sampler {
         self.recent.drain(..self.recent.len().saturating_sub(window));
     }
 
-    /// The token for `position`, of those that are `allowed` if not all are; ties go to the lower id, a NaN is never chosen.
+    /// The token for `position`; of those that are `allowed`, if the choice of all is none of them. Ties go to the lower id, a NaN is never chosen.
     pub fn choose(
         &self,
         logits: &[f32],
@@ -107,7 +109,7 @@ impl Sampler {
         match candidates.first() {
             None => 0,
             Some(&(_, id)) if greedy => id,
-            Some(_) => draw(candidates, s, position),
+            Some(_) => draw(candidates, s, uniform(s.seed, position | (u64::from(allowed.is_some()) << 63))),
         }
     }
 
@@ -160,7 +162,7 @@ fn largest_first(a: &(f32, u32), b: &(f32, u32)) -> std::cmp::Ordering {
 }
 
 /// Cuts the candidates (largest first) and draws one.
-fn draw(candidates: &mut Candidates, s: &Sampling, position: u64) -> u32 {
+fn draw(candidates: &mut Candidates, s: &Sampling, uniform: f64) -> u32 {
     let largest = candidates[0].0;
     for (value, _) in candidates.iter_mut() {
         *value = libm::expf((*value - largest) / s.temperature);
@@ -175,7 +177,7 @@ fn draw(candidates: &mut Candidates, s: &Sampling, position: u64) -> u32 {
     let kept = kept.count().max(1);
     candidates.truncate(kept);
     let total: f32 = candidates.iter().map(|c| c.0).sum();
-    let mut left = uniform(s.seed, position) as f32 * total;
+    let mut left = uniform as f32 * total;
     for &(weight, id) in candidates.iter() {
         left -= weight;
         if left < 0.0 {
@@ -185,14 +187,14 @@ fn draw(candidates: &mut Candidates, s: &Sampling, position: u64) -> u32 {
     candidates[kept - 1].1
 }
 
-/// A number in [0, 1) that depends on seed and position alone (SplitMix64's finaliser, twice).
-fn uniform(seed: u64, position: u64) -> f64 {
+/// A number in [0, 1) that depends on seed and place alone (SplitMix64's finaliser, twice).
+fn uniform(seed: u64, place: u64) -> f64 {
     let mix = |mut x: u64| {
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         x ^ (x >> 31)
     };
-    let bits = mix(mix(seed.wrapping_add(0x9e37_79b9_7f4a_7c15)).wrapping_add(position));
+    let bits = mix(mix(seed.wrapping_add(0x9e37_79b9_7f4a_7c15)).wrapping_add(place));
     (bits >> 11) as f64 / (1u64 << 53) as f64
 }
 
@@ -225,6 +227,24 @@ mod tests {
         let again = sampler(sampling);
         assert!((0..100).all(|p| again.choose(&logits, p, None, &mut Vec::new())
             == s.choose(&logits, p, None, &mut Vec::new())));
+    }
+
+    #[test]
+    fn what_is_forbidden_is_drawn_again_by_a_draw_of_its_own() {
+        let sampling = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, ..Sampling::default() };
+        let (logits, s) = ([2.0f32.ln(), 0.0, 0.0], sampler(sampling));
+        let allowed: Allowed = [1, 2].into_iter().collect();
+        let mut counts = [0u32; 3];
+        for position in 0..20_000 {
+            let id = s.choose(&logits, position, None, &mut Vec::new());
+            let id = match allowed.has(id) {
+                true => id,
+                false => s.choose(&logits, position, Some(&allowed), &mut Vec::new()),
+            };
+            counts[id as usize] += 1;
+        }
+        assert_eq!(counts[0], 0);
+        assert!((9_700..10_300).contains(&counts[1]), "{counts:?}");
     }
 
     #[test]

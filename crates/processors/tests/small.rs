@@ -3,7 +3,7 @@
 //! Tokenizers and answers were written by golden/small.py.
 
 use pintpot_processors::Error;
-use pintpot_processors::text::{JsonTokenizer, Tokenizer};
+use pintpot_processors::text::{Grammar, JsonTokenizer, TokenIndex, Tokenizer};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -183,4 +183,42 @@ fn damaged_files_end_in_peace() {
         }
     }
     assert!(built > 30 && refused > 30, "{built} {refused}");
+}
+
+#[test]
+fn a_token_alone_is_allowed_as_among_all() {
+    let schema = r#"{"type":"object","properties":{"s":{"type":"string"},"n":{"type":"number"}},
+        "required":["s","n"],"additionalProperties":false}"#;
+    let grammars = [
+        (
+            Grammar::JsonSchema(schema.into()),
+            "{\"s\": \"the \\u0001t\u{e9} \u{540d}\",\n  \"n\": -12345678901234567890}",
+        ),
+        (Grammar::Regex("(the|[a-z]{3}) [0-9]+".into()), "the 17"),
+    ];
+    let mut allowed_at_all = 0;
+    for name in NAMES {
+        let tokenizer = built(&golden(name).tokenizer).unwrap();
+        let index = TokenIndex::new(&tokenizer).unwrap();
+        for (grammar, text) in &grammars {
+            let mut guide = grammar.clone().guide(64 << 20).unwrap();
+            for at in 0..=text.len() {
+                let alone: Vec<u32> =
+                    (0..tokenizer.len() as u32).filter(|&id| guide.allows(id, &tokenizer).unwrap()).collect();
+                let all = guide.allowed(&index, &tokenizer);
+                let among: Vec<u32> = match all {
+                    Ok(all) => (0..tokenizer.len() as u32).filter(|&id| all.has(id)).collect(),
+                    Err(Error::GrammarDeadEnd) => Vec::new(),
+                    Err(error) => panic!("{error}"),
+                };
+                assert_eq!(alone, among, "{name}: {:?}", &text.as_bytes()[..at]);
+                allowed_at_all += alone.len();
+                if let Some(byte) = text.as_bytes().get(at) {
+                    let pushed = guide.push(&[*byte]);
+                    assert!(pushed.is_ok(), "{name}: {pushed:?} after {:?}", text.get(..at));
+                }
+            }
+        }
+    }
+    assert!(allowed_at_all > 0);
 }

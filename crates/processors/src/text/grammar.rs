@@ -12,7 +12,7 @@ use std::time::Duration;
 use llguidance::api::{GrammarInit, ParserLimits, TopLevelGrammar};
 use llguidance::earley::perf::ParserPerfCounters;
 use llguidance::earley::{BiasComputer, Parser, ParserRecognizer};
-use llguidance::toktrie::{INVALID_TOKEN, SimpleVob, TokEnv, TokRxInfo, TokTrie, TokenizerEnv};
+use llguidance::toktrie::{INVALID_TOKEN, Recognizer, SimpleVob, TokEnv, TokRxInfo, TokTrie, TokenizerEnv};
 use llguidance::{JsonCompileOptions, Logger};
 use serde_json::{Map, Value};
 
@@ -208,6 +208,15 @@ impl Allowed {
     }
 }
 
+impl FromIterator<u32> for Allowed {
+    fn from_iter<I: IntoIterator<Item = u32>>(ids: I) -> Allowed {
+        let ids: Vec<u32> = ids.into_iter().collect();
+        let mut set = SimpleVob::alloc(ids.iter().max().map_or(0, |most| *most as usize + 1));
+        ids.iter().for_each(|id| set.allow_token(*id));
+        Allowed(set)
+    }
+}
+
 impl Guide {
     /// Heap that it holds, bytes; 0 in a program that does not count its heap.
     pub fn bytes(&self) -> u64 {
@@ -231,6 +240,27 @@ impl Guide {
             }
         })?;
         if self.allowed.0.is_zero() { Err(Error::GrammarDeadEnd) } else { Ok(&self.allowed) }
+    }
+
+    /// Whether a token may come next, without asking for all that may. Where digits have run on for too long it is not said
+    /// of one that begins with a digit: what else there is decides.
+    ///
+    /// # Errors
+    /// As for [`Guide::allowed`].
+    pub fn allows(&mut self, id: u32, tokenizer: &Tokenizer) -> Result<bool, Error> {
+        if tokenizer.is_end(id) {
+            return Ok(self.may_end());
+        }
+        let bytes = tokenizer.bytes(id);
+        let digit = bytes.first().is_some_and(u8::is_ascii_digit);
+        if tokenizer.is_special(id)
+            || bytes.is_empty()
+            || (digit && self.json.is_some_and(|json| json.digits >= DIGITS))
+        {
+            return Ok(false);
+        }
+        let env = byte_env();
+        self.metered(|guide| !guide.parser.compute_bias(&Probe { trie: env.tok_trie() }, bytes).is_zero())
     }
 
     /// Goes on after a token that was allowed; gives whether the answer is complete and nothing may follow.
@@ -288,6 +318,29 @@ struct Walk<'a> {
 impl BiasComputer for Walk<'_> {
     fn compute_bias(&self, parser: &mut ParserRecognizer<'_>, _start: &[u8]) -> SimpleVob {
         self.index.walk(self.tokenizer, parser)
+    }
+
+    fn trie(&self) -> &TokTrie {
+        self.trie
+    }
+}
+
+/// One text instead of a vocabulary: what it starts with is all that it asks for.
+struct Probe<'a> {
+    trie: &'a TokTrie,
+}
+
+impl BiasComputer for Probe<'_> {
+    fn compute_bias(&self, parser: &mut ParserRecognizer<'_>, start: &[u8]) -> SimpleVob {
+        let mut set = self.trie.alloc_token_set();
+        parser.trie_started("probe");
+        let pushed = start.iter().take_while(|byte| parser.try_push_byte(**byte)).count();
+        parser.pop_bytes(pushed);
+        parser.trie_finished();
+        if pushed == start.len() {
+            set.allow_token(0);
+        }
+        set
     }
 
     fn trie(&self) -> &TokTrie {
