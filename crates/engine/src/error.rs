@@ -336,7 +336,7 @@ pub enum Error {
     },
     /// Models that do not give way leave too little.
     #[error(
-        "the model needs at least {}, but models of a higher priority hold {} of the {}; unload one or give a larger budget",
+        "the model needs at least {}, but those that do not give way hold {} of the {}; unload one or give a larger budget",
         host::format_bytes(*needed), host::format_bytes(*held), host::format_bytes(*budget)
     )]
     NoRoomBeside {

@@ -122,7 +122,7 @@ impl Model {
 
     /// Lets go of what is in the account once, which somebody else holds from now on.
     pub(crate) fn give_once(&mut self) -> Vec<Reservation> {
-        let of_all = |ours: &mut Reserved| ONCE.contains(&ours.held.part()) && ours.elsewhere == 0;
+        let of_all = |ours: &mut Reserved| ONCE.contains(&ours.held.part());
         self.reserved.extract_if(.., of_all).map(|ours| ours.held).collect()
     }
 

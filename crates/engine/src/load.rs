@@ -400,6 +400,16 @@ impl Engine {
         Ok(model)
     }
 
+    /// Bytes that are held by what is loaded, but for what is there once, however much is loaded.
+    pub fn held(&self) -> u64 {
+        self.ledger.lines().into_iter().filter(|(part, _)| !ONCE.contains(part)).map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Bytes that what has this account adds to what is loaded already.
+    pub fn adds(lines: &[Line]) -> u64 {
+        lines.iter().filter(|line| !ONCE.contains(&line.part)).map(|line| line.bytes).sum()
+    }
+
     /// What a process takes that runs something, whose lists take so much heap.
     pub(crate) fn fixed(&self, heap: u64) -> Fixed {
         let program = if self.guest { host::library_bytes() } else { host::program_bytes() };

@@ -91,6 +91,8 @@ pub struct Service {
     queue: usize,
     /// The budget that it was started with.
     budget: u64,
+    /// Bytes that are held by what was loaded before.
+    beside: u64,
 }
 
 pub(crate) struct Shared {
@@ -116,8 +118,8 @@ impl Service {
     }
 
     /// Starts the thread with models that share the budget of `engine`, and loads the first: whoever is asked for gets what
-    /// it can use, as a [`Shelf`] has it, and one at a time answers. A model that nobody has asked for in `keep`, if that
-    /// is said, is unloaded. `source` may change the budget.
+    /// it can use, as a [`Shelf`] has it, of what is left beside what is loaded in `engine` already, and one at a time answers.
+    /// A model that nobody has asked for in `keep`, if that is said, is unloaded. `source` may change the budget.
     ///
     /// # Errors
     /// If there is no thread to be had, or the first cannot be loaded.
@@ -128,8 +130,8 @@ impl Service {
         keep: Option<Duration>,
         source: Option<Box<dyn BudgetSource>>,
     ) -> Result<Service, Error> {
-        let (budget, count) = (engine.budget().bytes, models.len());
-        let service = Service::spawn(count, queue, budget, move |jobs, shared| {
+        let (budget, count, beside) = (engine.budget().bytes, models.len(), engine.held());
+        let mut service = Service::spawn(count, queue, budget, move |jobs, shared| {
             let mut shelf = Shelf::new(&engine);
             let mut names = Vec::new();
             for Shelved { name, path, options, prepare } in models {
@@ -139,6 +141,7 @@ impl Service {
             turns::several(&mut shelf, &names, keep, Desk::new(jobs, queue, shared, source));
             None
         })?;
+        service.beside = beside;
         service.with_first()
     }
 
@@ -182,7 +185,8 @@ impl Service {
         let ours = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("engine".into()).spawn(move || run(&jobs, &ours));
         let thread = thread.map_err(|source| host::Error::Worker { source })?;
-        Ok(Service { door: Mutex::new(Some(door)), shared, thread: Mutex::new(Some(thread)), queue, budget })
+        let (door, thread) = (Mutex::new(Some(door)), Mutex::new(Some(thread)));
+        Ok(Service { door, shared, thread, queue, budget, beside: 0 })
     }
 
     /// Asks for as many answers to `prompt` as there are listeners; the second draws with the next seed, and so on.
@@ -308,6 +312,11 @@ impl Service {
     /// What the first model has done, and what it does now.
     pub fn counts(&self) -> Counts {
         lock(&self.shared.seats).first().map_or(Counts::default(), |seat| seat.counts)
+    }
+
+    /// Bytes that are held by what was loaded before, and that no budget can do without.
+    pub fn beside(&self) -> u64 {
+        self.beside
     }
 
     /// What there is of every model.

@@ -19,6 +19,8 @@ pub struct Shelf<'a> {
     engine: &'a Engine,
     /// Bytes that all of them may hold.
     budget: u64,
+    /// Bytes that are held by what was loaded before and stays.
+    beside: u64,
     places: Vec<Place>,
     /// How often a model was asked for.
     asked: u64,
@@ -55,9 +57,12 @@ pub struct Held {
 }
 
 impl<'a> Shelf<'a> {
-    /// An empty shelf in the budget of `engine`, in which nothing else should be loaded.
+    /// An empty shelf in what is left of the budget of `engine`. What is loaded in it stays, and nothing else should be loaded
+    /// later.
     pub fn new(engine: &'a Engine) -> Shelf<'a> {
-        Shelf { engine, budget: engine.budget.bytes, places: Vec::new(), asked: 0, once: Vec::new() }
+        let beside = engine.held();
+        let budget = engine.budget.bytes.saturating_sub(beside);
+        Shelf { engine, budget, beside, places: Vec::new(), asked: 0, once: Vec::new() }
     }
 
     /// Puts a model on the shelf, or replaces the one of that name; nothing is read yet.
@@ -86,7 +91,13 @@ impl<'a> Shelf<'a> {
     /// [`Error::NoSuchModel`]; [`Error::Refused`] if it cannot run beside those that do not give way to it, which all
     /// stay as they are; otherwise what is wrong with the file or the disk.
     pub fn get(&mut self, name: &str) -> Result<&mut Model, Error> {
-        let at = self.place(name)?;
+        let (at, beside, budget) = (self.place(name)?, self.beside, self.budget + self.beside);
+        self.bring(at).map_err(|error| whole(error, beside, budget))?;
+        self.places[at].model.as_mut().ok_or_else(|| Error::NoSuchModel { name: name.to_string() })
+    }
+
+    /// Loads a model, or makes it as large as it can be.
+    fn bring(&mut self, at: usize) -> Result<(), Error> {
         self.asked += 1;
         self.places[at].asked = self.asked;
         if self.places[at].model.is_none() {
@@ -116,9 +127,10 @@ impl<'a> Shelf<'a> {
             None if place.bytes() < most.min(room) => place.fit(room)?,
             None => {}
         }
-        let model = place.model.as_mut().ok_or_else(|| Error::NoSuchModel { name: name.to_string() })?;
-        model.confine(room);
-        Ok(model)
+        if let Some(model) = &mut place.model {
+            model.confine(room);
+        }
+        Ok(())
     }
 
     /// As [`Shelf::get`], for a model that leaves the shelf until it is given back.
@@ -140,18 +152,24 @@ impl<'a> Shelf<'a> {
         }
     }
 
-    /// Another budget for all of them, one of which may be lent: the others give way to it.
+    /// Another budget for the whole process. One of them may be lent: the others give way to it.
     ///
     /// # Errors
     /// [`Error::Refused`] with nothing changed if that model, or else the one that was asked for last, cannot run in so little.
     pub(crate) fn set_memory(&mut self, lent: Option<(&str, &mut Model)>, bytes: u64) -> Result<(), Error> {
+        let beside = self.beside;
+        self.set_budget(lent, bytes.saturating_sub(beside)).map_err(|error| whole(error, beside, bytes))
+    }
+
+    /// As [`Shelf::set_memory`], of what is theirs.
+    fn set_budget(&mut self, lent: Option<(&str, &mut Model)>, bytes: u64) -> Result<(), Error> {
         let Some((name, model)) = lent else {
             let Some(at) = (0..self.places.len()).max_by_key(|&at| self.places[at].asked) else {
                 return Ok(());
             };
             let name = self.places[at].name.clone();
             let Some(mut model) = self.places[at].model.take() else { return self.set_empty(at, bytes) };
-            let changed = self.set_memory(Some((&name, &mut model)), bytes);
+            let changed = self.set_budget(Some((&name, &mut model)), bytes);
             self.give_back(&name, model);
             return changed;
         };
@@ -160,7 +178,7 @@ impl<'a> Shelf<'a> {
         let least = model.least_now()?;
         let most = model.most(bytes)?;
         let ledger = self.engine.ledger.clone();
-        let changed = change_budget(&ledger, bytes, || {
+        let changed = change_budget(&ledger, bytes + self.beside, || {
             self.budget = bytes;
             self.make_room(at, least, most)?;
             self.settle(at);
@@ -181,7 +199,7 @@ impl<'a> Shelf<'a> {
         }
         while self.held_by_others(at) > bytes && self.drop_oldest(at) {}
         self.budget = bytes;
-        self.engine.ledger.set_budget(bytes);
+        self.engine.ledger.set_budget(bytes + self.beside);
         Ok(())
     }
 
@@ -284,6 +302,21 @@ impl<'a> Shelf<'a> {
             self.places[other].model = None;
         }
         Ok(())
+    }
+}
+
+/// A refusal in the figures of the whole process, which holds so much `beside` the shelf.
+fn whole(error: Error, beside: u64, budget: u64) -> Error {
+    match error {
+        Error::Refused(mut refusal) => {
+            refusal.needed += beside;
+            refusal.budget = budget;
+            Error::Refused(refusal)
+        }
+        Error::NoRoomBeside { needed, held, .. } => {
+            Error::NoRoomBeside { needed, held: held + beside, budget }
+        }
+        other => other,
     }
 }
 

@@ -33,7 +33,7 @@ pub enum Part {
     Activations,
     /// Rings, bounce buffers and tables of the readers.
     Io,
-    /// Pictures and sound on their way in and out.
+    /// Pictures, sound and vectors on their way in and out.
     Data,
     /// What a server holds for those who talk to it: sockets, requests, answers on their way.
     Connections,

@@ -34,11 +34,24 @@ pub(crate) fn planned(
     options: &LoadOptions,
     args: &Args,
 ) -> Result<Placement, Failure> {
-    let refused = match engine.plan(opened, options)? {
+    planned_beside(0, name, engine, opened, options, args)
+}
+
+/// As [`planned`], where other things hold so much of the budget.
+pub(crate) fn planned_beside(
+    beside: u64,
+    name: &str,
+    engine: &Engine,
+    opened: &Opened,
+    options: &LoadOptions,
+    args: &Args,
+) -> Result<Placement, Failure> {
+    let refused = match engine.plan_in(opened, options, engine.budget().bytes.saturating_sub(beside))? {
         Ok(placement) => return Ok(placement),
         Err(refused) => refused,
     };
-    let failure = refusal::failure(name, engine, opened, options, &refused);
+    let failure = refusal::failure_beside(beside, name, engine, opened, options, &refused);
+    let refused = refusal::of_all(refused, engine, beside);
     if args.is_on(&flags::JSON) {
         let mut value = refusal::json(name, &refused);
         value["message"] = Value::String(failure.message.clone());

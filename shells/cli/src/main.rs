@@ -26,12 +26,12 @@ mod pictures;
 mod profile;
 mod refusal;
 mod report;
-mod serving;
 mod setup;
 mod size;
 mod sound;
 mod speech;
 mod verbs;
+mod whole;
 
 use exit::Failure;
 use flags::Args;

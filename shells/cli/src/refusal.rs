@@ -21,7 +21,7 @@ fn alternatives(
     options: &LoadOptions,
     refusal: &Refusal,
 ) -> Vec<(LoadOptions, u64)> {
-    let fits = |options: LoadOptions| match engine.plan(opened, &options) {
+    let fits = |options: LoadOptions| match engine.plan_in(opened, &options, refusal.budget) {
         Ok(Ok(placement)) => Some((options, placement.peak())),
         _ => None,
     };
@@ -53,6 +53,28 @@ pub(crate) fn failure(
     options: &LoadOptions,
     refusal: &Refusal,
 ) -> Failure {
+    failure_beside(0, name, engine, opened, options, refusal)
+}
+
+/// A refusal in figures of the whole process, of which other things hold so much.
+pub(crate) fn of_all(refusal: Refusal, engine: &Engine, beside: u64) -> Refusal {
+    match beside {
+        0 => refusal,
+        _ => Refusal { needed: refusal.needed + beside, budget: engine.budget().bytes, ..refusal },
+    }
+}
+
+/// As [`failure`], for a refusal of what other things leave that hold so much.
+pub(crate) fn failure_beside(
+    beside: u64,
+    name: &str,
+    engine: &Engine,
+    opened: &Opened,
+    options: &LoadOptions,
+    refusal: &Refusal,
+) -> Failure {
+    let offers = alternatives(engine, opened, options, refusal);
+    let refusal = &of_all(refusal.clone(), engine, beside);
     let budget = format_bytes(refusal.budget);
     let mut text = format!("{name} cannot run in {budget}; nothing was loaded\n");
     text += &format!(
@@ -64,8 +86,11 @@ pub(crate) fn failure(
     for line in report::ledger_text(&refusal.lines).lines() {
         text += &format!("  {line}\n");
     }
-    for (offer, peak) in alternatives(engine, opened, options, refusal) {
-        text += &format!("  would fit in {budget}: {}({})\n", flags_of(&offer), format_bytes(peak));
+    if beside > 0 {
+        text += &format!("  what is loaded whole beside it  {}\n", format_bytes(beside));
+    }
+    for (offer, peak) in offers {
+        text += &format!("  would fit in {budget}: {}({})\n", flags_of(&offer), format_bytes(peak + beside));
     }
     text += &format!("  smallest budget: --memory {}\n", size::budget(refusal.needed));
     if options.crowd.is_some() {

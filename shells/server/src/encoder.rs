@@ -39,10 +39,10 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// An encoder for a server whose account is `ledger`.
-    pub fn new(facts: Facts, scores: bool, service: TextService, ledger: &Ledger) -> Encoder {
-        let left = ledger.budget().saturating_sub(ledger.used()) / 2;
-        let more = ledger.reserve(Part::Connections, left.min(MORE)).ok();
+    /// An encoder for a server whose account is `ledger`, of which it may hold up to `spare` bytes for its replies beyond what
+    /// is planned.
+    pub fn new(facts: Facts, scores: bool, service: TextService, ledger: &Ledger, spare: u64) -> Encoder {
+        let more = ledger.reserve(Part::Data, spare.min(MORE)).ok();
         let room = REPLIES as usize + more.as_ref().map_or(0, |more| more.bytes() as usize);
         let replies = Arc::new(Semaphore::new(room / UNIT));
         Encoder { facts, scores, service, replies, room, _more: more }

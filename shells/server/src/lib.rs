@@ -35,7 +35,7 @@ pub use keep::{Keep, KeepParseError};
 pub use limits::Limits;
 pub use listen::Server;
 pub use offline::Offline;
-pub use scribe::Scribe;
+pub use scribe::{Scribe, Scribes};
 
 /// How models are served.
 #[derive(Clone, Debug)]

@@ -26,10 +26,10 @@ const LEAST_BODY: u64 = 128 << 10;
 /// Bytes of a body for each token of the context.
 const BODY_OF_TOKEN: u64 = 16;
 
-/// Bytes of a body for an encoder, which is asked of many texts at once.
-const ENCODER_BODY: u64 = 512 << 10;
-/// Bytes of a body for a model of speech that is no form.
-const SPEECH_BODY: u64 = 32 << 10;
+/// Bytes of a body of texts for an encoder, which is asked of many at once.
+const TEXTS: u64 = 512 << 10;
+/// Bytes of a body where nobody talks and there are no texts.
+const SMALL_BODY: u64 = 32 << 10;
 /// What replies of an encoder, or sounds and what is said in them, may take at once, whatever the budget.
 pub(crate) const REPLIES: u64 = 1 << 20;
 
@@ -40,6 +40,8 @@ pub struct Limits {
     pub connections: u32,
     /// Bytes of a request's body.
     pub body: u64,
+    /// Bytes of a body of texts for an encoder.
+    pub texts: u64,
     /// Turns of a conversation.
     pub messages: usize,
     /// Answers to one request.
@@ -54,6 +56,8 @@ pub struct Limits {
     pub drain: Duration,
     /// Whether there is a model of language, whose template takes memory.
     pub talks: bool,
+    /// How many hold replies of their own: every encoder, and all models of speech together.
+    pub holders: u32,
 }
 
 impl Limits {
@@ -62,6 +66,7 @@ impl Limits {
         Limits {
             connections: 32,
             body: LEAST_BODY.max(BODY_OF_TOKEN * u64::from(context.unwrap_or(0))),
+            texts: 0,
             messages: 1024,
             choices: 16,
             arrival: Duration::from_secs(10),
@@ -69,28 +74,35 @@ impl Limits {
             answer: Duration::from_secs(600),
             drain: Duration::from_secs(30),
             talks: true,
+            holders: 0,
         }
     }
 
-    /// For encoders of texts alone.
-    pub fn of_encoders() -> Limits {
-        Limits { body: ENCODER_BODY, talks: false, ..Limits::new(None) }
+    /// Where there is no model of language.
+    pub fn silent() -> Limits {
+        Limits { body: SMALL_BODY, talks: false, ..Limits::new(None) }
     }
 
-    /// For models of speech alone; sounds are paid for where replies of encoders are.
-    pub fn of_speech() -> Limits {
-        Limits { body: SPEECH_BODY, talks: false, ..Limits::new(None) }
+    /// With so many encoders of texts, too.
+    pub fn and_encoders(self, count: u32) -> Limits {
+        Limits { texts: if count > 0 { TEXTS } else { self.texts }, holders: self.holders + count, ..self }
+    }
+
+    /// With models of speech, too; sounds are paid for where replies of encoders are.
+    pub fn and_speech(self) -> Limits {
+        Limits { holders: self.holders + 1, ..self }
     }
 
     /// Bytes of bodies that may be in memory at once.
     pub(crate) fn bodies(&self) -> u64 {
-        BODIES * self.body
+        BODIES * self.body.max(self.texts)
     }
 
     /// What all of it takes at most.
     pub fn bytes(&self) -> u64 {
         let connection = 2 * 2 * u64::from(SOCKET) + 2 * BUFFER as u64 + CONNECTION;
-        let template = if self.talks { TEMPLATE + TEMPLATE_OF_TEXT * self.body } else { REPLIES };
-        BASE + PAGE + u64::from(self.connections) * connection + COPIES * self.bodies() + template
+        let template = if self.talks { TEMPLATE + TEMPLATE_OF_TEXT * self.body } else { 0 };
+        let replies = REPLIES * u64::from(self.holders);
+        BASE + PAGE + u64::from(self.connections) * connection + COPIES * self.bodies() + template + replies
     }
 }

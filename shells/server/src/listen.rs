@@ -24,7 +24,7 @@ use crate::connection::{Busy, State};
 use crate::encoder::Encoder;
 use crate::guard::{Guard, is_local};
 use crate::limits::{BUFFER, SOCKET};
-use crate::scribe::{Scribe, Scribes};
+use crate::scribe::Scribes;
 use crate::{Error, Facts, Served, routes};
 
 /// How often the clock is looked at.
@@ -62,31 +62,22 @@ impl Server {
         Ok(Server { runtime, listener, app })
     }
 
-    /// As [`Server::new`], for encoders of texts alone.
-    ///
-    /// # Errors
-    /// As [`Server::new`], and if there is no thread to be had.
-    pub fn of_encoders(served: Served, encoders: Vec<Encoder>, ledger: Ledger) -> Result<Server, Error> {
-        let service = Service::empty(ledger.budget())?;
-        let mut server = Server::new(served, Vec::new(), ledger, service)?;
-        if let Some(app) = Rc::get_mut(&mut server.app) {
+    /// The same with encoders of texts.
+    #[must_use]
+    pub fn with_encoders(mut self, encoders: Vec<Encoder>) -> Server {
+        if let Some(app) = Rc::get_mut(&mut self.app) {
             app.encoders = encoders;
         }
-        Ok(server)
+        self
     }
 
-    /// As [`Server::new`], for models of speech alone.
-    ///
-    /// # Errors
-    /// As [`Server::of_encoders`].
-    pub fn of_speech(served: Served, scribes: Vec<Scribe>, ledger: Ledger) -> Result<Server, Error> {
-        let service = Service::empty(ledger.budget())?;
-        let scribes = Scribes::new(scribes, &ledger);
-        let mut server = Server::new(served, Vec::new(), ledger, service)?;
-        if let Some(app) = Rc::get_mut(&mut server.app) {
+    /// The same with models of speech.
+    #[must_use]
+    pub fn with_speech(mut self, scribes: Scribes) -> Server {
+        if let Some(app) = Rc::get_mut(&mut self.app) {
             app.scribes = scribes;
         }
-        Ok(server)
+        self
     }
 
     /// Where it listens.

@@ -16,6 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use crate::app::App;
+use crate::limits::Limits;
 use crate::refusal::Refusal;
 
 /// The bytes of a body, and the right to hold them.
@@ -38,6 +39,10 @@ pub(crate) enum Taken {
 
 /// The fields of a route.
 pub(crate) trait Fields {
+    /// Bytes that a body of theirs may have.
+    fn most(limits: &Limits) -> u64 {
+        limits.body
+    }
     /// Takes the value of `key`, which it must read.
     fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<Taken, A::Error>;
     /// Where to say that a field was not honoured.
@@ -50,18 +55,17 @@ pub(crate) async fn take<F: Fields>(
     request: Request<Incoming>,
     fields: F,
 ) -> Result<(F, OwnedSemaphorePermit), Refusal> {
-    let Bytes { bytes, permit } = read(app, request).await?;
+    let Bytes { bytes, permit } = read(app, request, F::most(&app.limits)).await?;
     Ok((parse(&bytes, fields)?, permit))
 }
 
-/// Reads a body.
-async fn read(app: &App, request: Request<Incoming>) -> Result<Bytes, Refusal> {
+/// Reads a body of so many bytes at most.
+async fn read(app: &App, request: Request<Incoming>, most: u64) -> Result<Bytes, Refusal> {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !kind.trim_start().to_ascii_lowercase().starts_with("application/json") {
         let message = "the body must be JSON, with Content-Type: application/json";
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
     }
-    let most = app.limits.body;
     let too_large = || {
         let message = format!("the body is larger than {most} bytes");
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)

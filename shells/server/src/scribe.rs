@@ -41,8 +41,8 @@ pub struct Scribe {
 }
 
 /// All that are served.
-pub(crate) struct Scribes {
-    pub all: Vec<Scribe>,
+pub struct Scribes {
+    pub(crate) all: Vec<Scribe>,
     sounds: Arc<Semaphore>,
     /// Bytes of the largest sound.
     most: u64,
@@ -50,27 +50,26 @@ pub(crate) struct Scribes {
 }
 
 impl Scribes {
-    /// For a server whose account is `ledger`.
-    pub fn new(all: Vec<Scribe>, ledger: &Ledger) -> Scribes {
-        let left = ledger.budget().saturating_sub(ledger.used()) / 2;
-        let more = ledger.reserve(Part::Connections, left.min(MORE)).ok();
+    /// For a server whose account is `ledger`, of which they may hold up to `spare` bytes for sounds beyond what is planned.
+    pub fn new(all: Vec<Scribe>, ledger: &Ledger, spare: u64) -> Scribes {
+        let more = ledger.reserve(Part::Data, spare.min(MORE)).ok();
         let room = REPLIES + more.as_ref().map_or(0, Reservation::bytes);
         let sounds = Arc::new(Semaphore::new((room / UNIT) as usize));
         Scribes { all, sounds, most: room * SAID / (SAID + 1) / UNIT * UNIT, _more: more }
     }
 
     /// None at all.
-    pub fn none() -> Scribes {
+    pub(crate) fn none() -> Scribes {
         Scribes { all: Vec::new(), sounds: Arc::new(Semaphore::new(0)), most: 0, _more: None }
     }
 
     /// Takes no sounds from now on.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.all.iter().for_each(|scribe| scribe.service.close());
     }
 
     /// Reads a body that holds a sound, and gives it with the right to hold it.
-    pub async fn read(
+    pub(crate) async fn read(
         &self,
         app: &App,
         request: Request<Incoming>,

@@ -17,7 +17,8 @@ use super::Verb;
 use crate::budget::Reread;
 use crate::exit::{Code, Failure};
 use crate::flags::{self, Args};
-use crate::{find, load, profile, report, serving, setup, speech};
+use crate::whole::{Kinds, Whole};
+use crate::{find, load, profile, report, setup};
 
 pub(super) const VERB: Verb = Verb {
     name: "serve",
@@ -54,38 +55,85 @@ fn run(args: &Args) -> Result<(), Failure> {
     let signals = Signals::new()?;
     let engine = setup::engine(args)?;
     let queue = args.read(&flags::QUEUE, "a number of requests")?.unwrap_or(Crowd::default().queue);
-    let of = |limits| served(args, queue, limits);
-    if speech::is_wanted(&references, &engine, args)? {
-        let (server, names) = speech::server(&references, &engine, of, args)?;
-        return until_told(server, &names, args, &signals);
-    }
-    if serving::is_wanted(&references, &engine, args)? {
-        let (server, names) = serving::server(&references, &engine, of, args)?;
-        return until_told(server, &names, args, &signals);
-    }
+    let kinds = Kinds::of(references, &engine, args)?;
     let options = setup::load(args)?;
-    let limits = limits(args, &options)?;
-    let crowd = crowd(args, &limits)?;
+    let limits = kinds.limits(limits(args, &options)?);
+    let whole = Whole::plan(&kinds, &engine, &limits, args)?;
+    let crowd = crowd(args, queue, &limits)?;
     let options = LoadOptions { crowd: Some(crowd), ..options };
-    let keep =
-        args.read::<Keep>(&flags::KEEP_ALIVE, "a time such as 5m, or -1 for as long as there is room")?;
-    let reread = Reread::new(args.get(&flags::MEMORY).unwrap_or("auto"))?;
-    let (mut models, mut facts) = (Vec::new(), Vec::new());
-    for reference in &references {
-        let (model, fact) = planned(reference, &engine, &options, args)?;
-        if facts.iter().any(|other: &Facts| other.name == fact.name) {
-            return Err(Failure::usage(format!("two models are called {}; rename a file", fact.name)));
-        }
-        models.push(model);
-        facts.push(fact);
-    }
-    let served = served(args, crowd.queue, limits)?;
-    let names: Vec<String> = facts.iter().map(|fact| fact.name.clone()).collect();
-    let (ledger, queue) = (engine.ledger().clone(), crowd.queue as usize);
-    let keep = keep.and_then(|keep| keep.0);
-    let service = Service::share(engine, models, queue, keep, Some(Box::new(reread)))?;
-    let server = Server::new(served, facts, ledger, service)?;
+    let language = Language::plan(&kinds.language, &engine, &options, whole.adds, args)?;
+    let names = names(&language, &whole)?;
+    whole.tell();
+    let served = served(args, queue, limits)?;
+    let ledger = engine.ledger().clone();
+    let loaded = whole.load(&engine, queue)?;
+    let spare = match language.least {
+        // Half of what nobody needs; beside models of language, which can use all of it, a quarter.
+        0 => ledger.budget().saturating_sub(ledger.used()) / 2,
+        least => ledger.budget().saturating_sub(engine.held() + least) / 4,
+    };
+    let (encoders, scribes) = loaded.served(&ledger, spare);
+    let (facts, service) = language.service(engine, queue, args)?;
+    let server = Server::new(served, facts, ledger, service)?.with_encoders(encoders);
+    let server = match scribes {
+        Some(scribes) => server.with_speech(scribes),
+        None => server,
+    };
     until_told(server, &names, args, &signals)
+}
+
+/// Models of language, planned.
+struct Language {
+    models: Vec<Shelved>,
+    facts: Vec<Facts>,
+    /// The least that the largest of them runs in; 0 if there are none.
+    least: u64,
+}
+
+impl Language {
+    /// Plans all of them, each alone in what is left `beside` what else is loaded.
+    fn plan(
+        references: &[Reference],
+        engine: &Engine,
+        options: &LoadOptions,
+        beside: u64,
+        args: &Args,
+    ) -> Result<Language, Failure> {
+        let mut language = Language { models: Vec::new(), facts: Vec::new(), least: 0 };
+        for reference in references {
+            let (model, facts, least) = planned(reference, engine, options, beside, args)?;
+            language.models.push(model);
+            language.facts.push(facts);
+            language.least = language.least.max(least);
+        }
+        Ok(language)
+    }
+
+    /// What clients are told of them, and who answers.
+    fn service(self, engine: Engine, queue: u32, args: &Args) -> Result<(Vec<Facts>, Service), Failure> {
+        if self.models.is_empty() {
+            return Ok((self.facts, Service::empty(engine.budget().bytes)?));
+        }
+        let keep =
+            args.read::<Keep>(&flags::KEEP_ALIVE, "a time such as 5m, or -1 for as long as there is room")?;
+        let reread = Reread::new(args.get(&flags::MEMORY).unwrap_or("auto"))?;
+        let keep = keep.and_then(|keep| keep.0);
+        let service = Service::share(engine, self.models, queue as usize, keep, Some(Box::new(reread)))?;
+        Ok((self.facts, service))
+    }
+}
+
+/// What clients call them.
+fn names(language: &Language, whole: &Whole) -> Result<Vec<String>, Failure> {
+    let names = language.facts.iter().map(|facts| facts.name.as_str()).chain(whole.names());
+    let mut all: Vec<String> = Vec::new();
+    for name in names {
+        if all.iter().any(|other| other == name) {
+            return Err(Failure::usage(format!("two models are called {name}; rename a file or a folder")));
+        }
+        all.push(name.to_string());
+    }
+    Ok(all)
 }
 
 /// How models are served.
@@ -124,16 +172,17 @@ fn references(args: &Args) -> Result<Vec<Reference>, Failure> {
     std::iter::once(Ok(first)).chain(rest).collect()
 }
 
-/// A model as the service and as its clients know it, if it can run in the whole budget.
+/// A model as the service and as its clients know it, and the least that it runs in, if it can run in what is left.
 fn planned(
     reference: &Reference,
     engine: &Engine,
     options: &LoadOptions,
+    beside: u64,
     args: &Args,
-) -> Result<(Shelved, Facts), Failure> {
+) -> Result<(Shelved, Facts, u64), Failure> {
     let local = find::local(reference, args)?;
     let opened = engine.open(&local.path)?;
-    let placement = load::planned(&local.name, engine, &opened, options, args)?;
+    let placement = load::planned_beside(beside, &local.name, engine, &opened, options, args)?;
     let frugal = setup::frugal(args, profile::reuse(&opened))?;
     frugal.tell();
     eprintln!("{}", report::start_line(&placement));
@@ -146,14 +195,19 @@ fn planned(
         context: placement.context,
         tools: opened.takes_tools(),
     };
+    // Whoever else is here, it has the context that was told.
+    let options = LoadOptions { context: Some(placement.context), ..*options };
+    let least = match engine.plan_in(&opened, &options, 0)? {
+        Ok(placement) => placement.peak(),
+        Err(refused) => refused.needed,
+    };
     let model = Shelved {
         name: facts.name.clone(),
         path: local.path,
-        // Whoever else is here, it has the context that was told.
-        options: LoadOptions { context: Some(placement.context), ..*options },
+        options,
         prepare: Some(Box::new(move |model| frugal.apply(model))),
     };
-    Ok((model, facts))
+    Ok((model, facts, least))
 }
 
 fn limits(args: &Args, options: &LoadOptions) -> Result<Limits, Failure> {
@@ -167,11 +221,11 @@ fn limits(args: &Args, options: &LoadOptions) -> Result<Limits, Failure> {
     Ok(limits)
 }
 
-fn crowd(args: &Args, limits: &Limits) -> Result<Crowd, Failure> {
+fn crowd(args: &Args, queue: u32, limits: &Limits) -> Result<Crowd, Failure> {
     let default = Crowd::default();
     let crowd = Crowd {
         answers: args.read(&flags::PARALLEL, "a number of answers")?.unwrap_or(default.answers),
-        queue: args.read(&flags::QUEUE, "a number of requests")?.unwrap_or(default.queue),
+        queue,
         contexts: args.read(&flags::CONTEXTS, "a number of contexts")?.unwrap_or(default.contexts),
         connections: limits.bytes(),
     };

@@ -15,6 +15,7 @@ use serde_json::json;
 use super::Route;
 use super::embeddings::{Texts, list};
 use crate::app::App;
+use crate::limits::Limits;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
 use crate::request::{self, Fields, Taken, harmless, value};
@@ -102,6 +103,10 @@ struct Asked {
 }
 
 impl Fields for Asked {
+    fn most(limits: &Limits) -> u64 {
+        limits.texts.max(limits.body)
+    }
+
     fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<Taken, A::Error> {
         match key {
             "dimensions" => self.dimensions = value(map)?,

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::Route;
 use crate::app::App;
+use crate::limits::Limits;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
 use crate::request::{self, Fields, Taken, harmless, value};
@@ -76,6 +77,10 @@ struct Asked {
 }
 
 impl Fields for Asked {
+    fn most(limits: &Limits) -> u64 {
+        limits.texts.max(limits.body)
+    }
+
     fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<Taken, A::Error> {
         match key {
             "documents" => self.documents = value(map)?,

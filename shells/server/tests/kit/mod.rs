@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use pintpot::tasks::SpeechService;
 use pintpot::{Crowd, Engine, LoadOptions, Service, Shelved};
-use pintpot_server::{Facts, Limits, Scribe, Served, Server};
+use pintpot_server::{Facts, Limits, Scribe, Scribes, Served, Server};
 use serde_json::Value;
 
 /// A server that runs until it is dropped.
@@ -117,7 +117,7 @@ impl Running {
 
     /// Serves a model of speech in a budget.
     pub fn speech(model: &Path, budget: &str) -> Running {
-        let (limits, host, queue) = (Limits::of_speech(), "127.0.0.1".to_string(), 4);
+        let (limits, host, queue) = (Limits::silent().and_speech(), "127.0.0.1".to_string(), 4);
         let served = Served { host, port: 0, api_keys: Vec::new(), queue, max_tokens: None, limits };
         let (stop, path, memory) =
             (Arc::new(AtomicBool::new(false)), model.to_path_buf(), budget.parse().unwrap());
@@ -128,7 +128,10 @@ impl Running {
             let speech = engine.open_speech(&path).unwrap().with_connections(limits.bytes());
             let service = SpeechService::start(engine.load_speech(speech).unwrap(), queue as usize).unwrap();
             let scribe = Scribe { facts: Facts { name: "w".into(), ..Facts::default() }, service };
-            let server = Server::of_speech(served, vec![scribe], engine.ledger().clone()).unwrap();
+            let ledger = engine.ledger().clone();
+            let scribes = Scribes::new(vec![scribe], &ledger, (ledger.budget() - ledger.used()) / 2);
+            let service = Service::empty(ledger.budget()).unwrap();
+            let server = Server::new(served, Vec::new(), ledger, service).unwrap().with_speech(scribes);
             tell.send(server.address().unwrap()).unwrap();
             server.run(&stopped);
         });
