@@ -1,12 +1,14 @@
-//! A step takes no memory: however many layers there are, a token costs no more than a few words of text.
+//! A step takes no memory: however many layers there are, a token costs no more than a few words of text, and a run of a network
+//! nothing at all.
 //!
-//! What it is: allocations of the whole process between two tokens, of models that are streamed, experts among them. What
-//! it is not: the promise about bytes, which is `budget`'s.
+//! What it is: allocations of the whole process between two tokens, of models that are streamed, experts among them, and of
+//! runs of a network. What it is not: the promise about bytes, which is `budget`'s.
 
 use std::cell::RefCell;
+use std::time::Instant;
 
 use host::CountingAlloc;
-use pintpot::{Engine, Flow, GenerateOptions, LoadOptions};
+use pintpot::{Engine, Examined, Flow, GenerateOptions, LoadOptions};
 use pintpot_tests::{tall, tiny};
 
 #[global_allocator]
@@ -53,4 +55,64 @@ fn a_token_takes_no_memory() {
             );
         }
     }
+}
+
+/// A field of a message of protocol buffers: text or another message.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2, bytes.len() as u8], bytes].concat()
+}
+
+/// An array of eight numbers, by its name, as ONNX declares inputs and outputs.
+fn port(name: &str) -> Vec<u8> {
+    let extent = field(1, &[1 << 3, 8]);
+    let array = [vec![1 << 3, 1], field(2, &extent)].concat();
+    [field(1, name.as_bytes()), field(2, &field(1, &array))].concat()
+}
+
+/// An ONNX model: eight numbers through ten operators, each added to the input.
+fn ten_nodes() -> Vec<u8> {
+    let operators = ["Add", "Mul", "Sub", "Tanh", "Max", "Sigmoid", "Div", "Sqrt", "Min", "Exp"];
+    let nodes = operators.iter().enumerate().map(|(n, operator)| {
+        let from = if n == 0 { "x".to_string() } else { format!("v{n}") };
+        let inputs = match *operator {
+            "Tanh" | "Sigmoid" | "Sqrt" | "Exp" => field(1, from.as_bytes()),
+            _ => [field(1, from.as_bytes()), field(1, b"x")].concat(),
+        };
+        let node =
+            [inputs, field(2, format!("v{}", n + 1).as_bytes()), field(4, operator.as_bytes())].concat();
+        field(1, &node)
+    });
+    let nodes: Vec<u8> = nodes.flatten().collect();
+    let graph = [nodes, field(2, b"ten"), field(11, &port("x")), field(12, &port("v10"))].concat();
+    let length = [(graph.len() as u8 & 0x7f) | 0x80, (graph.len() >> 7) as u8];
+    let version = field(8, &[2 << 3, 17]);
+    [&[1 << 3, 8, 7 << 3 | 2][..], &length, &graph, &version].concat()
+}
+
+#[test]
+fn a_run_of_a_network_takes_no_memory() {
+    const RUNS: u32 = 10_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ten.onnx");
+    std::fs::write(&path, ten_nodes()).unwrap();
+    let engine = Engine::builder().memory("64MiB".parse().unwrap()).threads(Some(2)).build().unwrap();
+    let Examined::Network(file) = engine.examine(&path).unwrap() else { panic!("no network") };
+    let built = engine.build_network(&file, &[]).unwrap();
+    let mut network = engine.load_network(built).unwrap();
+    let fed: Vec<u8> = (0..8).flat_map(|n| (0.5 + n as f32 / 8.0).to_le_bytes()).collect();
+    let mut run = |runs: u32| {
+        let (before, start) = (host::allocations(), Instant::now());
+        (0..runs).for_each(|_| network.run(&[("x", &fed)]).unwrap());
+        (host::allocations() - before, start.elapsed())
+    };
+    run(100);
+    let (allocations, time) = run(RUNS);
+    println!("{RUNS} runs of ten nodes: {:.2} us each", time.as_secs_f64() * 1e6 / f64::from(RUNS));
+    assert_eq!(allocations, 0);
+    let x = 0.5f32;
+    let tanh = ((x + x) * x - x).tanh();
+    let want = ((1.0 / (1.0 + (-tanh.max(x)).exp())) / x).sqrt().min(x).exp();
+    let (_, made) = network.output("v10").unwrap();
+    let made = f32::from_le_bytes(made[..4].try_into().unwrap());
+    assert!((made - want).abs() < 1e-5, "{made} {want}");
 }

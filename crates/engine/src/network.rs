@@ -354,14 +354,12 @@ impl Network {
     /// # Errors
     /// An input that is missing, unknown or of another size; a number that an operator cannot take.
     pub fn run(&mut self, feeds: &[(&str, &[u8])]) -> Result<(), Error> {
-        let inputs = self.inputs.iter().map(|port| {
-            let fed = feeds.iter().find(|(name, _)| *name == port.name);
-            let fed = fed
-                .ok_or_else(|| Error::MissingInput { name: port.name.clone(), kind: Box::new(port.kind) })?;
-            Ok((port.value, fed.1))
-        });
-        let inputs = inputs.collect::<Result<Vec<_>, Error>>()?;
-        Ok(self.executor.run(&inputs)?)
+        let fed = |port: &PortType| feeds.iter().find(|(name, _)| *name == port.name);
+        if let Some(port) = self.inputs.iter().find(|port| fed(port).is_none()) {
+            return Err(Error::MissingInput { name: port.name.clone(), kind: Box::new(port.kind) });
+        }
+        let inputs = self.inputs.iter().filter_map(|port| Some((port.value, fed(port)?.1)));
+        Ok(self.executor.run(inputs)?)
     }
 
     /// Forgets what was carried from run to run: the next one is as the first.

@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             fed.push(bytes);
         }
         let feeds: Vec<_> = inputs.iter().zip(&fed).map(|((id, _), bytes)| (*id, &bytes[..])).collect();
-        executor.run(&feeds)?;
+        executor.run(feeds)?;
         for (id, _) in &outputs {
             to.write_all(executor.value(*id).ok_or("an output is nowhere")?.1)?;
         }

@@ -80,7 +80,7 @@ fn case(path: &Path) -> Result<(), String> {
             feeds.push((*id, bytes));
             fed = rest;
         }
-        executor.run(&feeds).map_err(|e| format!("{name}: {e}"))?;
+        executor.run(feeds).map_err(|e| format!("{name}: {e}"))?;
         for (number, (id, kind)) in outputs.iter().enumerate() {
             let (bytes, rest) = made.split_at(kind.bytes());
             made = rest;
@@ -127,7 +127,7 @@ fn a_stream_begins_anew() {
     let (inputs, outputs) = (kinds(&network, &network.inputs), kinds(&network, &network.outputs));
     let mut executor = executor(network, &file);
     let run = |executor: &mut ArrayExecutor, bytes: &[u8]| {
-        executor.run(&[(inputs[0].0, bytes)]).unwrap();
+        executor.run([(inputs[0].0, bytes)]).unwrap();
         executor.value(outputs[0].0).unwrap().1.to_vec()
     };
     let zero = 250; // -6
@@ -166,7 +166,7 @@ fn damage_is_refused_or_runs() {
             let inputs = kinds(&network, &network.inputs);
             let zeros = vec![0; 1 << 16];
             let feeds: Vec<_> = inputs.iter().map(|(id, kind)| (*id, &zeros[..kind.bytes()])).collect();
-            ran += usize::from(executor(network, &file).run(&feeds).is_ok());
+            ran += usize::from(executor(network, &file).run(feeds).is_ok());
         }
     }
     assert!(built > 200 && ran > 100, "{built} built, {ran} ran");

@@ -154,16 +154,23 @@ impl ArrayExecutor {
     ///
     /// # Errors
     /// If an input is not of its size, or a number in an array makes no sense to an operator.
-    pub fn run(&mut self, inputs: &[(ValueId, &[u8])]) -> Result<(), Error> {
-        for &(id, bytes) in inputs {
-            let unplanned = Error::Unplanned { value: id.0 };
-            let Some(Place::Arena { offset, room }) = self.places.get(id.0 as usize) else { continue };
-            let to = self.arena.as_mut_bytes().get_mut(*offset..*offset + *room).ok_or(unplanned)?;
-            if to.len() != bytes.len() {
-                return Err(Error::InputBytes { found: bytes.len(), expected: to.len() });
-            }
-            to.copy_from_slice(bytes);
+    pub fn run<'i>(&mut self, inputs: impl IntoIterator<Item = (ValueId, &'i [u8])>) -> Result<(), Error> {
+        inputs.into_iter().try_for_each(|(id, bytes)| self.feed(id, bytes))?;
+        self.step()
+    }
+
+    fn feed(&mut self, id: ValueId, bytes: &[u8]) -> Result<(), Error> {
+        let Some(Place::Arena { offset, room }) = self.places.get(id.0 as usize) else { return Ok(()) };
+        let unplanned = Error::Unplanned { value: id.0 };
+        let to = self.arena.as_mut_bytes().get_mut(*offset..*offset + *room).ok_or(unplanned)?;
+        if to.len() != bytes.len() {
+            return Err(Error::InputBytes { found: bytes.len(), expected: to.len() });
         }
+        to.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<(), Error> {
         self.carry_in()?;
         let graph = Arc::clone(&self.graph);
         graph.nodes.iter().enumerate().try_for_each(|(index, node)| {

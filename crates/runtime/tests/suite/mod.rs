@@ -62,7 +62,7 @@ fn case(model: &Model, set: &Path) -> Result<(), String> {
     let outputs: Vec<(Box<str>, Item)> =
         network.outputs.iter().map(|port| (port.name.clone(), port.item.clone())).collect();
     let mut executor = executor(network, &files)?;
-    executor.run(&feed).map_err(text)?;
+    executor.run(feed.iter().map(|(id, bytes)| (*id, &bytes[..]))).map_err(text)?;
     for (n, ((name, item), declared)) in outputs.iter().zip(&model.graph.outputs).enumerate() {
         let Some(expected) = read("output", n, &declared.value_type)? else { continue };
         expected.compare(item, &executor).map_err(|what| format!("output '{name}': {what}"))?;

@@ -120,7 +120,7 @@ impl Transcribe {
         let mut hearing = Hearing::new(Sound::new(sound)?, self.whisper.moments);
         while wanted() && hearing.listen()? {
             self.mel.draw(hearing.samples(), 2 * self.whisper.moments, &mut self.picture);
-            self.encoder.run(&[(self.ports.picture, as_bytes(&self.picture))])?;
+            self.encoder.run([(self.ports.picture, as_bytes(&self.picture))])?;
             let window = self.write(&mut language, task, &told, wanted)?;
             let (segments, passed) = rules::segments(&self.words, &window, hearing.frames());
             for segment in segments {
@@ -201,7 +201,7 @@ impl Transcribe {
             let heard = ports.attended.iter();
             given.extend(heard.filter_map(|(from, to)| Some((*to, self.encoder.value(*from)?.1))));
         }
-        Ok(self.decoder.run(&given)?)
+        Ok(self.decoder.run(given)?)
     }
 
     fn logits(&self) -> &[f32] {
