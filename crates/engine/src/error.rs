@@ -143,6 +143,30 @@ pub enum Error {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// A model of language where a network was wanted.
+    #[error("{} is no network that takes arrays: it is a model that answers", path.display())]
+    NotANetwork {
+        /// The file.
+        path: std::path::PathBuf,
+    },
+    /// An array of another kind than the network was built for.
+    #[error(
+        "input '{name}' is {given}, but the network was built for {built}; load it for such arrays, or change theirs"
+    )]
+    InputKind {
+        /// Its name.
+        name: String,
+        /// What it was built for.
+        built: Box<graph::ArrayType>,
+        /// What was given.
+        given: Box<graph::ArrayType>,
+    },
+    /// Numbers that decided how a network was built, and are others now.
+    #[error("the numbers of input '{name}' decided how the network was built; load it again with these")]
+    InputDecided {
+        /// Its name.
+        name: String,
+    },
     /// A model that makes no vectors.
     #[error("{} is no encoder of texts: it is a model that answers; see pintpot run", path.display())]
     NotAnEncoder {
@@ -434,11 +458,14 @@ impl Error {
             | Error::NoEspeak { .. }
             | Error::NotAVoice { .. }
             | Error::NotAnEncoder { .. }
+            | Error::NotANetwork { .. }
             | Error::EncoderInput { .. }
             | Error::EncoderModule { .. }
             | Error::EncoderOutput { .. } => Trouble::Unsupported,
             Error::Settings { .. } => Trouble::Damaged,
             Error::Model(models::Error::Input { .. } | models::Error::Open { .. })
+            | Error::InputDecided { .. }
+            | Error::InputKind { .. }
             | Error::MissingInput { .. }
             | Error::NoSuchInput { .. }
             | Error::NoSuchOutput { .. }

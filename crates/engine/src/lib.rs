@@ -42,6 +42,7 @@ mod measure;
 mod model;
 mod network;
 mod network_file;
+pub mod numpy;
 mod pack;
 pub mod report;
 mod routing;

@@ -10,7 +10,7 @@ use host::{FlashFile, NewFile, ReadAt, format_bytes};
 use hub::Reference;
 use pintpot::{
     Array, ArrayType, BuiltNetwork, DeclaredInput, Elem, Engine, Examined, Extents, Feed, Network,
-    NetworkFile, PortType, npy,
+    NetworkFile, PortType, npy, numpy,
 };
 use serde_json::{Value, json};
 
@@ -257,22 +257,6 @@ fn numbers(text: &str, elem: Elem, rank: Option<usize>) -> Option<Array> {
     Some(Array { kind: ArrayType { elem, extents: Extents::new(&extents)? }, bytes })
 }
 
-/// NumPy's names of types.
-const KINDS: [(Elem, &str); 12] = [
-    (Elem::Bool, "b1"),
-    (Elem::F16, "f2"),
-    (Elem::F32, "f4"),
-    (Elem::F64, "f8"),
-    (Elem::I8, "i1"),
-    (Elem::I16, "i2"),
-    (Elem::I32, "i4"),
-    (Elem::I64, "i8"),
-    (Elem::U8, "u1"),
-    (Elem::U16, "u2"),
-    (Elem::U32, "u4"),
-    (Elem::U64, "u8"),
-];
-
 /// An array from a file.
 fn file(path: &Path, name: &str) -> Result<Array, Failure> {
     let damaged =
@@ -281,8 +265,8 @@ fn file(path: &Path, name: &str) -> Result<Array, Failure> {
     let mut start = vec![0; file.len().min(4096) as usize];
     file.read_exact_at(0, &mut start).map_err(|error| damaged(error.to_string()))?;
     let header = npy::read(&start).map_err(|error| damaged(error.to_string()))?;
-    let elem = KINDS.iter().find(|(_, kind)| *kind == header.kind).map(|(elem, _)| *elem);
-    let elem = elem.ok_or_else(|| damaged(format!("arrays of type {} are not read", header.kind)))?;
+    let elem = numpy::elem(&header.kind)
+        .ok_or_else(|| damaged(format!("arrays of type {} are not read", header.kind)))?;
     let extents = Extents::new(&header.extents).ok_or_else(|| damaged("too many elements".into()))?;
     let kind = ArrayType { elem, extents };
     let stored = file.len().saturating_sub(header.start as u64);
@@ -301,7 +285,7 @@ fn write(network: &Network, port: &PortType, folder: &Path) -> Result<(), Failur
     let (kind, wide) = match kind.elem {
         // NumPy has no brain floats.
         Elem::BF16 => ("f4", Some(Array { kind, bytes: bytes.into() }.fractions())),
-        elem => (KINDS.iter().find(|(own, _)| *own == elem).map_or("V1", |(_, kind)| *kind), None),
+        elem => (numpy::kind(elem).unwrap_or("V1"), None),
     };
     let extents = network.output(&port.name).map(|(kind, _)| kind.extents).unwrap_or_default();
     let failed = |error| Failure::io(&format!("write {}", path.display()), error);

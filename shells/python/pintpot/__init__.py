@@ -13,10 +13,11 @@ import json
 import os
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, AsyncIterator, Dict, Generator, Iterable, Iterator, List, Optional, Sequence, Union
+from typing import Any, AsyncIterator, Dict, Generator, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
 
 from . import _pintpot
 from ._pintpot import __version__
+from .arrays import Encoder, Network, Port, wanted
 from .errors import (
     Damaged,
     Error,
@@ -34,13 +35,16 @@ __all__ = [
     "Answer",
     "Completion",
     "Damaged",
+    "Encoder",
     "Engine",
     "Error",
     "Failure",
     "Missing",
     "Model",
+    "Network",
     "NetworkError",
     "OverBudget",
+    "Port",
     "PromptTooLong",
     "QueueFull",
     "Refused",
@@ -271,6 +275,43 @@ class Engine:
         """
         queue = max(queue, 2 * parallel)
         return json.loads(self._inner.plan(os.fspath(model), _load(context, kv, parallel, queue)))
+
+    def encoder(
+        self,
+        model: Path,
+        *,
+        tokenizer: Optional[Path] = None,
+        longest: Optional[int] = None,
+        pooling: Optional[str] = None,
+        normalize: bool = True,
+    ) -> Encoder:
+        """Loads an encoder of texts: a folder with `model.safetensors` and its settings, or a network in ONNX.
+
+        `tokenizer` is where its vocabulary is, if not beside it; `longest` how many tokens a text may have; `pooling` how
+        vectors of tokens become one ("cls", "last", "max", "mean", "network"), if its files do not say; `normalize` makes
+        vectors one long.
+
+        Raises `Refused` before a weight is read if the budget is too small.
+        """
+        how = {
+            "tokenizer": None if tokenizer is None else os.fspath(tokenizer),
+            "longest": longest,
+            "pooling": pooling,
+            "normalize": normalize,
+        }
+        return Encoder(_pintpot.Encoder(self._inner, os.fspath(model), how))
+
+    def network(self, model: Path, inputs: Optional[Mapping[str, Any]] = None, *, carry: Optional[Mapping[str, str]] = None) -> Network:
+        """Loads a network in ONNX or TFLite, built for its inputs.
+
+        `inputs` says of those that the file leaves open what they will be: extents, as a tuple, or an array where its
+        numbers matter. `carry` makes outputs states: what a run gives there by this name the next one is given as the
+        input of that name.
+
+        Raises `Refused` before a weight is read if the budget is too small.
+        """
+        carried = list((carry or {}).items())
+        return Network(_pintpot.Network(self._inner, os.fspath(model), wanted(inputs or {}), carried))
 
     @property
     def budget(self) -> int:

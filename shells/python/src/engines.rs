@@ -3,7 +3,7 @@
 //! What it is: a budget, and models behind a thread of their own. What it is not: their work. The one design choice: a model is a
 //! [`Service`], so threads and tasks of Python may ask at the same time, and share steps if it was loaded for several.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use engine::{
     Chat, Crowd, Error, GenerateOptions, Grammar, LoadOptions, Memory, Prompt, Sampling, Service, report,
@@ -15,7 +15,7 @@ use crate::error::raise;
 
 /// A budget and the account of it.
 #[pyclass(frozen, module = "pintpot._pintpot")]
-pub(crate) struct Engine(engine::Engine);
+pub(crate) struct Engine(pub engine::Engine);
 
 /// A model in memory.
 #[pyclass(frozen, module = "pintpot._pintpot")]
@@ -60,6 +60,11 @@ pub(crate) enum Asked {
     Ids(Vec<u32>),
     Text(String),
     Chat((String,)),
+}
+
+/// Where a model is: a path, or a name of one that was fetched.
+pub(crate) fn path_of(model: &str) -> Result<PathBuf, Error> {
+    if Path::new(model).exists() { Ok(model.into()) } else { engine::find(model) }
 }
 
 impl Load {
@@ -116,7 +121,7 @@ impl Engine {
     fn load(&self, py: Python<'_>, model: &str, load: Load) -> PyResult<Model> {
         let load = || {
             let options = load.options()?;
-            let path = if Path::new(model).exists() { model.into() } else { engine::find(model)? };
+            let path = path_of(model)?;
             let loaded = self.0.load(&path, &options)?;
             let (plan, context) = (report::placement(loaded.placement()).to_string(), loaded.context());
             Ok(Model { service: Service::start(loaded, load.queue as usize)?, plan, context })
@@ -127,7 +132,7 @@ impl Engine {
     /// Where everything of a model would lie, as JSON.
     fn plan(&self, py: Python<'_>, model: &str, load: Load) -> PyResult<String> {
         let plan = || {
-            let path = if Path::new(model).exists() { model.into() } else { engine::find(model)? };
+            let path = path_of(model)?;
             match self.0.plan(&self.0.open(&path)?, &load.options()?)? {
                 Ok(placement) => Ok(report::placement(&placement).to_string()),
                 Err(refused) => Err(Error::Refused(Box::new(refused))),

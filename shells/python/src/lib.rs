@@ -7,8 +7,10 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod encoders;
 mod engines;
 mod error;
+mod networks;
 
 use pyo3::prelude::*;
 
@@ -32,8 +34,10 @@ fn find(py: Python<'_>, model: &str) -> PyResult<std::path::PathBuf> {
 fn _pintpot(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<answer::Answer>()?;
+    module.add_class::<encoders::Encoder>()?;
     module.add_class::<engines::Engine>()?;
     module.add_class::<engines::Model>()?;
+    module.add_class::<networks::Network>()?;
     module.add_function(wrap_pyfunction!(find, module)?)?;
     module.add_function(wrap_pyfunction!(pull, module)?)
 }

@@ -4,7 +4,10 @@ With PINTPOT_TEST_MODELS naming a folder that holds smollm2.gguf the README's sn
 """
 
 import asyncio
+import base64
+import concurrent.futures
 import gc
+import json
 import os
 import pathlib
 import re
@@ -17,9 +20,46 @@ import pintpot
 import pintpot.ray
 import pintpot.spark
 
+try:
+    import numpy
+except ImportError:
+    numpy = None
+
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 TINY = str(ROOT / "tests/golden/tiny/llama-q4.gguf")
+CASES = ROOT / "tests/networks/cases"
+TEXTS = ROOT / "tests/networks/texts"
+#: Kinds of elements by ONNX's numbers.
+KINDS = {1: "<f4", 2: "<u1", 3: "<i1", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8"}
 HELLO = [{"role": "user", "content": "Hello"}]
+
+
+def array_of(proto: bytes) -> "numpy.ndarray":
+    """The array of a TensorProto of ONNX: extents, kind, and elements as they are, or floats in a list."""
+    at, dims, kind, raw = 0, [], 0, b""
+
+    def number() -> int:
+        nonlocal at
+        value, shift = 0, 0
+        while True:
+            byte = proto[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while at < len(proto):
+        tag = number()
+        if tag & 7 == 0:
+            value = number()
+            dims += [value] if tag >> 3 == 1 else []
+            kind = value if tag >> 3 == 2 else kind
+        else:
+            size = number()
+            field, at = proto[at : at + size], at + size
+            raw = field if tag >> 3 in (4, 9) else raw
+    return numpy.frombuffer(raw, KINDS[kind]).reshape(dims)
 
 
 def skip_or_fail(test: unittest.TestCase, why: str) -> None:
@@ -173,6 +213,134 @@ class Errors(unittest.TestCase):
         model.close()
         with self.assertRaises(pintpot.Error):
             model.generate("a").text()
+
+
+class Encoders(unittest.TestCase):
+    def setUp(self) -> None:
+        if numpy is None:
+            skip_or_fail(self, "numpy is not installed")
+        self.golden = json.loads((TEXTS / "references.json").read_text())
+        self.models = {model["name"]: model for model in self.golden["models"]}
+        self.engine = pintpot.Engine(memory="64MiB", threads=1)
+
+    def test_vectors_are_those_of_the_reference(self) -> None:
+        with self.engine.encoder(TEXTS / "encoder") as encoder:
+            vectors = encoder.embed(self.golden["texts"])
+            want = [base64.b64decode(vector) for vector in self.models["encoder"]["vectors"]]
+            want = numpy.array([numpy.frombuffer(vector, "<f4") for vector in want])
+            self.assertEqual((vectors.dtype, vectors.shape), (numpy.float32, (len(want), encoder.dimensions)))
+            cosines = (vectors * want).sum(1) / numpy.linalg.norm(want, axis=1)
+            self.assertLess(abs(1 - cosines).max(), 1e-5)
+            one = encoder.embed(self.golden["texts"][0])
+            self.assertTrue((one == vectors[0]).all() and one.shape == (encoder.dimensions,))
+            many = encoder.embed(["it is the age"] * 150)
+            self.assertTrue((many == many[0]).all() and len(many) == 150)
+            self.assertEqual(encoder.embed([]).shape, (0, encoder.dimensions))
+            self.assertEqual(sum(encoder.lines.values()), self.engine.used)
+            with self.assertRaises(pintpot.UsageError):
+                encoder.rerank("a", ["b"])
+            with concurrent.futures.ThreadPoolExecutor(3) as pool:
+                for again in pool.map(encoder.embed, [self.golden["texts"]] * 3):
+                    self.assertTrue((again == vectors).all())
+        self.assertEqual(self.engine.used, 0)
+        with self.assertRaises(pintpot.Error):
+            encoder.embed("a")
+
+    def test_scores_are_those_of_the_reference(self) -> None:
+        with self.engine.encoder(TEXTS / "reranker") as encoder:
+            scores = encoder.rerank(self.golden["query"], self.golden["answers"])
+            numpy.testing.assert_allclose(scores, self.models["reranker"]["scores"], atol=1e-4)
+            with self.assertRaises(pintpot.UsageError):
+                encoder.embed("a")
+
+    def test_what_cannot_be_is_refused(self) -> None:
+        with self.assertRaises(pintpot.Refused) as caught:
+            pintpot.Engine(memory="2MiB", threads=1).encoder(TEXTS / "encoder")
+        pintpot.Engine(memory=caught.exception.needed, threads=1).encoder(TEXTS / "encoder").close()
+        for wrong, kind in [
+            (lambda: self.engine.encoder(TINY), pintpot.Missing),
+            (lambda: self.engine.encoder("nowhere"), pintpot.Missing),
+            (lambda: self.engine.encoder(TEXTS / "encoder", pooling="middle"), pintpot.UsageError),
+        ]:
+            with self.assertRaises(kind):
+                wrong()
+
+
+class Networks(unittest.TestCase):
+    def setUp(self) -> None:
+        if numpy is None:
+            skip_or_fail(self, "numpy is not installed")
+        self.engine = pintpot.Engine(memory="64MiB", threads=1)
+
+    def test_arrays_are_those_of_onnxruntime(self) -> None:
+        for case in ["gelu_bias", "attention_mask", "integer_matmul_float", "norm_group", "rotary_0"]:
+            folder = CASES / case / "test_data_set_0"
+            arrays = lambda kind: [array_of(path.read_bytes()) for path in sorted(folder.glob(f"{kind}_*.pb"))]
+            given, want = arrays("input"), arrays("output")
+            with self.engine.network(CASES / case / "model.onnx") as network:
+                self.assertEqual([port.shape for port in network.inputs], [array.shape for array in given])
+                fed = {port.name: array for port, array in zip(network.inputs, given)}
+                made = network.run(fed)
+                for port, array in zip(network.outputs, want):
+                    got = made[port.name]
+                    self.assertEqual((got.dtype, got.shape, port.dtype), (array.dtype, array.shape, array.dtype.name))
+                    numpy.testing.assert_allclose(got, array, rtol=1e-3, atol=1e-5, err_msg=case)
+                    got += 1  # it is the caller's
+                again = network.run({name: numpy.array(array, order="F") for name, array in fed.items()})
+                for name, array in again.items():
+                    numpy.testing.assert_array_equal(array + 1, made[name])
+                self.assertEqual(sum(network.lines.values()), self.engine.used)
+            self.assertEqual(self.engine.used, 0)
+
+    def test_what_cannot_be_is_refused(self) -> None:
+        model = CASES / "gelu_bias" / "model.onnx"
+        network = self.engine.network(model)
+        port = network.inputs[0]
+        fed = {each.name: numpy.zeros(each.shape, each.dtype) for each in network.inputs}
+        for wrong in [
+            {**fed, port.name: fed[port.name].astype("float64")},
+            {**fed, port.name: fed[port.name][None]},
+            {**fed, "other": fed[port.name]},
+            {**fed, port.name: numpy.array(["text"])},
+            {name: array for name, array in fed.items() if name != port.name},
+        ]:
+            with self.assertRaises(pintpot.UsageError) as caught:
+                network.run(wrong)
+        self.assertIn(port.name, str(caught.exception))
+        network.close()
+        with self.assertRaises(pintpot.Error):
+            network.run(fed)
+        with self.assertRaises(pintpot.Refused) as caught:
+            pintpot.Engine(memory="1MiB", threads=1).network(model)
+        self.assertEqual(sum(caught.exception.lines.values()), caught.exception.needed)
+        for wrong, kind in [
+            (lambda: self.engine.network(TINY), pintpot.Missing),
+            (lambda: self.engine.network(model, {"nonesuch": (1,)}), pintpot.UsageError),
+            (lambda: self.engine.network(model, {port.name: (2**40, 2**40)}), pintpot.UsageError),
+            (lambda: self.engine.network(model, carry={"nonesuch": port.name}), pintpot.UsageError),
+        ]:
+            with self.assertRaises(kind):
+                wrong()
+
+    def test_states_are_carried_and_numbers_that_decided_stay(self) -> None:
+        model = pathlib.Path(os.environ.get("PINTPOT_TEST_MODELS", "")) / "silero-vad/silero_vad.onnx"
+        if not model.is_file():
+            self.skipTest("PINTPOT_TEST_MODELS names no folder that holds silero-vad")
+        extents = {"input": (1, 576), "state": (2, 1, 128), "sr": numpy.array(16000)}
+        network = self.engine.network(model, extents)
+        sound = numpy.random.default_rng(1).standard_normal((3, 1, 576)).astype("float32")
+        state, by_hand = numpy.zeros((2, 1, 128), "float32"), []
+        for piece in sound:
+            made = network.run({"input": piece, "state": state, "sr": 16000})
+            state, by_hand = made["stateN"], [*by_hand, made["output"].item()]
+        with self.assertRaises(pintpot.UsageError):
+            network.run({"input": sound[0], "state": state, "sr": 8000})
+        network.close()
+        network = self.engine.network(model, extents, carry={"stateN": "state"})
+        self.assertEqual([port.name for port in network.inputs], ["input", "sr"])
+        for _ in range(2):
+            self.assertEqual([network.run({"input": piece, "sr": 16000})["output"].item() for piece in sound], by_hand)
+            network.reset()
 
 
 class Datasets(unittest.TestCase):
