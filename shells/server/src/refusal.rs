@@ -43,9 +43,10 @@ impl Refusal {
         let message = error.to_string();
         match error {
             Error::PromptTooLong { tokens, context } => {
+                // It begins in OpenAI's words, by which some clients know it.
                 let message = format!(
-                    "the prompt has {tokens} tokens, but the context holds {context}; shorten the prompt, or serve the model with \
-                     a larger context (-c), which needs more memory"
+                    "this model's maximum context length is {context} tokens, but the prompt has {tokens}; shorten the prompt, or \
+                     serve the model with a larger context (-c), which needs more memory"
                 );
                 let facts = vec![("n_prompt_tokens", *tokens as u64), ("n_ctx", u64::from(*context))];
                 Refusal { facts, ..Refusal::field("messages", "context_length_exceeded", message) }

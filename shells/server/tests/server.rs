@@ -140,6 +140,12 @@ fn fields_that_cannot_be_honoured_are_refused_by_name() {
         (json!({ "model": "other" }), 404, "model", "model_not_found"),
         (json!({ "messages": [] }), 400, "messages", "missing_field"),
         (json!({ "messages": image }), 400, "messages", "unsupported_parameter"),
+        (
+            json!({ "messages": [{ "role": "user", "content": "a", "images": ["AAAA"] }] }),
+            400,
+            "messages",
+            "unsupported_parameter",
+        ),
         (chat(&long, 2), 400, "messages", "context_length_exceeded"),
         (json!({ "temperature": -1 }), 400, "temperature", "invalid_value"),
         (json!({ "top_p": 0 }), 400, "top_p", "invalid_value"),
@@ -184,6 +190,8 @@ fn what_is_not_answered_is_refused_with_a_reason() {
     let plain = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
         Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}";
     assert_eq!(server.raw(plain).status, 415);
+    let untold = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 13\r\n\r\n{\"model\":\"m\"}";
+    assert_eq!(server.raw(untold).status, 200); // what Ollama's clients do not say is JSON
     let good = chat("hi", 2).to_string();
     let page = server.send("POST", "/v1/chat/completions", "Origin: http://evil.example\r\n", &good);
     assert_eq!(page.status, 403);

@@ -8,9 +8,10 @@ use std::fmt;
 
 use pintpot::Message;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::says::Says;
 use crate::refusal::Refusal;
 use crate::tools::{self, Made};
 
@@ -124,7 +125,7 @@ impl<'de> Deserialize<'de> for Turn {
                             }
                         }
                         _ => {
-                            if map.next_value::<Option<IgnoredAny>>()?.is_some() {
+                            if map.next_value::<Says>()?.0 {
                                 wrong = Some(format!("{key} is not honoured here"));
                             }
                         }

@@ -32,6 +32,7 @@ mod openapi;
 mod page;
 mod rerank;
 mod responses;
+mod says;
 mod transcriptions;
 mod version;
 
