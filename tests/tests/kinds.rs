@@ -101,6 +101,11 @@ fn three_kinds_of_model_share_a_server_and_its_budget() {
             let cap = Cap::new(&Limits { memory: limit, ..Limits::default() }).unwrap();
             let mut served = Served::start(&program, &models, &["-c", "512", "--memory", budget], &cap);
             let address = &served.address;
+            let (_, port) = address.split_once(':').unwrap();
+            let listed = program.run(&["ps", "--port", port]).out;
+            for name in ["smollm2 ", "minilm ", "whisper-tiny.en "] {
+                assert!(listed.lines().any(|line| line.starts_with(name)), "{listed}");
+            }
             std::thread::scope(|scope| {
                 for _ in 0..2 {
                     scope.spawn(|| assert_eq!(chat(address), alone, "in {budget}"));

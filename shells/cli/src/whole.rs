@@ -125,7 +125,7 @@ impl Whole {
             false => engine.plan_embed(&file, &self.options, self.budget)?,
         };
         let lines = lines.map_err(|refused| encoders::refusal(&local.name, longest, &refused))?;
-        self.count(&lines, &facts);
+        let facts = self.count(&lines, facts);
         self.planned.push(Planned::Texts(Box::new(file), facts));
         Ok(())
     }
@@ -153,17 +153,18 @@ impl Whole {
         };
         let lines = engine.plan_speech_in(&speech, self.budget);
         let lines = lines.map_err(|refused| speech::refusal(&facts.name, &speech, &refused))?;
-        self.count(&lines, &facts);
+        let facts = self.count(&lines, facts);
         self.planned.push(Planned::Speech(Box::new(speech), facts));
         Ok(())
     }
 
     /// Counts one that is planned.
-    fn count(&mut self, lines: &[Line], facts: &Facts) {
+    fn count(&mut self, lines: &[Line], facts: Facts) -> Facts {
         let adds = Engine::adds(lines);
         self.adds += adds;
         self.once = self.once.max(encoders::peak(lines) - adds);
         self.lines += &format!("  {:<24} {:>11}\n", facts.name, format_bytes(adds));
+        Facts { held_bytes: adds, ..facts }
     }
 
     /// Why they do not fit together, if they do not.

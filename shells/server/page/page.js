@@ -279,7 +279,7 @@ function drawTheme() {
 
 async function drawModels() {
   try {
-    const { data } = await get('/v1/models');
+    const data = (await get('/v1/models')).data.filter((model) => model.gives === 'answers');
     const kept = $('model').value || settings.model;
     $('model').replaceChildren(...data.map((model) => new Option(model.id, model.id)));
     if (data.some((model) => model.id === kept)) $('model').value = kept;

@@ -22,6 +22,8 @@ use crate::refusal::Refusal;
 use crate::scribe::Scribes;
 use crate::{Facts, Served};
 
+/// What models of language give.
+pub(crate) const ANSWERS: &str = "answers";
 /// Bytes of a permit.
 const UNIT: u64 = 1 << 10;
 
@@ -99,7 +101,7 @@ impl App {
     pub fn model(&self, name: &str) -> Result<usize, Refusal> {
         let short = name.strip_suffix(":latest").unwrap_or(name);
         let is = |name: &str| self.models.iter().position(|facts| facts.name == name);
-        is(name).or_else(|| is(short)).ok_or_else(|| self.not_served(name, "answers"))
+        is(name).or_else(|| is(short)).ok_or_else(|| self.not_served(name, ANSWERS))
     }
 
     /// What is loaded as long as the server runs, and what it gives.
@@ -111,7 +113,7 @@ impl App {
 
     /// What of all that is served gives `what` is not `name`.
     pub fn not_served(&self, name: &str, what: &str) -> Refusal {
-        let models = self.models.iter().map(|facts| (facts, "answers"));
+        let models = self.models.iter().map(|facts| (facts, ANSWERS));
         let all: Vec<String> =
             models.chain(self.whole()).map(|(facts, gives)| format!("{} for {gives}", facts.name)).collect();
         let message = format!("no model {name:?} is served here for {what}; there is {}", all.join(", "));

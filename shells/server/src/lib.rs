@@ -71,4 +71,6 @@ pub struct Facts {
     pub context: u32,
     /// Whether tools can be used with it.
     pub tools: bool,
+    /// Bytes that it adds to the process as long as the server runs; 0 if it comes and goes.
+    pub held_bytes: u64,
 }

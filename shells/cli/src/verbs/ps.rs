@@ -36,10 +36,12 @@ fn table(status: &Value) -> String {
     for model in models {
         let (held, stays) = match (model["loaded"] == true, model["stays_seconds"].as_f64()) {
             (false, _) => ("not loaded".to_string(), String::new()),
+            (true, None) if model["running"].is_null() => (bytes(&model["held_bytes"]), "always".to_string()),
             (true, None) => (bytes(&model["held_bytes"]), "as long as there is room".to_string()),
             (true, Some(seconds)) => (bytes(&model["held_bytes"]), format!("{seconds:.0} s")),
         };
-        let (context, running) = (model["context"].to_string(), model["running"].to_string());
+        let context = model["context"].to_string();
+        let running = model["running"].as_u64().map_or(String::new(), |running| running.to_string());
         let name = model["id"].as_str().unwrap_or("");
         text += format!("{name:<width$}  {held:>11}  {context:>7}  {running:>9}  {stays}").trim_end();
         text += "\n";
@@ -58,12 +60,14 @@ mod tests {
             "held_bytes": 1 << 20, "budget_bytes": 1 << 30,
             "models": [
                 { "id": "smollm2", "loaded": true, "held_bytes": 1 << 20, "context": 512, "running": 2, "stays_seconds": 12.4 },
+                { "id": "w", "loaded": true, "held_bytes": 1 << 19, "context": 448, "running": null, "stays_seconds": null },
                 { "id": "b", "loaded": false, "held_bytes": 0, "context": 64, "running": 0, "stays_seconds": null },
             ],
         });
         let lines = [
             "model         memory  context  answering  stays",
             "smollm2      1.0 MiB      512          2  12 s",
+            "w          512.0 KiB      448             always",
             "b         not loaded       64          0",
             "1.0 MiB of 1.00 GiB are held",
         ];

@@ -194,6 +194,7 @@ fn planned(
         file_bytes: opened.file_bytes(),
         context: placement.context,
         tools: opened.takes_tools(),
+        held_bytes: 0,
     };
     // Whoever else is here, it has the context that was told.
     let options = LoadOptions { context: Some(placement.context), ..*options };

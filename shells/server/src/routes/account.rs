@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::Route;
 use crate::Facts;
-use crate::app::App;
+use crate::app::{ANSWERS, App};
 use crate::refusal::Refusal;
 use crate::reply;
 use crate::request::{self, Fields, Taken, value};
@@ -108,7 +108,7 @@ fn status(app: &App) -> Result<Value, Refusal> {
         "smallest_budget_bytes": standing.map(|standing| standing.least + app.service.beside()),
         "useful_budget_bytes": standing.map(|standing| standing.most + app.service.beside()),
         "largest_budget_bytes": machine,
-        "models": app.models.iter().zip(&seats).map(model).collect::<Vec<_>>(),
+        "models": app.models.iter().zip(&seats).map(model).chain(app.whole().map(whole)).collect::<Vec<_>>(),
         "ledger": ledger.lines().into_iter().map(part).collect::<Vec<_>>(),
         "weights": { "resident_bytes": loaded(|s| s.resident), "streamed_bytes": loaded(|s| s.streamed) },
         "forecast": {
@@ -134,11 +134,25 @@ fn status(app: &App) -> Result<Value, Refusal> {
     }))
 }
 
+/// A model that is here as long as the server runs.
+fn whole((facts, gives): (&Facts, &str)) -> Value {
+    json!({
+        "id": facts.name,
+        "gives": gives,
+        "loaded": true,
+        "held_bytes": facts.held_bytes,
+        "context": facts.context,
+        "running": null,
+        "stays_seconds": null,
+    })
+}
+
 /// A model, and whether it is here.
 fn model((facts, seat): (&Facts, &Seat)) -> Value {
     let left = seat.until.map(|until| until.saturating_duration_since(Instant::now()).as_secs_f64());
     json!({
         "id": facts.name,
+        "gives": ANSWERS,
         "loaded": seat.bytes > 0,
         "held_bytes": seat.bytes,
         "context": facts.context,

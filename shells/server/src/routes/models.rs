@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Route;
 use crate::Facts;
-use crate::app::{App, unix};
+use crate::app::{ANSWERS, App, unix};
 use crate::reply;
 
 pub(super) const LIST: Route = Route {
@@ -14,8 +14,9 @@ pub(super) const LIST: Route = Route {
     body: "",
     run: |app, _| {
         let seats = app.service.seats();
-        let models = app.models.iter().zip(seats).map(|(facts, seat)| model(&app, facts, seat.bytes > 0));
-        let whole = app.whole().map(|(facts, _)| model(&app, facts, true));
+        let models =
+            app.models.iter().zip(seats).map(|(facts, seat)| model(&app, facts, ANSWERS, seat.bytes > 0));
+        let whole = app.whole().map(|(facts, gives)| model(&app, facts, gives, true));
         let all = models.chain(whole).collect::<Vec<_>>();
         let list = json!({ "object": "list", "data": all });
         Box::pin(async move { Ok(reply::json(StatusCode::OK, &list)) })
@@ -34,10 +35,10 @@ pub(super) const ONE: Route = Route {
             let name = request.uri().path().trim_start_matches("/v1/models/");
             let name = name.replace("%2F", "/").replace("%3A", ":");
             let found = match app.whole().find(|(facts, _)| facts.name == name) {
-                Some((facts, _)) => model(&app, facts, true),
+                Some((facts, gives)) => model(&app, facts, gives, true),
                 None => {
                     let at = app.model(&name)?;
-                    model(&app, &app.models[at], app.service.seats()[at].bytes > 0)
+                    model(&app, &app.models[at], ANSWERS, app.service.seats()[at].bytes > 0)
                 }
             };
             Ok(reply::json(StatusCode::OK, &found))
@@ -45,7 +46,7 @@ pub(super) const ONE: Route = Route {
     },
 };
 
-fn model(app: &App, facts: &Facts, loaded: bool) -> Value {
+fn model(app: &App, facts: &Facts, gives: &str, loaded: bool) -> Value {
     json!({
         "id": facts.name,
         "object": "model",
@@ -53,6 +54,7 @@ fn model(app: &App, facts: &Facts, loaded: bool) -> Value {
         "owned_by": "pintpot",
         "max_model_len": facts.context,
         "loaded": loaded,
+        "gives": gives,
         "meta": {
             "architecture": facts.architecture,
             "n_params": facts.parameters,
