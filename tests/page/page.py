@@ -99,8 +99,8 @@ try:
         page.locator("#slider").focus()
         page.keyboard.press("Home")
         until(lambda: status()["budget_bytes"] == before["smallest_budget_bytes"])
+        until(lambda: status()["weights"]["resident_bytes"] < before["weights"]["resident_bytes"])
         after = status()
-        assert after["weights"]["resident_bytes"] < before["weights"]["resident_bytes"], after
         assert sum(part["bytes"] for part in after["ledger"]) <= after["budget_bytes"], after
         shown = lambda part: int(page.locator(f"dt:has(.p-{part}) + dd").get_attribute("data-bytes"))
         until(lambda: shown("weights") == next(p["bytes"] for p in after["ledger"] if p["part"] == "weights"))
@@ -149,6 +149,46 @@ try:
         expect(page.locator("article.user .body").first).to_have_text("Say **yes**.")
         page.locator("#list .entry").last.locator("button").first.click()
         expect(page.locator("article.user .body").first).to_contain_text("What is the capital of France?")
+
+        # A text goes along, chosen or dropped; what cannot is told why, and what was taken can be left out.
+        page.click("#new")
+        settings(max_tokens="8")
+        notes = "The ship is called Beagle.\n```\nIts sails are green.\n```\n"
+        attach = lambda name, data: page.set_input_files("#file", [{"name": name, "mimeType": "image/png" if name.endswith("png") else "", "buffer": data}])
+        attached = page.locator("#files .file")
+        attach("notes.txt", notes.encode())
+        expect(attached).to_contain_text(re.compile(r"notes\.txt · \d+ tokens"))
+        dropped = page.evaluate_handle("""() => {
+            const data = new DataTransfer();
+            data.items.add(new File(['a,b\\n1,2\\n'], 'table.csv'));
+            return data;
+        }""")
+        page.dispatch_event("#talk", "dragover", {"dataTransfer": dropped})
+        page.dispatch_event("#talk", "drop", {"dataTransfer": dropped})
+        expect(attached).to_have_count(2)
+        attached.last.locator("button").click()
+        expect(attached).to_have_count(1)
+        for file, data, why in [
+            ("cat.png", b"\x89PNG", "is a picture, and the models here take none"),
+            ("noise.bin", bytes(range(256)), "is not a text"),
+            ("empty.txt", b"\n", "is empty"),
+            ("long.txt", b"word " * 4000, "2,048 at most"),
+            ("longer.txt", b"word " * 100_000, "500,000 bytes, far more than the 2,048 tokens"),
+        ]:
+            attach(file, data)
+            expect(page.locator("#files-said")).to_contain_text(why)
+        expect(attached).to_have_count(1)
+        with page.expect_request("**/v1/chat/completions") as asked:
+            ask("What is the ship called?")
+        content = asked.value.post_data_json["messages"][-1]["content"]
+        assert content == f"What is the ship called?\n\nnotes.txt:\n````\n{notes}````", content
+        expect(attached).to_have_count(0)
+        expect(talking).to_have_count(0, timeout=60_000)
+        expect(last.locator(".wrong")).to_have_count(0)
+        page.reload()
+        expect(page.locator("article.user summary")).to_contain_text("notes.txt")
+        page.click("article.user summary")
+        expect(page.locator("article.user pre")).to_have_text(notes)
 
         # The pictures: while it talks, light and dark, and on a phone.
         page.click("#new")

@@ -52,7 +52,7 @@ export function remove(chat) {
 /** A chat that goes on is the newest, and is called by what was asked first. */
 export function touch(chat) {
   const first = chat.messages.find((message) => message.role === 'user');
-  if (first) chat.title = first.content.trim().split('\n')[0].slice(0, 60);
+  if (first) chat.title = (first.content.trim() || first.files?.[0].name || '').split('\n')[0].slice(0, 60);
   chats.splice(chats.indexOf(chat), 1);
   chats.unshift(chat);
   save();

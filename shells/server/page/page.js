@@ -6,6 +6,7 @@
 
 import { look, start as startAccount } from './account.js';
 import { DEFAULTS, chats, create, remove, save, saveSettings, settings, touch } from './chats.js';
+import { block, drawn, start as startFiles, take } from './files.js';
 import { render } from './markdown.js';
 import { chunks, get, key, setKey } from './server.js';
 
@@ -95,7 +96,7 @@ function drawMessage(message, at) {
 }
 
 function drawBody(body, message) {
-  if (message.role === 'user') body.replaceChildren(message.content);
+  if (message.role === 'user') body.replaceChildren(message.content, ...(message.files ?? []).map(drawn));
   else if (talking?.message === message && !message.content) body.replaceChildren(make('span', 'dots', '● ● ●'));
   else body.replaceChildren(...render(message.content));
   if (message.error) body.append(make('p', 'wrong', message.error));
@@ -124,9 +125,12 @@ function drawAnswer() {
 
 // What is said.
 
+/** What the model is told: the words, and the files that go along. */
+const whole = ({ content, files = [] }) => [content, ...files.map(block)].filter(Boolean).join('\n\n');
+
 function asked() {
   const turns = chat.messages.filter((message) => message.role === 'user' || message.content);
-  const messages = turns.map(({ role, content }) => ({ role, content }));
+  const messages = turns.map((message) => ({ role: message.role, content: whole(message) }));
   if (settings.system.trim()) messages.unshift({ role: 'system', content: settings.system });
   const body = { model: $('model').value, messages, stream: true, stream_options: { include_usage: true } };
   for (const name of ['temperature', 'top_p', 'top_k', 'min_p', 'repetition_penalty', 'seed', 'max_tokens']) {
@@ -190,14 +194,16 @@ function stop() {
 
 function send() {
   const text = $('words').value.trim();
-  if (!text || talking) return;
+  if (talking) return;
+  const files = take();
+  if (!text && !files.length) return;
   $('words').value = '';
   grow();
-  say(text);
+  say(text, files);
 }
 
-function say(text) {
-  chat.messages.push({ role: 'user', content: text });
+function say(text, files = []) {
+  chat.messages.push(files.length ? { role: 'user', content: text, files } : { role: 'user', content: text });
   answer();
 }
 
@@ -205,7 +211,7 @@ function say(text) {
 
 function act(what, at, article) {
   const message = chat.messages[at];
-  if (what === 'copy') return copy(message.content, article.querySelector('[data-do=copy]'));
+  if (what === 'copy') return copy(whole(message), article.querySelector('[data-do=copy]'));
   if (talking?.chat === chat && what !== 'cancel') stop();
   if (what === 'edit') editing = at;
   if (what === 'cancel') editing = -1;
@@ -214,7 +220,7 @@ function act(what, at, article) {
     editing = -1;
     if (message.role === 'user') {
       chat.messages.length = at;
-      if (text) return later(() => say(text));
+      if (text || message.files) return later(() => say(text, message.files));
     } else {
       chat.messages[at] = { ...message, content: text };
     }
@@ -351,3 +357,4 @@ drawTheme();
 show(chat);
 drawModels();
 startAccount();
+startFiles(() => ({ model: $('model').value, context }));

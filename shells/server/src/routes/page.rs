@@ -66,6 +66,7 @@ macro_rules! files {
 static FILES: &[File] = files![
     "account.js" as "text/javascript; charset=utf-8",
     "chats.js" as "text/javascript; charset=utf-8",
+    "files.js" as "text/javascript; charset=utf-8",
     "icon.svg" as "image/svg+xml",
     "index.html" as "text/html; charset=utf-8",
     "markdown.js" as "text/javascript; charset=utf-8",
