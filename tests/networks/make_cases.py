@@ -303,9 +303,23 @@ def masks():
     keep("masked_rows", model, fed, session.run(None, fed))
 
 
+def windows():
+    """Convolutions of bytes without groups, from numbers of their own, so that those of other cases stay."""
+    global random
+    random = np.random.default_rng(8)
+    image, kernel = u8(2, 3, 7, 6), i8(5, 3, 3, 2)
+    per_channel = np.abs(f32(5, scale=0.01)) + np.float32(0.001)
+    more = {"domain": "", "pads": [1, 0, 2, 1], "strides": [2, 1], "dilations": [1, 2]}
+    bias = random.integers(-500, 500, 5).astype(np.int32)
+    scales = [s(0.02), np.uint8(120), kernel, per_channel, np.zeros(5, np.int8), s(0.05), np.uint8(100), bias]
+    case("linear_conv_whole", "QLinearConv", [image, *scales], **more)
+    case("integer_conv_whole", "ConvInteger", [image, u8(5, 3, 3, 2), np.uint8(120), np.uint8(131)], **more)
+    case("integer_matmul_many", "MatMulInteger", [u8(2, 3, 5, 8), u8(2, 3, 8, 4), np.uint8(7), np.uint8(250)], domain="")
+
+
 def main():
     shutil.rmtree(CASES, ignore_errors=True)
-    for group in (recurrent, norms, functions, attention, grouped, quantised, packed, trees, masks):
+    for group in (recurrent, norms, functions, attention, grouped, quantised, packed, trees, masks, windows):
         group()
     sizes = {folder.name: sum(f.stat().st_size for f in folder.rglob("*.*") if f.is_file()) for folder in CASES.iterdir()}
     print(len(sizes), "cases,", sum(sizes.values()), "bytes, the largest", max(sizes.values()))

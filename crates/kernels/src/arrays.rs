@@ -9,6 +9,7 @@ use crate::dense::{
 };
 use crate::isa::LANES;
 use crate::map::{Join, JoinKind, Map, MapKind};
+use crate::narrow::Narrow;
 use crate::rows::{RowKind, Rows, TotalKind, Totals};
 use crate::{Cpu, cpu::Parts};
 
@@ -120,11 +121,19 @@ impl Cpu {
         product.check();
         let Whole { rows, common, columns, .. } = *product;
         assert!(common > 0 && out.len() == rows * columns, "elements of {rows} rows of {columns}");
+        let (panels, threads) = (columns.div_ceil(WIDTH), self.threads());
+        // Rows are cut where there are too few panels, or they would not come out even.
+        let even = if panels.is_multiple_of(threads) { 1 } else { threads };
+        let down = if panels < PIECES * threads { (rows / ROWS).clamp(1, even) } else { 1 };
+        let block = rows.div_ceil(down).max(1);
+        let down = rows.div_ceil(block);
         let (to, set, scratches) = (Parts::new(out), self.set(), self.scratches());
-        self.pieces(columns.div_ceil(WIDTH), rows * common * columns, &|i, worker| {
-            let columns = i * WIDTH..columns.min((i + 1) * WIDTH);
+        self.pieces(panels * down, rows * common * columns, &|i, worker| {
+            let (part, panel) = (i / panels, i % panels);
+            let rows = part * block..rows.min((part + 1) * block);
+            let columns = panel * WIDTH..columns.min((panel + 1) * WIDTH);
             let (out, scratch) = (to.start(), scratches.worker(worker).cast());
-            (set.whole)(WholeSlice { product, columns, out, scratch });
+            (set.whole)(WholeSlice { product, rows, columns, out, scratch });
         });
     }
 
@@ -235,6 +244,19 @@ impl Cpu {
             let range = i * piece..len.min((i + 1) * piece);
             // SAFETY: ranges of different tasks do not overlap.
             task(range.start, unsafe { parts.rows(&range, 1) });
+        });
+    }
+
+    /// `out` = `x / scale`, halves to even, plus `zero`, held to what a byte holds, which is `signed` or not.
+    pub fn narrow(&self, x: &[f32], scale: f32, (zero, signed): (u8, bool), out: &mut [u8]) {
+        assert_eq!(x.len(), out.len(), "as many bytes as numbers");
+        let (len, to, set) = (x.len(), Parts::new(out), self.set());
+        self.pieces(len.div_ceil(ELEMENTS), 4 * len, &|i, _| {
+            let range = i * ELEMENTS..len.min((i + 1) * ELEMENTS);
+            let x = &x[range.clone()];
+            // SAFETY: ranges of different tasks do not overlap.
+            let out = unsafe { to.rows(&range, 1) };
+            (set.narrow)(Narrow { x, scale, zero: zero as i8, signed, out });
         });
     }
 

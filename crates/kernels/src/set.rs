@@ -9,6 +9,7 @@ use crate::dense::{AttendSlice, DenseSlice, PlaneSlice, WholeSlice};
 use crate::elementwise::{Add, AddScaled, Gate, Scale, Scores, SoftCap};
 use crate::isa::{self, Isa};
 use crate::map::{Join, Map};
+use crate::narrow::Narrow;
 use crate::norm::RmsNorm;
 use crate::product::definition::Definition;
 use crate::product::float::FloatSlice;
@@ -35,6 +36,7 @@ pub struct KernelSet {
     pub(crate) join: fn(Join),
     pub(crate) map: fn(Map),
     pub(crate) merge: fn(Merge),
+    pub(crate) narrow: fn(Narrow),
     pub(crate) outer: fn(OuterSlice),
     pub(crate) planes: fn(PlaneSlice),
     pub(crate) product_float: fn(FloatSlice),
@@ -74,6 +76,7 @@ impl KernelSet {
                 join: |kernel| isa::run::<I, _>(kernel),
                 map: |kernel| isa::run::<I, _>(kernel),
                 merge: |kernel| isa::run::<I, _>(kernel),
+                narrow: |kernel| isa::run::<I, _>(kernel),
                 outer: |kernel| isa::run::<I, _>(kernel),
                 planes: |kernel| isa::run::<I, _>(kernel),
                 product_float: |kernel| isa::run::<I, _>(kernel),

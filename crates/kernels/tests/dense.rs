@@ -2,8 +2,8 @@
 
 use host::{Ledger, Pool};
 use pintpot_kernels::{
-    Attend, Bytes, Cpu, Dense, Factor, Finish, Heads, Image, JoinKind, MapKind, Mask, PlaneKind, Right,
-    RowKind, TotalKind, Whole, available,
+    Attend, Bytes, Cpu, Dense, Factor, Finish, Heads, Image, JoinKind, MapKind, Mask, Meaning, PlaneKind,
+    Right, RowKind, TotalKind, Whole, available,
 };
 
 /// Every instruction set, alone and with two threads.
@@ -265,39 +265,85 @@ fn functions_of_elements_agree_on_all_sets() {
     }
 }
 
+/// Bytes from everywhere, or those at the ends alone.
+fn bytes(len: usize, seed: u32, ends: bool) -> Vec<u8> {
+    let byte = |x: &f32| (x * 128.0 + 128.0) as u8;
+    let each = numbers(len, seed);
+    each.iter().map(|x| if ends { [0, 127, 128, 255][usize::from(byte(x)) % 4] } else { byte(x) }).collect()
+}
+
 #[test]
 fn products_of_bytes_are_exact() {
-    for (rows, common, columns) in [(1, 1, 1), (7, 300, 70), (6, 256, 64), (3, 1025, 129)] {
-        for signed in [[false, true], [true, false], [false, false]] {
-            let bytes =
-                |len, seed| numbers(len, seed).iter().map(|x| (x * 128.0 + 128.0) as u8).collect::<Vec<u8>>();
-            let (a, b) = (bytes(rows * common, 11), bytes(common * columns, 12));
-            let (a_zeros, b_zeros) = (bytes(rows, 13), bytes(columns, 14));
-            for (a_zeros, b_zeros) in [(&a_zeros[..], &b_zeros[..]), (&a_zeros[..1], &[0][..])] {
-                let number =
-                    |byte: u8, signed: bool| if signed { i32::from(byte as i8) } else { i32::from(byte) };
-                let at = |zeros: &[u8], i: usize| zeros[i.min(zeros.len() - 1)];
-                let mut expected = Vec::new();
-                for r in 0..rows {
-                    for c in 0..columns {
-                        let left = |k: usize| {
-                            number(a[r * common + k], signed[0]) - number(at(a_zeros, r), signed[0])
-                        };
-                        let right = |k: usize| {
-                            number(b[k * columns + c], signed[1]) - number(at(b_zeros, c), signed[1])
-                        };
-                        expected.push((0..common).map(|k| left(k) * right(k)).sum::<i32>());
+    let number = |byte: u8, signed: bool| if signed { i32::from(byte as i8) } else { i32::from(byte) };
+    let shapes =
+        [(1, 1, 1), (7, 300, 70), (6, 256, 64), (3, 1025, 129), (100, 771, 65), (11, 1602, 16), (5, 27, 200)];
+    for ((rows, common, columns), ends) in
+        shapes.into_iter().flat_map(|shape| [(shape, false), (shape, true)])
+    {
+        for signed in [[false, true], [true, false], [false, false], [true, true]] {
+            let (a, b) = (bytes(rows * common, 11, ends), bytes(common * columns, 12, ends));
+            let (a_zeros, b_zeros) = (bytes(rows, 13, ends), bytes(columns, 14, ends));
+            let (scale, bias) = (numbers(columns, 15), numbers(columns, 16));
+            for (each, a_zeros, b_zeros) in [
+                (true, &a_zeros[..], &b_zeros[..]),
+                (false, &a_zeros[..1], &[0][..]),
+                (true, &[255][..], &[128][..]),
+            ] {
+                let less = |list: &[u8], zeros: &[u8], signed, zero: &dyn Fn(usize) -> usize| -> Vec<i32> {
+                    let zero = |i| number(zeros[zero(i).min(zeros.len() - 1)], signed);
+                    list.iter().enumerate().map(|(i, byte)| number(*byte, signed) - zero(i)).collect()
+                };
+                let x = less(&a, a_zeros, signed[0], &|i| i / common);
+                let y = less(&b, b_zeros, signed[1], &|i| i % columns);
+                let mut expected = vec![0; rows * columns];
+                for (row, sums) in x.chunks(common).zip(expected.chunks_mut(columns)) {
+                    for (x, y) in row.iter().zip(y.chunks(columns)) {
+                        sums.iter_mut().zip(y).for_each(|(sum, y)| *sum += x * y);
                     }
                 }
-                each(|cpu, what| {
+                let scale = if each { &scale[..] } else { &scale[..1] };
+                let bias = if each { &bias[..] } else { &[] };
+                let meaning = |(i, sum): (usize, &i32)| {
+                    let scaled = *sum as f32 * scale[(i % columns).min(scale.len() - 1)];
+                    (if each { scaled + bias[i % columns] } else { scaled }).to_bits() as i32
+                };
+                let meant: Vec<i32> = expected.iter().enumerate().map(meaning).collect();
+                self::each(|cpu, what| {
                     let a = Bytes { bytes: &a, signed: signed[0], zeros: a_zeros };
                     let b = Bytes { bytes: &b, signed: signed[1], zeros: b_zeros };
                     let mut out = vec![0; rows * columns];
-                    cpu.whole(&Whole { a, b, rows, common, columns }, &mut out);
-                    assert_eq!(out, expected, "{rows} x {common} x {columns}, {what}");
+                    let product = Whole { a, b, rows, common, columns, meaning: None };
+                    cpu.whole(&product, &mut out);
+                    assert!(out == expected, "{rows} x {common} x {columns}, {signed:?}, {what}");
+                    cpu.whole(&Whole { meaning: Some(Meaning { scale, bias }), ..product }, &mut out);
+                    assert!(out == meant, "{rows} x {common} x {columns}, {signed:?}, {what}");
                 });
             }
         }
+    }
+}
+
+#[test]
+fn numbers_become_bytes() {
+    let mut x: Vec<f32> = numbers(300, 21).iter().map(|x| x * 90.0).collect();
+    x.extend([0.5, 1.5, -0.5, -2.5, 1e30, -1e30, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -0.0, 3e9]);
+    for (scale, zero, signed) in
+        [(0.5, 0, false), (0.25, 128, false), (1.0, 255, false), (0.7, 5, true), (1.0, 128, true)]
+    {
+        let expected: Vec<u8> = (x.iter())
+            .map(|x| {
+                let whole = f64::from(x / scale).round_ties_even();
+                match signed {
+                    true => (whole + f64::from(zero as i8)).clamp(-128.0, 127.0) as i8 as u8,
+                    false => (whole + f64::from(zero)).clamp(0.0, 255.0) as u8,
+                }
+            })
+            .collect();
+        each(|cpu, what| {
+            let mut out = vec![7; x.len()];
+            cpu.narrow(&x, scale, (zero, signed), &mut out);
+            assert_eq!(out, expected, "{scale}, {zero}, {signed}, {what}");
+        });
     }
 }
 

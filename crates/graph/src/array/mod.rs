@@ -113,6 +113,7 @@ arrays! {
     lookup: Lookup;
     matmul: MatMul with Product;
     matmul_blocks: MatMulBlocks;
+    matmul_meant: MatMulMeant;
     non_zero: NonZero;
     norm: Norm;
     pad: Pad with PadKind;

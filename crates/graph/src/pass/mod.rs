@@ -6,6 +6,7 @@ mod dead;
 mod fuse;
 mod int8;
 mod made;
+mod meant;
 mod norms;
 mod pick;
 mod share;
@@ -15,6 +16,7 @@ pub use attention::recognise_attention;
 pub use dead::remove_dead;
 pub use fuse::fuse_convolutions;
 pub use int8::int8_products;
+pub use meant::recognise_meant_products;
 pub use norms::recognise_norms;
 pub use pick::pick_first;
 pub use share::share_equal;
@@ -37,11 +39,12 @@ pub fn standard(graph: &mut Graph) -> Result<(), Error> {
 
 /// The passes that every network goes through before it is planned, in order.
 pub fn network(graph: &mut Graph) -> Result<(), Error> {
-    let passes: [Pass; 8] = [
+    let passes: [Pass; 9] = [
         remove_dead,
         pick_first,
         recognise_attention,
         recognise_norms,
+        recognise_meant_products,
         recognise_activations,
         remove_dead,
         fuse_convolutions,

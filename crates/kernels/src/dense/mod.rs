@@ -24,7 +24,7 @@ pub(crate) use planes::{PlaneSlice, fits as planes_fit};
 use std::ops::Range;
 use stretches::Stretches;
 pub(crate) use whole::WholeSlice;
-pub use whole::{Bytes, Whole};
+pub use whole::{Bytes, Meaning, Whole};
 
 /// Elements of the common extent that are worked on at a time.
 const DEPTH: usize = 256;

@@ -4,7 +4,7 @@
 //! added up for a while before they overflow (eight times for 4-bit codes); signed codes give their signs to the
 //! activations and meet them as absolute values.
 
-use super::{Isa, Kernel, LANES, Panels};
+use super::{Isa, Kernel, LANES, Panels, Words};
 use crate::dot;
 use crate::float::ROUND;
 use crate::product::SliceFn;
@@ -58,7 +58,9 @@ impl Isa for Avx2 {
     const NAME: &'static str = "avx2";
     const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Avx2>();
     const CHAINS: usize = 6;
+    const WORDS: Words = Words::Pairs;
     type F = [__m256; 2];
+    type W = [__m256i; 2];
 
     fn detect() -> Option<Avx2> {
         let has = is_x86_feature_detected!("avx2")
@@ -177,6 +179,24 @@ impl Isa for Avx2 {
             let half = _mm256_srai_epi32::<1>(n);
             _mm256_mul_ps(_mm256_mul_ps(x[H], two_to(self, half)), two_to(self, _mm256_sub_epi32(n, half)))
         })
+    }
+
+    #[inline(always)]
+    fn whole(self, x: &[u32; LANES]) -> Self::W {
+        both!(H => _mm256_loadu_si256(x.as_ptr().add(8 * H).cast()))
+    }
+
+    #[inline(always)]
+    fn numbers(self, x: Self::W) -> [i32; LANES] {
+        let mut out = [0; LANES];
+        let _: [(); 2] = both!(H => _mm256_storeu_si256(out.as_mut_ptr().add(8 * H).cast(), x[H]));
+        out
+    }
+
+    #[inline(always)]
+    fn add_products<const SIGNED: bool>(self, sum: Self::W, right: Self::W, left: u32) -> Self::W {
+        let left = avx2!(_mm256_set1_epi32(left as i32));
+        both!(H => _mm256_add_epi32(sum[H], _mm256_madd_epi16(right[H], left)))
     }
 
     #[inline(always)]

@@ -4,7 +4,7 @@
 //! neighbours to a 32-bit lane, so every format keeps one vector for four elements: signed codes get 128 added, which the
 //! product takes out again with the sums of the activations.
 
-use super::{Isa, Kernel, LANES, Panels};
+use super::{Isa, Kernel, LANES, Panels, Words};
 use crate::dot;
 use crate::float::ROUND;
 use crate::product::SliceFn;
@@ -30,7 +30,9 @@ impl Isa for Avx512 {
     const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Avx512>();
     const CHAINS: usize = 24;
     const PARTS: bool = true;
+    const WORDS: Words = Words::OtherSign;
     type F = __m512;
+    type W = __m512i;
 
     fn detect() -> Option<Avx512> {
         let has = is_x86_feature_detected!("avx512f")
@@ -160,6 +162,25 @@ impl Isa for Avx512 {
     #[inline(always)]
     fn scale(self, x: Self::F, power: Self::F) -> Self::F {
         avx512!(_mm512_scalef_ps(x, _mm512_sub_ps(power, _mm512_set1_ps(ROUND))))
+    }
+
+    #[inline(always)]
+    fn whole(self, x: &[u32; LANES]) -> Self::W {
+        avx512!(_mm512_loadu_si512(x.as_ptr().cast()))
+    }
+
+    #[inline(always)]
+    fn numbers(self, x: Self::W) -> [i32; LANES] {
+        let mut out = [0; LANES];
+        avx512!(_mm512_storeu_si512(out.as_mut_ptr().cast(), x));
+        out
+    }
+
+    #[inline(always)]
+    fn add_products<const SIGNED: bool>(self, sum: Self::W, right: Self::W, left: u32) -> Self::W {
+        let left = avx512!(_mm512_set1_epi32(left as i32));
+        let (unsigned, signed) = if SIGNED { (right, left) } else { (left, right) };
+        avx512!(_mm512_dpbusd_epi32(sum, unsigned, signed))
     }
 
     #[inline(always)]

@@ -56,6 +56,28 @@ pub fn best() -> &'static KernelSet {
     named.or_else(|| available().last()).unwrap_or(KernelSet::of::<scalar::Scalar>())
 }
 
+/// What whole numbers are multiplied as.
+#[allow(dead_code)] // no kind of CPU has all
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Words {
+    /// Four bytes, of which one side is signed and the other is not.
+    OtherSign,
+    /// Two times 16 bits, signed.
+    Pairs,
+    /// Four bytes, signed on both sides or on neither.
+    SameSign,
+}
+
+impl Words {
+    /// Elements of a word.
+    pub const fn elements(self) -> usize {
+        match self {
+            Words::Pairs => 2,
+            _ => 4,
+        }
+    }
+}
+
 /// A piece of work that is compiled for each instruction set.
 pub(crate) trait Kernel<I: Isa> {
     /// Does the work. Implementations are `inline(always)`.
@@ -87,8 +109,13 @@ pub(crate) trait Isa: Copy + 'static {
     /// Whether [`Isa::load_some`], [`Isa::store_some`], [`Isa::evens`] and [`Isa::odds`] are instructions.
     const PARTS: bool = false;
 
+    /// What [`Isa::add_products`] takes.
+    const WORDS: Words;
+
     /// Sixteen f32.
     type F: Copy;
+    /// Sixteen whole numbers of 32 bits.
+    type W: Copy;
 
     /// The proof, if this CPU has the instructions.
     fn detect() -> Option<Self>;
@@ -132,6 +159,14 @@ pub(crate) trait Isa: Copy + 'static {
     fn largest(self, x: Self::F) -> f32;
     /// The tree: lane `i` takes lane `i + 8` in, then `i + 4`, `i + 2`, `i + 1`; the sum is lane 0.
     fn sum(self, x: Self::F) -> f32;
+
+    /// Sixteen words as they lie.
+    fn whole(self, x: &[u32; LANES]) -> Self::W;
+    /// Sixteen whole numbers.
+    fn numbers(self, x: Self::W) -> [i32; LANES];
+    /// Adds to every lane, wrapping, the products of what is in a word of `right` with what is in `left`, which is `SIGNED` or
+    /// not; exactly.
+    fn add_products<const SIGNED: bool>(self, sum: Self::W, right: Self::W, left: u32) -> Self::W;
 
     /// Lanes whose bit of `lanes` is set; zeros in the others.
     ///

@@ -5,7 +5,7 @@
 //! rows; without both, widening multiplications whose 16-bit sums are added up for as long as they fit. All codes fit in
 //! signed bytes. Instructions whose intrinsics are not stable everywhere are written as assembly.
 
-use super::{Isa, Kernel, LANES, Panels};
+use super::{Isa, Kernel, LANES, Panels, Words};
 use crate::dot;
 use crate::float::ROUND;
 use crate::product::SliceFn;
@@ -48,7 +48,9 @@ impl<const LEVEL: u8> Isa for Neon<LEVEL> {
     const NAME: &'static str = ["neon", "neon-dotprod", "neon-i8mm"][LEVEL as usize];
     const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Neon<LEVEL>>();
     const CHAINS: usize = 6;
+    const WORDS: Words = if LEVEL == PLAIN { Words::Pairs } else { Words::SameSign };
     type F = [float32x4_t; 4];
+    type W = [uint32x4_t; 4];
 
     fn detect() -> Option<Neon<LEVEL>> {
         let has = std::arch::is_aarch64_feature_detected!("neon")
@@ -191,6 +193,36 @@ impl<const LEVEL: u8> Isa for Neon<LEVEL> {
     }
 
     #[inline(always)]
+    fn whole(self, x: &[u32; LANES]) -> Self::W {
+        all!(Q => vld1q_u32(x.as_ptr().add(4 * Q)))
+    }
+
+    #[inline(always)]
+    fn numbers(self, x: Self::W) -> [i32; LANES] {
+        let mut out = [0; LANES];
+        let _: [(); 4] = all!(Q => vst1q_s32(out.as_mut_ptr().add(4 * Q), vreinterpretq_s32_u32(x[Q])));
+        out
+    }
+
+    #[inline(always)]
+    fn add_products<const SIGNED: bool>(self, sum: Self::W, right: Self::W, left: u32) -> Self::W {
+        let left = neon!(vdupq_n_u32(left));
+        all!(Q => {
+            let (x, y) = (right[Q], left);
+            if LEVEL != PLAIN && !SIGNED {
+                udot(Neon(()), sum[Q], vreinterpretq_u8_u32(x), vreinterpretq_u8_u32(y))
+            } else if LEVEL != PLAIN {
+                let sum = vreinterpretq_s32_u32(sum[Q]);
+                vreinterpretq_u32_s32(sdot(Neon(()), sum, vreinterpretq_s8_u32(x), vreinterpretq_s8_u32(y)))
+            } else {
+                let (x, y) = (vreinterpretq_s16_u32(x), vreinterpretq_s16_u32(y));
+                let (low, high) = (vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y));
+                vaddq_u32(sum[Q], vreinterpretq_u32_s32(vpaddq_s32(low, high)))
+            }
+        })
+    }
+
+    #[inline(always)]
     fn swap(self, x: Self::F) -> Self::F {
         all!(Q => vrev64q_f32(x[Q]))
     }
@@ -238,6 +270,20 @@ fn sdot(_: Neon<DOTPROD>, mut sum: int32x4_t, codes: int8x16_t, activations: int
         asm!(
             "sdot {0:v}.4s, {1:v}.16b, {2:v}.16b",
             inout(vreg) sum, in(vreg) codes, in(vreg) activations,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    sum
+}
+
+/// The same of bytes without signs.
+#[inline(always)]
+fn udot(_: Neon<DOTPROD>, mut sum: uint32x4_t, x: uint8x16_t, y: uint8x16_t) -> uint32x4_t {
+    // SAFETY: as above.
+    unsafe {
+        asm!(
+            "udot {0:v}.4s, {1:v}.16b, {2:v}.16b",
+            inout(vreg) sum, in(vreg) x, in(vreg) y,
             options(pure, nomem, nostack, preserves_flags)
         );
     }

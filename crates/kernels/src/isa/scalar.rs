@@ -3,7 +3,7 @@
 //! Not meant to be fast, but small: its operations are functions, not inlined. It is the definition: every other set
 //! gives the same bits. Its products run through [`crate::product::definition`], so it has no panels.
 
-use super::{Isa, Kernel, LANES, fused};
+use super::{Isa, Kernel, LANES, Words, fused};
 use crate::float::ROUND;
 use crate::product::SliceFn;
 use half::f16;
@@ -17,7 +17,9 @@ impl Isa for Scalar {
     const NAME: &'static str = "scalar";
     const DOTS: &'static [(DType, SliceFn)] = &[];
     const CHAINS: usize = 1;
+    const WORDS: Words = Words::Pairs;
     type F = [f32; LANES];
+    type W = [i32; LANES];
 
     fn detect() -> Option<Scalar> {
         Some(Scalar)
@@ -102,6 +104,24 @@ impl Isa for Scalar {
             let half = n >> 1;
             let to = |n: i32| f32::from_bits((n.wrapping_add(127) as u32) << 23);
             x[i] * to(half) * to(n.wrapping_sub(half))
+        })
+    }
+
+    fn whole(self, x: &[u32; LANES]) -> Self::W {
+        x.map(|x| x as i32)
+    }
+
+    fn numbers(self, x: Self::W) -> [i32; LANES] {
+        x
+    }
+
+    #[inline(never)]
+    fn add_products<const SIGNED: bool>(self, sum: Self::W, right: Self::W, left: u32) -> Self::W {
+        let halves = |x: u32| [x as i16, (x >> 16) as i16].map(i32::from);
+        let [x, y] = halves(left);
+        std::array::from_fn(|i| {
+            let [a, b] = halves(right[i] as u32);
+            sum[i].wrapping_add((a * x).wrapping_add(b * y))
         })
     }
 

@@ -5,7 +5,7 @@
 //! There are no f16 instructions either; f16 becomes f32 by integers and one multiplication. All codes fit in signed bytes; products
 //! are those of 16-bit integers, two at a time. Chosen when a module is built, since a module cannot ask what it runs on.
 
-use super::{Isa, Kernel, LANES, Panels};
+use super::{Isa, Kernel, LANES, Panels, Words};
 use crate::dot;
 use crate::float::ROUND;
 use crate::product::SliceFn;
@@ -40,7 +40,9 @@ impl Isa for Wasm {
     const NAME: &'static str = "wasm-simd128";
     const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Wasm>();
     const CHAINS: usize = 6;
+    const WORDS: Words = Words::Pairs;
     type F = [v128; 4];
+    type W = [v128; 4];
 
     fn detect() -> Option<Wasm> {
         Some(Wasm(()))
@@ -152,6 +154,24 @@ impl Isa for Wasm {
             let half = i32x4_shr(n, 1);
             f32x4_mul(f32x4_mul(x[Q], two_to(half)), two_to(i32x4_sub(n, half)))
         })
+    }
+
+    #[inline(always)]
+    fn whole(self, x: &[u32; LANES]) -> Self::W {
+        all_at!(Q => v128_load(x.as_ptr().add(4 * Q).cast()))
+    }
+
+    #[inline(always)]
+    fn numbers(self, x: Self::W) -> [i32; LANES] {
+        let mut out = [0; LANES];
+        let _: [(); 4] = all_at!(Q => v128_store(out.as_mut_ptr().add(4 * Q).cast(), x[Q]));
+        out
+    }
+
+    #[inline(always)]
+    fn add_products<const SIGNED: bool>(self, sum: Self::W, right: Self::W, left: u32) -> Self::W {
+        let left = u32x4_splat(left);
+        all!(Q => i32x4_add(sum[Q], i32x4_dot_i16x8(right[Q], left)))
     }
 
     #[inline(always)]

@@ -5,6 +5,7 @@
 //! built; where an input's numbers decide one (the new shape of a reshape), they are read then and the network says so
 //! ([`Network::decided`]), because it is good only for inputs with the same numbers there.
 
+mod beside;
 mod builder;
 mod parts;
 mod stored;

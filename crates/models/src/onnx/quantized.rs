@@ -2,7 +2,7 @@
 //!
 //! The one design choice: products are of whole numbers and exact; everything else is done on the numbers that they stand for.
 
-use super::window::conv_of;
+use super::window::{conv_of, windows_of};
 use super::{Importer, MICROSOFT, OWN, Row};
 use crate::Error;
 use crate::network::{Item, axis_of};
@@ -285,18 +285,52 @@ fn gemm(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, Error
     }
 }
 
-/// What a convolution adds up: whole numbers without their zeros, so that margins are zero as well.
+/// What a convolution adds up, exactly.
 fn integer_conv(
     importer: &mut Importer<'_>,
     call: &Call<'_>,
     pairs: [(ValueId, Option<ValueId>); 2],
     bias: Option<ValueId>,
 ) -> Result<ValueId, Error> {
-    let mut inputs = Vec::with_capacity(3);
+    let [x, w] = pairs.map(|(array, _)| array);
+    let (windows, groups) = windows_of(importer, call, [x, w])?;
+    let builder = &mut importer.builder;
+    let kernel = builder.extents(w)?;
+    let is_image = kernel.len() == 4 && windows.kernel[..] == kernel[2..];
+    let sums = if is_image && groups == 1 && builder.extents(x)?.get(1) == Some(&kernel[1]) {
+        let mut zeros = [x, w];
+        for (zero, (array, given)) in zeros.iter_mut().zip(pairs) {
+            let nothing = builder.number(builder.elem(array), 0.0);
+            let given = given.unwrap_or(nothing);
+            *zero =
+                if builder.extents(given)?.elements() == 1 { builder.reshaped(given, &[])? } else { given };
+        }
+        builder.beside([x, w], &windows, zeros)?
+    } else {
+        let common: usize = kernel.iter().skip(1).product();
+        small_conv(importer, call, pairs, if common <= EXACT { Elem::F32 } else { Elem::I32 })?
+    };
+    let Some(bias) = bias else { return Ok(sums) };
+    let rank = importer.builder.rank(sums);
+    let bias = importer.per_channel(bias, rank)?;
+    importer.of_both(BinaryKind::Add, sums, bias)
+}
+
+/// Products of bytes, less what counts as zero, of which f32 adds up as many exactly.
+const EXACT: usize = (1 << 24) / (255 * 255);
+
+/// A convolution of whole numbers without their zeros, so that margins are zero as well, as `elem`.
+fn small_conv(
+    importer: &mut Importer<'_>,
+    call: &Call<'_>,
+    pairs: [(ValueId, Option<ValueId>); 2],
+    elem: Elem,
+) -> Result<ValueId, Error> {
+    let mut inputs = Vec::with_capacity(2);
     for (place, (array, zero)) in pairs.into_iter().enumerate() {
-        let mut wide = importer.cast(array, Elem::I32)?;
+        let mut wide = importer.cast(array, elem)?;
         if let Some(zero) = zero {
-            let mut zero = importer.cast(zero, Elem::I32)?;
+            let mut zero = importer.cast(zero, elem)?;
             // Weights may have a zero for each channel that comes out: their first axis.
             if place == 1 && importer.builder.extents(zero)?.elements() > 1 {
                 let rank = importer.builder.rank(array);
@@ -308,8 +342,8 @@ fn integer_conv(
         }
         inputs.push(wide);
     }
-    inputs.extend(bias);
-    conv_of(importer, call, &inputs)
+    let sums = conv_of(importer, call, &inputs)?;
+    importer.cast(sums, Elem::I32)
 }
 
 fn conv_integer(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, Error> {

@@ -90,11 +90,19 @@ pub(super) fn conv_of(
     inputs: &[ValueId],
 ) -> Result<ValueId, Error> {
     let [x, w, ..] = *inputs else { return Err(Error::MissingInput { input: 1 }) };
-    let weights = importer.builder.extents(w)?;
-    let kernel = kernel(call, Some(&weights))?;
-    let windows = windows(call, &kernel, &importer.builder.extents(x)?)?;
-    let groups = call.int_or("group", 1)?.max(0) as usize;
+    let (windows, groups) = windows_of(importer, call, [x, w])?;
     importer.builder.one(Conv { windows, groups, scales: false, bounds: None, then: None }, inputs)
+}
+
+/// How a convolution's windows lie, and its groups.
+pub(super) fn windows_of(
+    importer: &Importer<'_>,
+    call: &Call<'_>,
+    [x, w]: [ValueId; 2],
+) -> Result<(Windows, usize), Error> {
+    let kernel = kernel(call, Some(&importer.builder.extents(w)?))?;
+    let windows = windows(call, &kernel, &importer.builder.extents(x)?)?;
+    Ok((windows, call.int_or("group", 1)?.max(0) as usize))
 }
 
 fn conv_transpose(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, Error> {

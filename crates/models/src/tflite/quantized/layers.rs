@@ -13,7 +13,7 @@ use crate::tflite::held::{Held, Stored};
 use crate::tflite::linear::{Layer, layer};
 use crate::tflite::window::{Slide, places, weights};
 use formats::tflite::Activation;
-use graph::array::{Along, BinaryKind, Conv, MatMul, Pad, PadKind, Requantize, Restride, Windows};
+use graph::array::{BinaryKind, Conv, MatMul, Requantize};
 use graph::{Elem, ValueId};
 
 pub(super) const ROWS: &[Row] =
@@ -124,7 +124,11 @@ fn conv(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error
     let narrow = scale.elem.bytes() == 1;
     let common: usize = kernel.iter().product::<usize>() * if slide.each { 1 } else { channels };
     let sums = if narrow && !slide.each && importer.extents(numbers.weights)?.get(3) == Some(&channels) {
-        beside(importer, call, &slide, (x, windows), [scale.zero as f64, weight_zero])?
+        let (w, _) = weights(importer, call, &slide, channels)?;
+        let builder = &mut importer.builder;
+        let zero = builder.number(builder.elem(x), scale.zero as f64);
+        let weight_zero = builder.number(builder.elem(w), weight_zero);
+        builder.beside([x, w], &windows, [zero, weight_zero])?
     } else {
         let elem = if narrow && common <= EXACT { Elem::F32 } else { Elem::F64 };
         importer.weights_as(numbers.weights, elem)?;
@@ -153,62 +157,6 @@ fn wide(importer: &mut Importer<'_>, sums: ValueId, short: bool) -> Result<Value
     } else {
         Ok(sums)
     }
-}
-
-/// A convolution of bytes as one product: windows are laid beside each other, with margins of what counts as zero.
-fn beside(
-    importer: &mut Importer<'_>,
-    call: &Call<'_>,
-    slide: &Slide,
-    (x, windows): (ValueId, Windows),
-    [zero, weight_zero]: [f64; 2],
-) -> Result<ValueId, Error> {
-    let own = importer.builder.extents(x)?;
-    let [batch, channels, ..] = own[..] else { return Err(Error::Axis { axis: 3, rank: own.len() }) };
-    let (w, _) = weights(importer, call, slide, channels)?;
-    let maps = importer.builder.extents(w)?[0];
-    let builder = &mut importer.builder;
-    let margins = |list: &[usize]| [0, 0, list[0] as isize, list[1] as isize].to_vec();
-    let zero = builder.number(builder.elem(x), zero);
-    let mut padded = x;
-    if windows.before.iter().chain(&windows.behind).any(|margin| *margin > 0) {
-        let (before, behind) = (margins(&windows.before), margins(&windows.behind));
-        padded = builder.one(Pad { kind: PadKind::Constant, before, behind }, &[x, zero])?;
-    }
-    let all = builder.extents(padded)?;
-    let mut made = [0; 2];
-    for axis in 0..2 {
-        let room = all[axis + 2].checked_sub(windows.reach(axis));
-        let Some(room) = room else {
-            return call.wrong("weights", "a window that is not larger than the picture");
-        };
-        made[axis] = room / windows.strides[axis] + 1;
-    }
-    let common = channels * windows.kernel[0] * windows.kernel[1];
-    let places = made[0] * made[1];
-    let along = |axis: usize, len: usize, step: usize| Along::Axis {
-        axis,
-        len: Some(len),
-        start: 0,
-        step: step as isize,
-    };
-    let axes = vec![
-        along(0, batch, 1),
-        along(1, channels, 1),
-        along(2, windows.kernel[0], windows.dilations[0]),
-        along(3, windows.kernel[1], windows.dilations[1]),
-        along(2, made[0], windows.strides[0]),
-        along(3, made[1], windows.strides[1]),
-    ];
-    let plain = windows.kernel == [1, 1] && windows.strides == [1, 1];
-    let columns = if plain { padded } else { builder.one(Restride { axes, at: vec![0; 4] }, &[padded])? };
-    let shape = if batch == 1 { vec![common, places] } else { vec![batch, common, places] };
-    let columns = builder.reshaped(columns, &shape)?;
-    let rows = builder.reshaped(w, &[maps, common])?;
-    let weight_zero = builder.number(builder.elem(rows), weight_zero);
-    let op = MatMul { b_is_transposed: false, widens: true };
-    let sums = builder.one(op, &[rows, columns, weight_zero, zero])?;
-    builder.reshaped(sums, &[batch, maps, made[0], made[1]])
 }
 
 fn fully_connected(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error> {

@@ -7,6 +7,7 @@ mod attention;
 mod elements;
 mod kinds;
 mod products;
+mod quantized;
 mod recurrent;
 mod rows;
 mod windows;
@@ -27,6 +28,8 @@ pub(super) fn run(
     let done = match op {
         ArrayOp::Cast(_) => kinds::widen(cpu, inputs, outputs),
         ArrayOp::MatMul(op) if op.widens => products::whole(cpu, *op, inputs, outputs),
+        ArrayOp::MatMulMeant(_) => products::meant(cpu, inputs, outputs),
+        ArrayOp::Quantize(op) => quantized::quantize(cpu, *op, inputs, outputs),
         ArrayOp::Select(op) => kinds::select(*op, inputs, outputs),
         ArrayOp::Unary(op) if op.kind == UnaryKind::IsNan => kinds::ask(op.kind, inputs, outputs),
         _ => floats_alone(cpu, op, inputs, outputs, scratch),

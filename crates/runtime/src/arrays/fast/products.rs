@@ -4,7 +4,7 @@ use super::{floats, floats_mut};
 use graph::Elem;
 use graph::array::{MatMul, View, ViewMut};
 use host::{as_bytes, cast_mut};
-use kernels::{Cpu, Dense, Finish, Right, Weights};
+use kernels::{Cpu, Dense, Finish, Meaning, Right, Weights, Whole};
 use tensor::DType;
 
 /// Rows beside which weights are used as they lie, at most.
@@ -82,8 +82,31 @@ pub(super) fn narrow(cpu: &Cpu, op: MatMul, inputs: &[View<'_>], outputs: &mut [
     Some(())
 }
 
-/// Products of bytes; one matrix on the right.
+/// Products of bytes as what they stand for.
+pub(super) fn meant(cpu: &Cpu, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>]) -> Option<()> {
+    let (arrays, factors) = inputs.split_at_checked(4)?;
+    let (scale, bias) = match factors {
+        [scale] => (scale, &[][..]),
+        [scale, bias] => (scale, floats(bias)?),
+        _ => return None,
+    };
+    let op = MatMul { b_is_transposed: false, widens: true };
+    bytes(cpu, op, arrays, outputs, Some(Meaning { scale: floats(scale)?, bias }))
+}
+
+/// Products of bytes.
 pub(super) fn whole(cpu: &Cpu, op: MatMul, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>]) -> Option<()> {
+    bytes(cpu, op, inputs, outputs, None)
+}
+
+/// Products of bytes; one matrix on the right, or as many as there are on the left.
+fn bytes(
+    cpu: &Cpu,
+    op: MatMul,
+    inputs: &[View<'_>],
+    outputs: &mut [ViewMut<'_>],
+    meaning: Option<Meaning<'_>>,
+) -> Option<()> {
     let ([a, b, zeros @ ..], [out]) = (inputs, outputs) else { return None };
     let product = op.product(&[a.kind, b.kind])?;
     let signed = |view: &View<'_>| match view.kind.elem {
@@ -100,13 +123,33 @@ pub(super) fn whole(cpu: &Cpu, op: MatMul, inputs: &[View<'_>], outputs: &mut [V
     let a = kernels::Bytes { bytes: a.bytes?, signed: signed(a)?, zeros: a_zeros };
     let b = kernels::Bytes { bytes: b.bytes?, signed: signed(b)?, zeros: b_zeros };
     let (common, columns) = (product.common, product.columns);
-    if op.b_is_transposed || common == 0 || b.bytes.len() != common * columns || out.kind.elem != Elem::I32 {
+    if op.b_is_transposed
+        || common == 0
+        || out.kind.elem.bytes() != 4
+        || ![1, columns].contains(&b_zeros.len())
+    {
         return None;
     }
-    let rows = a.bytes.len() / common;
-    if ![1, rows].contains(&a_zeros.len()) || ![1, columns].contains(&b_zeros.len()) {
+    let to = cast_mut(out.bytes)?;
+    let (matrix, own) = (common * columns, product.rows * common);
+    if b.bytes.len() == matrix {
+        let rows = a.bytes.len() / common;
+        if ![1, rows].contains(&a_zeros.len()) {
+            return None;
+        }
+        cpu.whole(&Whole { a, b, rows, common, columns, meaning }, to);
+        return Some(());
+    }
+    let each = |list: &[u8], len: usize| list.len() == len * product.batch;
+    let fits = [1, product.rows].contains(&a_zeros.len()) && matrix > 0 && own > 0;
+    if !fits || !each(b.bytes, matrix) || !(each(a.bytes, own) || a.bytes.len() == own) {
         return None;
     }
-    cpu.whole(&kernels::Whole { a, b, rows, common, columns }, cast_mut(out.bytes)?);
+    let lefts = a.bytes.chunks_exact(own).cycle();
+    let products = lefts.zip(b.bytes.chunks_exact(matrix)).zip(to.chunks_exact_mut(product.rows * columns));
+    for ((left, right), to) in products {
+        let (a, b) = (kernels::Bytes { bytes: left, ..a }, kernels::Bytes { bytes: right, ..b });
+        cpu.whole(&Whole { a, b, rows: product.rows, common, columns, meaning }, to);
+    }
     Some(())
 }
