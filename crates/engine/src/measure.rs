@@ -20,7 +20,7 @@ const MATRIX: (usize, usize) = (512, 1024);
 /// Columns of the one row on which an operator that is not a product is timed.
 const ROW: usize = 1024;
 /// Columns of the products that stand for a prompt.
-const MANY: usize = 64;
+const MANY: usize = 128;
 /// Runs of each figure.
 const RUNS: usize = 5;
 /// How long the disk is measured for one plan, and for a curve, where a throttle's grain of a tenth of a second must not

@@ -10,6 +10,7 @@ use crate::attention::{
 };
 use crate::dense;
 use crate::elementwise::{Add, AddScaled, Gate, Scale, Scores, SoftCap};
+use crate::isa::LANES;
 use crate::norm::RmsNorm;
 use crate::product::float::FloatSlice;
 use crate::product::outer::{self, OuterSlice};
@@ -33,10 +34,10 @@ const STATES: usize = 256;
 const PIECE: usize = 8 << 10;
 /// Pieces of a worker's share, at most: as many as make the wait for the last one short.
 const PIECES: usize = 32;
-/// As [`PIECES`], where there are many columns.
-const PIECES_OF_MANY: usize = 8;
+/// As [`PIECES`], where there are a few columns.
+const PIECES_OF_FEW: usize = 8;
 /// Columns of activations that a worker takes at a time, at most.
-const COLUMNS: usize = 256;
+const COLUMNS: usize = 128;
 
 /// A kernel set, threads, and scratch for each of them.
 ///
@@ -115,7 +116,10 @@ impl Cpu {
         assert_eq!(out.sums.len(), n * padded / 16, "sums for {n} columns of {k}");
         let (q, scale) = (Parts::new(out.q), Parts::new(out.scale));
         let sums = Parts::new(out.sums);
-        self.by_rows(n, k, &|range| {
+        // Columns that lie side by side are one task's.
+        let side = if n < LANES { 1 } else { LANES };
+        self.by_rows(n.div_ceil(side), side * k, &|sides| {
+            let range = sides.start * side..n.min(sides.end * side);
             // SAFETY: ranges of different tasks do not overlap.
             let out = unsafe {
                 QuantizedMut {
@@ -207,8 +211,16 @@ impl Cpu {
 
     /// `out` = the RMS norm of rows `x` (n, d), times `weight` (d).
     pub fn rms_norm(&self, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
-        out.copy_from_slice(x);
-        self.rms_norm_in_place(out, weight, eps);
+        let d = weight.len();
+        let n = rows("x", x.len(), d);
+        assert_eq!(out.len(), x.len(), "outputs of {n} rows of {d}");
+        let out = Parts::new(out);
+        self.by_rows(n, d, &|range| {
+            // SAFETY: ranges of different tasks do not overlap.
+            let out = unsafe { out.rows(&range, d) };
+            out.copy_from_slice(&x[range.start * d..range.end * d]);
+            (self.set.rms_norm)(RmsNorm { x: out, weight, eps });
+        });
     }
 
     /// As [`Cpu::rms_norm`], in place.
@@ -226,7 +238,12 @@ impl Cpu {
     /// `a += b`.
     pub fn add(&self, a: &mut [f32], b: &[f32]) {
         assert_eq!(a.len(), b.len(), "elements to add");
-        (self.set.add)(Add { a, b });
+        let a = Parts::new(a);
+        self.by_rows(b.len(), 1, &|range| {
+            // SAFETY: ranges of different tasks do not overlap.
+            let a = unsafe { a.rows(&range, 1) };
+            (self.set.add)(Add { a, b: &b[range] });
+        });
     }
 
     /// Adds `bias` (d) to every row of `x` (n, d).
@@ -525,12 +542,13 @@ impl Shares {
         let (block, columns) = match n {
             0 | 1 if threads == 1 => (rows.max(1), n),
             0 | 1 => (rows.div_ceil(PIECES * threads).max(PIECE / row_bytes).next_multiple_of(16), n),
-            // Activations that stay in a cache of the core's own while the matrix passes, in pieces of whole tiles.
-            _ => {
-                let columns = n.div_ceil(n.div_ceil(COLUMNS)).next_multiple_of(16).min(n);
-                let fair = rows * n.div_ceil(columns) / (PIECES_OF_MANY * threads);
-                (fair.max(1).next_multiple_of(panels::TILE_ROWS).min(panels::SLICE_ROWS), columns)
+            // Pieces of whole tiles, of which several share what is prepared of columns that do not lie side by side.
+            _ if n < LANES => {
+                let fair = (rows / (PIECES_OF_FEW * threads)).max(1);
+                (fair.next_multiple_of(panels::TILE_ROWS).min(panels::FEW_ROWS), n)
             }
+            // Activations that stay in a cache of the core's own while the matrix passes.
+            _ => (panels::TILE_ROWS, n.div_ceil(n.div_ceil(COLUMNS)).next_multiple_of(LANES).min(n)),
         };
         let pieces = rows.div_ceil(block) * n.div_ceil(columns.max(1));
         let share = pieces.div_ceil(threads);

@@ -5,33 +5,62 @@
 
 use crate::float::ROUND;
 use crate::isa::{Isa, Kernel, LANES};
-use crate::product::{ACTIVATION_GROUP, QuantizedMut};
+use crate::product::{ACTIVATION_GROUP, QuantizedMut, STEPS};
 
 /// Below this magnitude a group counts as zero: 2^-100.
 const TINY: f32 = f32::from_bits((127 - 100) << 23);
 
-/// Quantises columns of `k` elements.
+/// Quantises columns of `k` elements, whole sixteens of them and the last ones.
 pub(crate) struct Quantize<'a> {
     /// (n, k)
     pub x: &'a [f32],
     pub k: usize,
-    /// (n, padded k)
     pub out: QuantizedMut<'a>,
 }
 
 impl<I: Isa> Kernel<I> for Quantize<'_> {
     #[inline(always)]
     fn run(self, isa: I) {
-        let groups = self.k.div_ceil(ACTIVATION_GROUP);
-        let mut out = (self.out.q.as_chunks_mut().0.iter_mut())
-            .zip(self.out.scale.iter_mut())
-            .zip(self.out.sums.as_chunks_mut().0);
-        for column in self.x.chunks_exact(self.k) {
-            let (whole, tail) = column.as_chunks::<ACTIVATION_GROUP>();
-            let mut last = [0.0; ACTIVATION_GROUP];
-            last[..tail.len()].copy_from_slice(tail);
-            for (x, ((q, scale), sums)) in whole.iter().chain([&last]).zip(out.by_ref().take(groups)) {
-                (*scale, *sums) = group(isa, x, q);
+        let Quantize { x, k, out } = self;
+        let whole = x.len() / k / LANES * LANES;
+        let groups = whole * k.div_ceil(ACTIVATION_GROUP);
+        let (x, x_rest) = x.split_at(whole * k);
+        let (q, q_rest) = out.q.split_at_mut(groups * ACTIVATION_GROUP);
+        let (scale, scale_rest) = out.scale.split_at_mut(groups);
+        let (sums, sums_rest) = out.sums.split_at_mut(groups * 2);
+        side_by_side::<I, LANES>(isa, x, k, QuantizedMut { q, scale, sums });
+        let out = QuantizedMut { q: q_rest, scale: scale_rest, sums: sums_rest };
+        side_by_side::<I, 1>(isa, x_rest, k, out);
+    }
+}
+
+/// Quantises columns of which `W` each lie side by side.
+#[inline(always)]
+fn side_by_side<I: Isa, const W: usize>(isa: I, x: &[f32], k: usize, out: QuantizedMut) {
+    let groups = k.div_ceil(ACTIVATION_GROUP);
+    let q = out.q.as_chunks_mut::<4>().0.as_chunks_mut::<W>().0.as_chunks_mut::<STEPS>().0;
+    let scale = out.scale.as_chunks_mut::<W>().0;
+    let sums = out.sums.as_chunks_mut::<2>().0.as_chunks_mut::<W>().0;
+    let sides = (x.chunks_exact(W * k).zip(q.chunks_exact_mut(groups)))
+        .zip(scale.chunks_exact_mut(groups).zip(sums.chunks_exact_mut(groups)));
+    for ((x, q), (scale, sums)) in sides {
+        for g in 0..groups {
+            let (q, scale, sums) = (&mut q[g], &mut scale[g], &mut sums[g]);
+            for lane in 0..W {
+                let part = &x[lane * k + g * ACTIVATION_GROUP..lane * k + k.min((g + 1) * ACTIVATION_GROUP)];
+                let mut integers = [0; ACTIVATION_GROUP];
+                (scale[lane], sums[lane]) = match part.first_chunk() {
+                    Some(x) => group(isa, x, &mut integers),
+                    None => {
+                        let mut last = [0.0; ACTIVATION_GROUP];
+                        last[..part.len()].copy_from_slice(part);
+                        group(isa, &last, &mut integers)
+                    }
+                };
+                let (integers, _) = integers.as_chunks::<4>();
+                for step in 0..STEPS {
+                    q[step][lane] = integers[step];
+                }
             }
         }
     }

@@ -111,6 +111,7 @@ fn quantised_products() {
             (100, 2, 17),
             (150, 5, 7),
             (33, 1, 130),
+            (49, 2, 150),
         ] {
             let k = k * unit;
             let bytes = weights(dtype, rows, k, 7 + rows as u64);
@@ -271,6 +272,25 @@ fn activations_become_integers() {
         assert!(error.abs() <= scale * 0.5001, "{i}: {x} became {q} times {scale}");
     }
     assert!(columns.scale[7].is_nan() && columns.scale[8].is_nan());
+}
+
+#[test]
+fn columns_are_taken_from_wherever_they_lie() {
+    let (n, k) = (37, 96);
+    let x = random(n * k, 8);
+    let cpu = &cpus()[0];
+    let columns = Columns::new(cpu, &x, k);
+    for picked in [vec![36, 0, 17], (0..n).rev().collect::<Vec<_>>(), (5..21).collect()] {
+        for elements in [0..k, 32..k] {
+            let width = elements.len();
+            let part = |&i: &usize| x[i * k..][elements.clone()].to_vec();
+            let want = Columns::new(cpu, &picked.iter().flat_map(part).collect::<Vec<f32>>(), width);
+            let mut got = Columns::new(cpu, &vec![1.0; picked.len() * width], width);
+            let mut room = QuantizedMut { q: &mut got.q, scale: &mut got.scale, sums: &mut got.sums };
+            room.take(&columns.view(), picked.iter().copied(), elements.clone());
+            assert!(got.q == want.q && got.scale == want.scale && got.sums == want.sums, "{picked:?}");
+        }
+    }
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl FlashWay {
 }
 
 /// Columns that share one unpacking of the weights, at most.
-const SHARED: u32 = 64;
+const SHARED: u32 = 128;
 
 impl Profile {
     /// A cautious guess for a machine of `threads` threads that nobody has measured.
@@ -110,7 +110,7 @@ impl Profile {
     }
 
     /// Multiply-adds a second of a product with weights of `dtype` and `rows` columns of activations: weights are
-    /// unpacked once for 64 columns and multiplied by each.
+    /// unpacked once for 128 columns and multiplied by each.
     pub fn product(&self, dtype: DType, rows: u32) -> f64 {
         let threads = f64::from(self.threads.max(1));
         let guess = ProductRate { one: 15e9 * threads, many: 80e9 * threads };
@@ -160,7 +160,7 @@ mod tests {
     fn a_product_runs_at_the_rates_that_were_measured_and_between_them() {
         let profile = Profile::guess(1);
         let rate = |rows| profile.product(DType::Q8_0, rows) / 1e9;
-        assert!((rate(1) - 15.0).abs() < 1e-6 && (rate(64) - 80.0).abs() < 1e-6);
+        assert!((rate(1) - 15.0).abs() < 1e-6 && (rate(128) - 80.0).abs() < 1e-6);
         assert!((rate(512) - 80.0).abs() < 1e-6);
         assert!(rate(16) > 40.0 && rate(16) < 75.0, "{}", rate(16));
     }

@@ -4,7 +4,7 @@
 //! matrices too small for a panel. Groups of a row in ascending order: `acc = fma(scale * da, isum, acc)`, and for
 //! formats with minimums `accm = fma(min, da * asum, accm)`; the result is `acc - accm`.
 
-use super::{ACTIVATION_GROUP, Slice};
+use super::{ACTIVATION_GROUP, Place, Slice};
 use crate::isa::{Isa, Kernel, fused};
 use tensor::{BlockFormat, Groups};
 
@@ -41,7 +41,9 @@ fn row_sums(
     first: usize,
     columns: usize,
 ) -> [f32; TILE] {
-    let (dtype, x, k) = (slice.weights.dtype, slice.x, slice.weights.columns);
+    let (dtype, x) = (slice.weights.dtype, slice.x);
+    let (n, last) = (x.count(), first + columns - 1);
+    let places: [Place; TILE] = std::array::from_fn(|c| Place::of(last.min(first + c), n));
     let (elements, group) = (dtype.block_elements(), format.group());
     let row_bytes = slice.weights.row_bytes();
     let blocks = slice.weights.bytes[row * row_bytes..][..row_bytes].chunks_exact(dtype.block_bytes());
@@ -52,14 +54,14 @@ fn row_sums(
             let at = block * elements + g * group;
             let q = &groups.q[g * group..][..group];
             for c in 0..columns {
-                let start = (first + c) * k + at;
-                let da = x.scale[start / ACTIVATION_GROUP];
-                let products = q.iter().zip(&x.q[start..start + group]);
+                let (a, da, sums) = x.group(places[c], at / ACTIVATION_GROUP);
+                // Groups of 16 are halves.
+                let half = at % ACTIVATION_GROUP;
+                let products = q.iter().zip(&a.as_flattened()[half..half + group]);
                 let isum: i32 = products.map(|(&q, &a)| i32::from(q) * i32::from(a)).sum();
                 acc[c] = fused(groups.scale[g] * da, isum as f32, acc[c]);
                 if format.has_min() {
-                    let asum: i32 =
-                        x.sums[start / 16..(start + group) / 16].iter().map(|&s| i32::from(s)).sum();
+                    let asum: i32 = sums[half / 16..(half + group) / 16].iter().map(|&s| i32::from(s)).sum();
                     accm[c] = fused(groups.min[g], da * asum as f32, accm[c]);
                 }
             }

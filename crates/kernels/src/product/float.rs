@@ -5,7 +5,7 @@
 //! through in chunks that stay in the first cache while all columns pass, and chains wait in scratch meanwhile, so nothing
 //! about the order of a sum depends on a tile.
 
-use super::panels::{SLAB, Scratch};
+use super::panels::Scratch;
 use super::{Target, Weights};
 use crate::elementwise::padded;
 use crate::isa::{Isa, Kernel, LANES};
@@ -14,6 +14,8 @@ use tensor::DType;
 
 /// Elements of a row that are multiplied by all columns before the next.
 const CHUNK: usize = 1024;
+/// Columns whose chains wait side by side.
+const SLAB: usize = 64;
 /// Rows and columns of a tile where registers have room for 24 sums, and elsewhere.
 const LARGE: (usize, usize) = (6, 4);
 const SMALL: (usize, usize) = (2, 2);

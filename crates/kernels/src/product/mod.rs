@@ -11,11 +11,14 @@ pub(crate) mod outer;
 pub(crate) mod panels;
 mod rows;
 
+use crate::isa::LANES;
 use std::ops::Range;
 use tensor::DType;
 
 /// Elements of activations that share a scale.
 pub const ACTIVATION_GROUP: usize = 32;
+/// Times four integers are such a group.
+pub(crate) const STEPS: usize = ACTIVATION_GROUP / 4;
 
 /// Rows of a weight matrix as they lie in the file.
 #[derive(Clone, Copy, Debug)]
@@ -50,13 +53,16 @@ impl Weights<'_> {
 }
 
 /// Activations as int8: element `j` of column `i` is about `q[i][j] * scale[i][j / 32]`.
+///
+/// They lie as products read them: sixteen columns side by side, four integers, one scale and two sums of each in turn.
+/// Columns that are left over lie one after another.
 #[derive(Clone, Copy, Debug)]
 pub struct Quantized<'a> {
-    /// Integers, (n, columns).
+    /// Integers, (n / 16, columns / 4, 16, 4).
     pub q: &'a [i8],
-    /// Scale of each 32, (n, columns / 32).
+    /// Scale of each 32, (n / 16, columns / 32, 16).
     pub scale: &'a [f32],
-    /// Sum of each 16 integers, (n, columns / 16).
+    /// Sum of each 16 integers, (n / 16, columns / 32, 16, 2).
     pub sums: &'a [i16],
     /// Elements of one column of activations, a multiple of 32: `k` of the product.
     pub columns: usize,
@@ -65,15 +71,100 @@ pub struct Quantized<'a> {
 /// Room for [`Quantized`]; see [`Quantized::padded`] for its sizes.
 #[derive(Debug)]
 pub struct QuantizedMut<'a> {
-    /// Integers, (n, padded k).
+    /// Integers, `n * padded k`.
     pub q: &'a mut [i8],
-    /// Scale of each 32, (n, padded k / 32).
+    /// Scale of each 32, `n * padded k / 32`.
     pub scale: &'a mut [f32],
-    /// Sum of each 16 integers, (n, padded k / 16).
+    /// Sum of each 16 integers, `n * padded k / 16`.
     pub sums: &'a mut [i16],
 }
 
+impl QuantizedMut<'_> {
+    /// Takes whole groups of elements of some columns of `x`, one after another.
+    ///
+    /// # Panics
+    /// If the room is not for so many.
+    pub fn take(
+        &mut self,
+        x: &Quantized<'_>,
+        picked: impl ExactSizeIterator<Item = usize>,
+        elements: Range<usize>,
+    ) {
+        let (all, n, groups) = (x.count(), picked.len(), elements.len() / ACTIVATION_GROUP);
+        let first = elements.start / ACTIVATION_GROUP;
+        assert_eq!(self.scale.len(), n * groups, "scales of {n} columns of {groups} groups");
+        let group = x.columns / ACTIVATION_GROUP;
+        for (to, from) in picked.enumerate() {
+            let (from, to) = (Place::of(from, all), Place::of(to, n));
+            let pick =
+                |per: usize| Pick { from, to, all: group * per, first: first * per, len: groups * per };
+            pick(STEPS).copy(x.q.as_chunks::<4>().0, self.q.as_chunks_mut().0);
+            pick(1).copy(x.scale, self.scale);
+            pick(1).copy(x.sums.as_chunks::<2>().0, self.sums.as_chunks_mut().0);
+        }
+    }
+}
+
+/// Where a column lies: of as many units as a column has, number `u` is `at(u, units)`. Units are four integers, a scale or
+/// two sums.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// The first of the columns that lie side by side.
+    first: usize,
+    /// Which of them this is.
+    lane: usize,
+    /// How many they are.
+    width: usize,
+}
+
+impl Place {
+    /// Of column `column` of `n`.
+    #[inline(always)]
+    pub fn of(column: usize, n: usize) -> Place {
+        match column / LANES < n / LANES {
+            true => Place { first: column / LANES * LANES, lane: column % LANES, width: LANES },
+            false => Place { first: column, lane: 0, width: 1 },
+        }
+    }
+
+    /// Where unit `u` is if a column has so many.
+    #[inline(always)]
+    pub fn at(self, u: usize, units: usize) -> usize {
+        self.first * units + u * self.width + self.lane
+    }
+}
+
+/// Some units of a column on their way to another place.
+struct Pick {
+    from: Place,
+    to: Place,
+    /// Units of a column there.
+    all: usize,
+    first: usize,
+    len: usize,
+}
+
+impl Pick {
+    fn copy<T: Copy>(&self, x: &[T], out: &mut [T]) {
+        for u in 0..self.len {
+            out[self.to.at(u, self.len)] = x[self.from.at(self.first + u, self.all)];
+        }
+    }
+}
+
 impl Quantized<'_> {
+    /// Group `group` of the column at `place`: integers, scale and sums.
+    #[inline(always)]
+    pub(crate) fn group(&self, place: Place, group: usize) -> ([[i8; 4]; STEPS], f32, [i16; 2]) {
+        let groups = self.columns / ACTIVATION_GROUP;
+        let (at, step) = (place.at(group, groups), place.at(group * STEPS, groups * STEPS));
+        let (q, mut integers) = (&self.q.as_chunks().0[step..], [[0; 4]; STEPS]);
+        for i in 0..STEPS {
+            integers[i] = q[i * place.width];
+        }
+        (integers, self.scale[at], self.sums.as_chunks().0[at])
+    }
+
     /// Elements that a column of `k` takes when quantised: `k` rounded up to whole groups of 32, zeros at the end.
     pub fn padded(k: usize) -> usize {
         k.next_multiple_of(ACTIVATION_GROUP)
@@ -100,6 +191,10 @@ impl Quantized<'_> {
             self.scale.len(),
             self.sums.len(),
             self.columns
+        );
+        assert!(
+            self.q.as_ptr().cast::<u32>().is_aligned(),
+            "integers that do not begin at a multiple of four"
         );
         n
     }

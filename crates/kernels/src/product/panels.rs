@@ -6,9 +6,9 @@
 //! worked through in chunks of 256 elements, and the f32 sums of a tile are carried from chunk to chunk, so scratch does
 //! not grow with the matrix.
 
-use super::Slice;
 use super::definition::Definition;
 use super::rows::Format;
+use super::{ACTIVATION_GROUP, Slice};
 use crate::dot::Dot;
 use crate::isa::{self, Kernel, LANES, Panels};
 use std::ops::Range;
@@ -16,11 +16,13 @@ use std::ops::Range;
 /// Elements of a row that are unpacked at a time: the largest block.
 pub(super) const CHUNK: usize = 256;
 /// Columns that share one unpacking.
-pub(super) const SLAB: usize = 64;
-/// Panels that share the preparation of activations, where there is more than one column.
-const PANELS: usize = 9;
+const SLAB: usize = 128;
+/// Panels that share the preparation of activations, where columns are too few to lie side by side.
+const FEW: usize = 9;
 /// The most panels of a tile.
 const TILE: usize = 3;
+/// Elements of the only column that are prepared at a time.
+const ALONE: usize = 64 * CHUNK;
 /// Groups of a chunk, at most.
 pub(super) const GROUPS: usize = CHUNK / 16;
 /// Vectors of the codes of a chunk.
@@ -28,9 +30,9 @@ pub(super) const CODES: usize = CHUNK / 4;
 /// Bytes of a cache line.
 pub(super) const LINE: usize = 64;
 
-/// Rows that a thread is best given at a time when there are many columns, at most, and what they are best a multiple of.
-pub(crate) const SLICE_ROWS: usize = PANELS * LANES;
+/// Rows that a thread is best given at a time: where columns are many, and at most where they are few.
 pub(crate) const TILE_ROWS: usize = TILE * LANES;
+pub(crate) const FEW_ROWS: usize = FEW * LANES;
 
 /// What a thread works in: vectors of sixteen 32-bit lanes.
 #[repr(C, align(64))]
@@ -41,14 +43,14 @@ pub(crate) struct Scratch {
     scale: [[f32; LANES]; TILE * GROUPS],
     /// Minimums, (panel, group, row).
     min: [[f32; LANES]; TILE * GROUPS],
-    /// Activations, four to an element, (column / 16, step, column % 16), fewer than 16 if there are.
-    pub(super) activations: [[u32; LANES]; CODES * SLAB / LANES],
+    /// Activations of columns that do not lie side by side, four to an element, (step, column).
+    pub(super) activations: [[u32; LANES]; CODES],
     /// What each group of activations brings to every row.
     pub(super) columns: ColumnGroups,
     /// Sums so far, (panel, column, row).
-    acc: [[f32; LANES]; PANELS * SLAB],
+    acc: [[f32; LANES]; TILE * SLAB],
     /// Sums of minimums so far, (panel, column, row).
-    accm: [[f32; LANES]; PANELS * SLAB],
+    accm: [[f32; LANES]; TILE * SLAB],
 }
 
 impl Scratch {
@@ -58,7 +60,7 @@ impl Scratch {
     /// The scratch belongs to the caller alone for as long as the result lives.
     #[inline(always)]
     pub(super) unsafe fn sums<'a, F, const N: usize>(scratch: *mut Scratch) -> &'a mut [F; N] {
-        const { assert!(N <= PANELS * SLAB && size_of::<F>() == LINE && align_of::<F>() <= LINE) }
+        const { assert!(N <= TILE * SLAB && size_of::<F>() == LINE && align_of::<F>() <= LINE) }
         // SAFETY: as many vectors of as many bytes are there, and any bits are numbers.
         unsafe { &mut *(&raw mut (*scratch).acc).cast() }
     }
@@ -67,8 +69,8 @@ impl Scratch {
 /// What the groups of a chunk of activations bring to every row, (column / 16, group, column % 16) like activations.
 #[repr(C)]
 pub(super) struct ColumnGroups {
-    /// Scale.
-    pub scale: [[f32; LANES]; GROUPS * SLAB / LANES],
+    /// Scale, of columns that do not lie side by side.
+    pub scale: [[f32; LANES]; ALONE / 16 / LANES],
     /// What to add for the offset of the codes: the sum of the integers times that, negative.
     pub correction: [[i32; LANES]; GROUPS * SLAB / LANES],
     /// Scale times the sum of the integers, rounded.
@@ -135,11 +137,12 @@ impl<P: Panels, S: Shape> Kernel<P> for Product<'_, P, S> {
     fn run(self, isa: P) {
         let Product { slice, format } = self;
         let n = slice.x.count();
-        for row in slice.rows.clone().step_by(SLICE_ROWS) {
-            let rows = row..slice.rows.end.min(row + SLICE_ROWS);
+        let together = if n < LANES { FEW_ROWS } else { TILE_ROWS };
+        for row in slice.rows.clone().step_by(together) {
+            let rows = row..slice.rows.end.min(row + together);
             for column in slice.columns.clone().step_by(SLAB) {
                 let columns = column..slice.columns.end.min(column + SLAB);
-                let work = Work { isa, slice, format, rows: rows.clone(), columns, width: LANES.min(n) };
+                let work = Work { isa, slice, format, rows: rows.clone(), columns, n };
                 // SAFETY: `product_of` checked the sizes of the weights, `count` those of the activations.
                 unsafe { work.run() }
             }
@@ -147,15 +150,15 @@ impl<P: Panels, S: Shape> Kernel<P> for Product<'_, P, S> {
     }
 }
 
-/// Up to [`PANELS`] panels times up to [`SLAB`] columns.
+/// Up to [`TILE`] panels times up to [`SLAB`] columns, or up to [`FEW`] panels where columns are fewer than sixteen.
 pub(super) struct Work<'a, P: Panels, S> {
     pub isa: P,
     pub slice: &'a Slice<'a>,
     pub format: &'a Format<P, S>,
     pub rows: Range<usize>,
     pub columns: Range<usize>,
-    /// Columns that lie side by side in scratch.
-    pub width: usize,
+    /// Columns in all.
+    pub n: usize,
 }
 
 impl<P: Panels, S: Shape> Work<'_, P, S> {
@@ -174,10 +177,10 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
                 accm.write_bytes(0, self.columns.len());
             }
             // The activations of one column fit in whole where those of a slab fit by the chunk.
-            let chunk = if self.width == 1 { CHUNK * SLAB } else { CHUNK };
+            let chunk = if self.n == 1 { ALONE } else { CHUNK };
             for start in (0..self.slice.x.columns).step_by(chunk) {
                 let elements = start..self.slice.x.columns.min(start + chunk);
-                if self.width == 1 {
+                if self.n == 1 {
                     if elements.len() < self.slice.x.columns || !self.is_prepared() {
                         self.prepare_all(elements.clone());
                     }
@@ -194,9 +197,10 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
                         (self.format.unpack)(self, place, panel + place, elements.clone());
                     }
                     for side in self.sides() {
+                        let next = (panel == 0).then(|| self.after(&side, &elements));
                         match together {
-                            1 => self.tiles::<1>(panel, &side, elements.len()),
-                            _ => self.tiles::<TILE>(panel, &side, elements.len()),
+                            1 => self.tiles::<1>(panel, &side, elements.clone(), next),
+                            _ => self.tiles::<TILE>(panel, &side, elements.clone(), next),
                         }
                     }
                     panel += together;
@@ -233,11 +237,18 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
         }
     }
 
+    /// How far apart the sums of panels are.
+    #[inline(always)]
+    fn apart(&self) -> usize {
+        const { assert!(FEW * LANES <= TILE * SLAB) }
+        if self.n < LANES { LANES } else { SLAB }
+    }
+
     /// Where the sums of a panel and of its minimums are, from the column with number `column` in the slab.
     #[inline(always)]
     pub unsafe fn sums(&self, panel: usize, column: usize) -> (*mut P::F, *mut P::F) {
-        let (scratch, at) = (self.slice.scratch, panel * SLAB + column);
-        // SAFETY: scratch has room for all panels of a slab.
+        let (scratch, at) = (self.slice.scratch, panel * self.apart() + column);
+        // SAFETY: scratch has room for all panels of a slab, and for more of fewer columns.
         unsafe {
             (
                 (&raw mut (*scratch).acc).cast::<P::F>().add(at),
@@ -278,18 +289,29 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
         }
     }
 
-    /// Multiplies `R` unpacked panels by the columns of `side`.
+    /// Multiplies `R` unpacked panels by the columns of `side`, and asks for the chunk of activations at `next`.
     #[inline(always)]
-    unsafe fn tiles<const R: usize>(&self, panel: usize, side: &Side, elements: usize) {
-        let end = self.width.min(side.skip + self.columns.len() - side.acc);
-        let mut c = side.skip;
-        while c < end {
+    unsafe fn tiles<const R: usize>(
+        &self,
+        panel: usize,
+        side: &Side,
+        elements: Range<usize>,
+        next: Option<*const u8>,
+    ) {
+        let mut c = 0;
+        while c < side.width {
+            if let Some(next) = next {
+                let lines = CODES / LANES;
+                for line in c * lines..(c + 4) * lines {
+                    self.isa.prefetch(next.wrapping_add(line * LINE));
+                }
+            }
             // SAFETY: the columns lie within the side.
             c += unsafe {
-                match end - c {
-                    4.. => self.tile::<R, 4>(panel, side, c, elements),
-                    2.. => self.tile::<R, 2>(panel, side, c, elements),
-                    _ => self.tile::<R, 1>(panel, side, c, elements),
+                match side.width - c {
+                    4.. => self.tile::<R, 4>(panel, side, c, elements.clone()),
+                    2.. => self.tile::<R, 2>(panel, side, c, elements.clone()),
+                    _ => self.tile::<R, 1>(panel, side, c, elements.clone()),
                 }
             };
         }
@@ -302,16 +324,18 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
         panel: usize,
         side: &Side,
         first: usize,
-        elements: usize,
+        elements: Range<usize>,
     ) -> usize {
-        let (isa, width) = (self.isa, self.width);
-        // SAFETY: scratch holds a chunk of codes, activations and sums for these rows and columns.
+        let (isa, width) = (self.isa, side.width);
+        // SAFETY: scratch holds a chunk of codes and sums for these rows and columns; their activations are there.
         unsafe {
             let (codes, row_scale, row_min) = self.unpacked(0);
-            let (acc, accm) = self.sums(panel, side.acc + first - side.skip);
-            let activations = self.activations(side).add(first);
-            let (scale, correction, sum) = self.groups(side, first);
-            let groups = elements / S::GROUP;
+            let (acc, accm) = self.sums(panel, side.first + first - self.columns.start);
+            let activations = self.activations(side, &elements).add(first);
+            let (scale, correction, sum) = self.groups(side, &elements, first);
+            // Of columns side by side, groups of sixteen share scales.
+            let pairs = if S::GROUP == ACTIVATION_GROUP { 0 } else { usize::from(width == LANES) };
+            let groups = elements.len() / S::GROUP;
             let mut sums = self.tile_of::<R, C>(acc);
             for g in 0..groups {
                 let (step, group) = (g * S::GROUP / 4, g * width);
@@ -322,14 +346,14 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
                 let isum =
                     self.dot::<R, C>(panels, activations.add(step * width), correction.add(group), width);
                 for c in 0..C {
-                    let scale = isa.splat(*scale.add(group + c));
+                    let scale = isa.splat(*scale.add((g >> pairs) * width + c));
                     for r in 0..R {
                         let both = isa.mul(*row_scale.add(r * GROUPS + g), scale);
                         sums[r][c] = isa.fma(both, isa.float(isum[r][c]), sums[r][c]);
                     }
                 }
             }
-            Self::put_tile(acc, sums);
+            self.put_tile(acc, sums);
             if S::MIN {
                 // Registers have no room for both.
                 let mut sums = self.tile_of::<R, C>(accm);
@@ -341,7 +365,7 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
                         }
                     }
                 }
-                Self::put_tile(accm, sums);
+                self.put_tile(accm, sums);
             }
         }
         C
@@ -354,7 +378,7 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
         for r in 0..R {
             for c in 0..C {
                 // SAFETY: the caller's: they are there.
-                sums[r][c] = unsafe { *at.add(r * SLAB + c) };
+                sums[r][c] = unsafe { *at.add(r * self.apart() + c) };
             }
         }
         sums
@@ -362,11 +386,11 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
 
     /// Puts such sums back.
     #[inline(always)]
-    unsafe fn put_tile<const R: usize, const C: usize>(at: *mut P::F, sums: [[P::F; C]; R]) {
+    unsafe fn put_tile<const R: usize, const C: usize>(&self, at: *mut P::F, sums: [[P::F; C]; R]) {
         for r in 0..R {
             for c in 0..C {
                 // SAFETY: the caller's: they are there.
-                unsafe { *at.add(r * SLAB + c) = sums[r][c] };
+                unsafe { *at.add(r * self.apart() + c) = sums[r][c] };
             }
         }
     }
@@ -400,14 +424,12 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
     }
 }
 
-/// Columns that lie side by side in scratch.
+/// Columns that lie side by side.
 pub(super) struct Side {
     /// Which of the slab's.
     pub index: usize,
-    /// The first column in scratch: the last side of a matrix overlaps the one before.
+    /// The first column.
     pub first: usize,
-    /// Columns of the overlap.
-    pub skip: usize,
-    /// Where the sums of the first column after the overlap are kept.
-    pub acc: usize,
+    /// How many: sixteen, or those that are left over.
+    pub width: usize,
 }

@@ -140,7 +140,7 @@ impl<P: Panels, S: Shape, D: Dot> Kernel<P> for Column<'_, '_, P, S, D> {
     fn run(self, isa: P) {
         let rows = self.rows;
         let work = rows.work;
-        let side = Side { index: 0, first: 0, skip: 0, acc: 0 };
+        let side = Side { index: 0, first: 0, width: 1 };
         let groups = Rows::<P, S, D>::ELEMENTS / D::GROUP;
         let row = work.rows.start + (rows.panel + 1) * LANES;
         let next = if row < work.slice.rows.end { rows.block(row, 0) } else { work.slice.after };
@@ -149,8 +149,8 @@ impl<P: Panels, S: Shape, D: Dot> Kernel<P> for Column<'_, '_, P, S, D> {
         unsafe {
             let (acc_at, accm_at) = work.sums(rows.panel, 0);
             let (mut acc, mut accm) = (acc_at.read(), accm_at.read());
-            let (mut scale, mut correction, mut sum) = work.groups(&side, 0);
-            let mut activations = work.activations(&side).cast_const();
+            let (mut scale, mut correction, mut sum) = work.groups(&side, &rows.elements, 0);
+            let mut activations = work.activations(&side, &rows.elements);
             for at in rows.blocks() {
                 let mut codes = [const { MaybeUninit::<P::V>::uninit() }; CODES];
                 let mut row_scale = [const { MaybeUninit::<P::F>::uninit() }; GROUPS];

@@ -207,19 +207,15 @@ impl<'a> Work<'a> {
         if self.len == all {
             return;
         }
-        let rows = &self.rows[..self.len];
-        let copy = |to: &mut [u8], from: &[u8], bytes: usize| {
-            for (to, &row) in to.chunks_exact_mut(bytes).zip(rows) {
-                to.copy_from_slice(&from[row as usize * bytes..][..bytes]);
+        let rows = self.rows[..self.len].iter().map(|&row| row as usize);
+        if int8 {
+            let bytes = self.len * Elem::Quantized.row_bytes(width as u64) as usize;
+            let (q, scale, sums) = int8_of(&mut self.x[..bytes], self.len, width);
+            QuantizedMut { q, scale, sums }.take(&quantized_of(x, all, width), rows, 0..width);
+        } else {
+            for (to, row) in self.x.chunks_exact_mut(width * 4).zip(rows) {
+                to.copy_from_slice(&x[row * width * 4..][..width * 4]);
             }
-        };
-        // Integers, scales and sums of all rows lie one after another.
-        let parts = if int8 { [width, width / 32 * 4, width / 16 * 2] } else { [width * 4, 0, 0] };
-        let (mut from, mut to) = (x, &mut *self.x);
-        for bytes in parts.into_iter().filter(|&bytes| bytes > 0) {
-            let (part, rest) = to.split_at_mut(self.len * bytes);
-            copy(part, from, bytes);
-            (from, to) = (&from[all * bytes..], rest);
         }
     }
 

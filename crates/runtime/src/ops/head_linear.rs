@@ -8,7 +8,7 @@ use crate::arena::{floats_of, int8_of, quantized_of};
 use crate::executor::Extra;
 use graph::op::HeadLinear;
 use graph::{Elem, Node};
-use kernels::Weights;
+use kernels::{QuantizedMut, Weights};
 
 /// One tile after another, as they arrive; a tile has rows of one head or of several.
 pub(super) fn head_linear(
@@ -66,18 +66,11 @@ fn gather(
     room: &mut [u8],
 ) {
     if elem == Elem::Quantized {
-        let (from, to) = (int8_of(x, rows, heads * columns), int8_of(room, rows, columns));
-        copy(from.0, heads, head, columns, to.0);
-        copy(from.1, heads, head, columns / 32, to.1);
-        copy(from.2, heads, head, columns / 16, to.2);
+        let (q, scale, sums) = int8_of(room, rows, columns);
+        let x = quantized_of(x, rows, heads * columns);
+        QuantizedMut { q, scale, sums }.take(&x, 0..rows, head * columns..(head + 1) * columns);
     } else {
-        copy(floats_of(x), heads, head, columns, floats_of(room));
-    }
-}
-
-/// One head of rows of so many, `len` elements each.
-fn copy<T: Copy>(x: &[T], heads: usize, head: usize, len: usize, out: &mut [T]) {
-    for (x, out) in x.chunks_exact(heads * len).zip(out.chunks_exact_mut(len)) {
-        out.copy_from_slice(&x[head * len..][..len]);
+        let rows = floats_of(x).chunks_exact(heads * columns).zip(floats_of(room).chunks_exact_mut(columns));
+        rows.for_each(|(x, out)| out.copy_from_slice(&x[head * columns..][..columns]));
     }
 }
