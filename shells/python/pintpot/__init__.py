@@ -13,7 +13,7 @@ import json
 import os
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, AsyncIterator, Dict, Generator, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
+from typing import Any, AsyncIterator, Dict, Generator, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from . import _pintpot
 from ._pintpot import __version__
@@ -33,6 +33,7 @@ from .errors import (
 
 __all__ = [
     "Answer",
+    "Call",
     "Completion",
     "Damaged",
     "Encoder",
@@ -48,6 +49,7 @@ __all__ = [
     "PromptTooLong",
     "QueueFull",
     "Refused",
+    "Token",
     "UsageError",
     "__version__",
     "find",
@@ -56,6 +58,28 @@ __all__ = [
 
 Messages = Sequence[Dict[str, Any]]
 Path = Union[str, "os.PathLike[str]"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a tool that an answer makes."""
+
+    name: str
+    #: A dictionary, or the text that the model wrote if that is no JSON.
+    arguments: Any
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token of an answer, and how likely it was."""
+
+    id: int
+    #: What it stands for; not always whole characters.
+    bytes: bytes
+    #: The natural logarithm of its probability, by the model itself: before temperature and all else.
+    logprob: float
+    #: The likeliest at its place, the likeliest first.
+    top: "List[Token]"
 
 
 @dataclass(frozen=True)
@@ -81,6 +105,10 @@ class Completion:
     prompt_tokens_per_second: float
     #: `None` of an answer of one token.
     tokens_per_second: Optional[float]
+    #: Calls of tools, if there were tools; they are not in the text.
+    calls: List[Call]
+    #: How likely its tokens were, if `logprobs` was given.
+    logprobs: List[Token]
 
 
 class Answer:
@@ -141,7 +169,10 @@ class Answer:
         whole = self._inner.whole()
         if whole is None:
             raise Failure("the answer ended early: its model was closed")
-        return Completion(**json.loads(whole))
+        fields = json.loads(whole)
+        fields["calls"] = [Call(call["name"], _parsed(call["arguments"])) for call in fields["calls"]]
+        fields["logprobs"] = [_token(token) for token in fields["logprobs"]]
+        return Completion(**fields)
 
     def text(self) -> str:
         """The text of the whole answer; waits for its end."""
@@ -186,11 +217,13 @@ class Model:
         json_schema: Union[None, str, Dict[str, Any]] = None,
         regex: Optional[str] = None,
         grammar: Optional[str] = None,
+        logprobs: Optional[int] = None,
     ) -> Answer:
         """Goes on with a text, or with ids of tokens.
 
         A `temperature` of 0 takes the likeliest token. `stop` are texts that end the answer. `json_schema`, `regex` or
-        `grammar` (GBNF, or Lark as llguidance has it) say what the answer may be, one of them at most.
+        `grammar` (GBNF, or Lark as llguidance has it) say what the answer may be, one of them at most. With
+        `logprobs` the completion tells how likely each token was, and so many of the likeliest at its place.
         """
         given = [name for name in (json_schema, regex, grammar) if name is not None]
         if len(given) > 1:
@@ -209,14 +242,28 @@ class Model:
             "json_schema": json.dumps(json_schema) if isinstance(json_schema, dict) else json_schema,
             "regex": regex,
             "grammar": grammar,
+            "logprobs": logprobs,
         }
-        asked = prompt if isinstance(prompt, (str, tuple)) else [int(token) for token in prompt]
+        asked = prompt if isinstance(prompt, (str, dict)) else [int(token) for token in prompt]
         return Answer(self._inner.ask(asked, wanted))
 
-    def chat(self, messages: Messages, **options: Any) -> Answer:
-        """Answers a conversation, `[{"role": "user", "content": "Hello"}]`; options are those of `generate`."""
-        turns = [{"role": turn["role"], **turn} for turn in messages]
-        return self.generate((json.dumps(turns),), **options)  # type: ignore[arg-type]
+    def chat(
+        self, messages: Messages, *, tools: Sequence[Dict[str, Any]] = (), tool_choice: str = "auto", **options: Any
+    ) -> Answer:
+        """Answers a conversation, `[{"role": "user", "content": "Hello"}]`; other options are those of `generate`.
+
+        `tools` are functions that the model may call, as OpenAI has them: `{"type": "function", "function": {"name": ...,
+        "description": ..., "parameters": SCHEMA}}`. `tool_choice` is "auto", "none", "required", or the name of the one
+        that must be called. Calls are in the completion.
+        """
+        asked = {
+            "turns": json.dumps([{"role": turn["role"], **turn} for turn in messages]),
+            "tools": [_tool(tool) for tool in tools],
+            "choice": tool_choice,
+        }
+        if tool_choice not in ("auto", "none") and not tools:
+            raise UsageError("there are no tools to choose from")
+        return self.generate(asked, **options)  # type: ignore[arg-type]
 
     def map(self, prompts: Iterable[Union[str, Sequence[int], Messages]], **options: Any) -> Iterator[Completion]:
         """Answers many prompts or conversations, in their order; as many at once as the model was loaded for.
@@ -345,6 +392,28 @@ class Engine:
     def host_bytes(self) -> int:
         """Bytes of this process in memory beyond those of the account."""
         return self._inner.host_bytes()
+
+
+def _tool(tool: Dict[str, Any]) -> Tuple[str, str, Optional[str]]:
+    """The name of a tool, the whole of it, and the schema of its arguments."""
+    function = tool.get("function") if tool.get("type", "function") == "function" else None
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise UsageError('a tool is {"type": "function", "function": {"name": ..., "parameters": SCHEMA}}')
+    parameters = function.get("parameters")
+    text = json.dumps({"type": "function", "function": function})
+    return function["name"], text, None if parameters is None else json.dumps(parameters)
+
+
+def _parsed(arguments: str) -> Any:
+    try:
+        return json.loads(arguments)
+    except ValueError:
+        return arguments
+
+
+def _token(token: Dict[str, Any]) -> Token:
+    top = [_token(other) for other in token.get("top", ())]
+    return Token(token["id"], bytes(token["bytes"]), token["logprob"], top)
 
 
 def _load(context: Optional[int], kv: str, parallel: int, queue: int) -> Dict[str, Any]:

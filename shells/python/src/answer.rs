@@ -8,8 +8,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use engine::{Attention, Completion, Error, GenerateOptions, Listener, Prompt, Service, report};
+use engine::{
+    Attention, Chosen, Completion, Error, GenerateOptions, Likelihood, Listener, Prompt, Service, ToolCall,
+    report,
+};
 use pyo3::prelude::*;
+use serde_json::{Value, json};
 
 use crate::error::raise;
 
@@ -19,13 +23,16 @@ const TICK: Duration = Duration::from_millis(50);
 /// What is told.
 enum Told {
     Piece(String),
-    End(Result<Box<Completion>, Box<Error>>),
+    /// The whole answer in JSON.
+    End(Result<String, Box<Error>>),
 }
 
 /// The engine's end.
 struct Ear {
     tell: Sender<Told>,
     stop: Arc<AtomicBool>,
+    /// How likely tokens were, if that was asked for.
+    likely: Vec<Value>,
 }
 
 impl Listener for Ear {
@@ -37,9 +44,27 @@ impl Listener for Ear {
         let _ = self.tell.send(Told::Piece(text.to_string()));
     }
 
-    fn done(self: Box<Self>, result: Result<Completion, Error>) {
-        let _ = self.tell.send(Told::End(result.map(Box::new).map_err(Box::new)));
+    fn token(&mut self, chosen: Chosen) {
+        let mut token = likely(&chosen.token);
+        token["top"] = chosen.top.iter().map(likely).collect();
+        self.likely.push(token);
     }
+
+    fn done(self: Box<Self>, result: Result<Completion, Error>) {
+        let Ear { tell, likely, .. } = *self;
+        let whole = |answer: Completion| {
+            let mut whole = report::completion(&answer);
+            let call = |call: &ToolCall| json!({ "name": call.name, "arguments": call.arguments });
+            whole["calls"] = answer.calls.iter().map(call).collect();
+            whole["logprobs"] = likely.into();
+            whole.to_string()
+        };
+        let _ = tell.send(Told::End(result.map(whole).map_err(Box::new)));
+    }
+}
+
+fn likely(token: &Likelihood) -> Value {
+    json!({ "id": token.id, "bytes": token.bytes, "logprob": token.logprob })
 }
 
 /// Python's end. Once it is gone, the answer ends.
@@ -56,7 +81,7 @@ impl Answer {
     pub fn begin(service: &Service, prompt: Prompt, options: GenerateOptions) -> Result<Answer, Error> {
         let (tell, hear) = channel();
         let stop = Arc::new(AtomicBool::new(false));
-        let ear = Ear { tell, stop: Arc::clone(&stop) };
+        let ear = Ear { tell, stop: Arc::clone(&stop), likely: Vec::new() };
         service.ask(prompt, options, vec![Box::new(ear)])?;
         Ok(Answer { hear: Mutex::new(hear), stop, whole: Mutex::default() })
     }
@@ -73,8 +98,7 @@ impl Answer {
         loop {
             match py.detach(|| self.wait()) {
                 Ok(Told::Piece(text)) => return Ok(Some(text)),
-                Ok(Told::End(Ok(answer))) => {
-                    let whole = report::completion(&answer).to_string();
+                Ok(Told::End(Ok(whole))) => {
                     *self.whole.lock().unwrap_or_else(PoisonError::into_inner) = Some(whole);
                     return Ok(None);
                 }

@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use engine::{
-    Chat, Crowd, Error, GenerateOptions, Grammar, LoadOptions, Memory, Prompt, Sampling, Service, report,
+    Chat, Crowd, Error, GenerateOptions, Grammar, LoadOptions, Memory, Prompt, Sampling, Service, Tool,
+    ToolChoice, report,
 };
 use pyo3::prelude::*;
 
@@ -52,14 +53,38 @@ pub(crate) struct Wanted {
     json_schema: Option<String>,
     regex: Option<String>,
     grammar: Option<String>,
+    logprobs: Option<usize>,
 }
 
-/// A prompt: ids, a text that goes on, or a conversation in JSON.
+/// A prompt: ids, a text that goes on, or a conversation.
 #[derive(FromPyObject)]
 pub(crate) enum Asked {
     Ids(Vec<u32>),
     Text(String),
-    Chat((String,)),
+    Chat(Talk),
+}
+
+/// A conversation in JSON, and the tools that may be called in it: name, the whole of it, the schema of its arguments.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Talk {
+    turns: String,
+    tools: Vec<(String, String, Option<String>)>,
+    choice: String,
+}
+
+impl Talk {
+    fn chat(self) -> Result<Chat, Error> {
+        let tool = |(name, text, parameters)| Tool { name, text, parameters };
+        let choice = match self.choice.as_str() {
+            "auto" => ToolChoice::Auto,
+            "none" => ToolChoice::None,
+            "required" => ToolChoice::Required,
+            name => ToolChoice::Named(name.to_string()),
+        };
+        let tools = self.tools.into_iter().map(tool).collect();
+        Ok(Chat { tools, choice, ..Chat::from_json(&self.turns)? })
+    }
 }
 
 /// Where a model is: a path, or a name of one that was fetched.
@@ -101,8 +126,8 @@ impl From<Wanted> for GenerateOptions {
         };
         let grammar = wanted.json_schema.map(Grammar::JsonSchema);
         let grammar = grammar.or(wanted.regex.map(Grammar::Regex)).or(wanted.grammar.map(Grammar::Rules));
-        let (max_tokens, stop) = (wanted.max_tokens, wanted.stop);
-        GenerateOptions { max_tokens, sampling, grammar, stop, ..GenerateOptions::default() }
+        let (max_tokens, stop, logprobs) = (wanted.max_tokens, wanted.stop, wanted.logprobs);
+        GenerateOptions { max_tokens, sampling, grammar, stop, logprobs, ..GenerateOptions::default() }
     }
 }
 
@@ -184,7 +209,7 @@ impl Model {
             let prompt = match asked {
                 Asked::Ids(ids) => Prompt::Ids(ids),
                 Asked::Text(text) => Prompt::Text(text),
-                Asked::Chat((json,)) => Prompt::Chat(Chat::from_json(&json)?),
+                Asked::Chat(talk) => Prompt::Chat(talk.chat()?),
             };
             Answer::begin(&self.service, prompt, wanted.into())
         };

@@ -166,6 +166,34 @@ class Answers(unittest.TestCase):
         middle = stopped[len(stopped) // 2]
         self.assertEqual(self.model.generate("Once", max_tokens=40, stop=middle).completion().stop, middle)
 
+    def test_how_likely_tokens_were(self) -> None:
+        whole = self.model.generate("Once upon a time", max_tokens=6, logprobs=3).completion()
+        self.assertEqual([token.id for token in whole.logprobs], whole.ids)
+        for token in whole.logprobs:
+            self.assertEqual((len(token.top), token.top[0].id, token.top[0].logprob), (3, token.id, token.logprob))
+            self.assertTrue(0 >= token.logprob >= token.top[1].logprob >= token.top[2].logprob)
+        self.assertEqual(self.model.generate("Once upon a time", max_tokens=6).completion().logprobs, [])
+
+    def test_tools_are_called(self) -> None:
+        schema = {"type": "object", "required": ["city"], "additionalProperties": False, "properties": {"city": {"enum": ["Paris", "Rome"]}}}
+        weather = {"type": "function", "function": {"name": "get_weather", "description": "The weather now", "parameters": schema}}
+        with self.assertRaises(pintpot.UsageError):
+            self.model.chat(HELLO, tools=[weather]).text()  # this model has no place for them
+        for wrong in [{"tools": [{"type": "web_search"}]}, {"tool_choice": "required"}]:
+            with self.assertRaises(pintpot.UsageError):
+                self.model.chat(HELLO, **wrong)
+        path = pathlib.Path(os.environ.get("PINTPOT_TEST_MODELS", "")) / "qwen2.5-coder-0.5b.gguf"
+        if not path.is_file():
+            skip_or_fail(self, "PINTPOT_TEST_MODELS names no folder that holds qwen2.5-coder-0.5b.gguf")
+        turns = [{"role": "user", "content": "What is the weather in Rome?"}]
+        with pintpot.Engine(memory="1GiB").load(path, context=512) as model:
+            called = model.chat(turns, tools=[weather], tool_choice="required", max_tokens=60).completion()
+            [call] = called.calls
+            self.assertEqual((call.name, set(call.arguments), called.text.strip()), ("get_weather", {"city"}, ""))
+            made = {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            turns += [{"role": "assistant", "content": "", "tool_calls": [made]}, {"role": "tool", "content": "21 degrees and sunny"}]
+            self.assertIn("21", model.chat(turns, tools=[weather], tool_choice="none", max_tokens=60).text())
+
 
 class Errors(unittest.TestCase):
     def test_a_refusal_has_its_facts_and_is_true(self) -> None:
