@@ -7,6 +7,7 @@ use crate::dense::{
     Attend, AttendSlice, Dense, DenseSlice, Finish, Image, PANELS, PlaneKind, PlaneSlice, WIDTH, Whole,
     WholeSlice, planes_fit,
 };
+use crate::fixed::{Fixed, FixedSlice, Sums};
 use crate::isa::LANES;
 use crate::map::{Join, JoinKind, Map, MapKind};
 use crate::narrow::Narrow;
@@ -257,6 +258,30 @@ impl Cpu {
             // SAFETY: ranges of different tasks do not overlap.
             let out = unsafe { to.rows(&range, 1) };
             (set.narrow)(Narrow { x, scale, zero: zero as i8, signed, out });
+        });
+    }
+
+    /// `out` = the low bytes of what fractions make of sums; each block of `len` has its own, by its number.
+    pub fn fixed(&self, fixed: &(dyn Fn(usize) -> Fixed + Sync), len: usize, sums: Sums<'_>, out: &mut [u8]) {
+        let count = out.len() / len.max(1);
+        let all = match sums {
+            Sums::Floats(x) => x.len(),
+            Sums::Whole(x) => x.len(),
+        };
+        assert!(count * len == out.len() && all == out.len(), "as many bytes as sums, in blocks");
+        let some = ELEMENTS.div_ceil(len.max(1)).min(count.div_ceil(PIECES * self.threads())).max(1);
+        let (to, set) = (Parts::new(out), self.set());
+        self.pieces(count.div_ceil(some), 8 * all, &|i, _| {
+            for block in i * some..count.min((i + 1) * some) {
+                let range = block * len..(block + 1) * len;
+                let sums = match sums {
+                    Sums::Floats(x) => Sums::Floats(&x[range.clone()]),
+                    Sums::Whole(x) => Sums::Whole(&x[range.clone()]),
+                };
+                // SAFETY: ranges of different tasks do not overlap.
+                let out = unsafe { to.rows(&range, 1) };
+                (set.fixed)(FixedSlice { fixed: fixed(block), sums, out });
+            }
         });
     }
 

@@ -7,6 +7,7 @@ use crate::activation::{Activate, Glu};
 use crate::attention::{AttentionSlice, Merge, StoreKv};
 use crate::dense::{AttendSlice, DenseSlice, PlaneSlice, WholeSlice};
 use crate::elementwise::{Add, AddScaled, Gate, Scale, Scores, SoftCap};
+use crate::fixed::FixedSlice;
 use crate::isa::{self, Isa};
 use crate::map::{Join, Map};
 use crate::narrow::Narrow;
@@ -31,6 +32,7 @@ pub struct KernelSet {
     pub(crate) attention: fn(AttentionSlice),
     pub(crate) definition: fn(Definition),
     pub(crate) dense: fn(DenseSlice),
+    pub(crate) fixed: fn(FixedSlice),
     pub(crate) gate: fn(Gate),
     pub(crate) glu: fn(Glu),
     pub(crate) join: fn(Join),
@@ -71,6 +73,7 @@ impl KernelSet {
                 attention: |kernel| isa::run::<I, _>(kernel),
                 definition: |kernel| isa::run::<I, _>(kernel),
                 dense: |kernel| isa::run::<I, _>(kernel),
+                fixed: |kernel| isa::run::<I, _>(kernel),
                 gate: |kernel| isa::run::<I, _>(kernel),
                 glu: |kernel| isa::run::<I, _>(kernel),
                 join: |kernel| isa::run::<I, _>(kernel),

@@ -2,8 +2,8 @@
 
 use host::{Ledger, Pool};
 use pintpot_kernels::{
-    Attend, Bytes, Cpu, Dense, Factor, Finish, Heads, Image, JoinKind, MapKind, Mask, Meaning, PlaneKind,
-    Right, RowKind, TotalKind, Whole, available,
+    Attend, Bytes, Cpu, Dense, Factor, Finish, Fixed, Heads, Image, JoinKind, MapKind, Mask, Meaning,
+    PlaneKind, Right, RowKind, Sums, TotalKind, Whole, available,
 };
 
 /// Every instruction set, alone and with two threads.
@@ -319,6 +319,49 @@ fn products_of_bytes_are_exact() {
                     assert!(out == meant, "{rows} x {common} x {columns}, {signed:?}, {what}");
                 });
             }
+        }
+    }
+}
+
+/// As TFLite's definitions have it: a product of 32 bits to the nearest, then a shift to the nearest, halves away from zero.
+fn twice(x: i32, multiplier: i32, shift: i32) -> i32 {
+    let product = i64::from(x << shift.max(0)) * i64::from(multiplier);
+    let nudge = if product >= 0 { 1 << 30 } else { 1 - (1 << 30) };
+    let high = ((product + nudge) / (1 << 31)).min(i64::from(i32::MAX)) as f64;
+    (high / f64::exp2(f64::from(-shift.min(0)))).round() as i32
+}
+
+#[test]
+fn sums_become_bytes_in_fixed_point() {
+    let mut whole: Vec<i32> = numbers(500, 31).iter().map(|x| (x * 16e6) as i32).collect();
+    whole.extend([0, 1, -1, 2, -2, 3, -3, 5, -5, (1 << 24) - 1, 1 - (1 << 24)]);
+    let floats: Vec<f32> = whole.iter().map(|x| *x as f32).collect();
+    for (offset, multiplier, shift) in
+        [(0, 1 << 30, 0), (-7, 1_518_500_250, -14), (100, i32::MAX, -17), (3, 1 << 30, 2), (0, 1 << 30, -31)]
+    {
+        for (once, zero, bounds) in [(false, -128, [-128, 127]), (true, 3, [0, 255]), (false, 5, [5, 90])] {
+            let by = Fixed { offset, multiplier, shift, once, zero, bounds };
+            let expected: Vec<u8> = (whole.iter())
+                .map(|x| {
+                    let moved = x + offset;
+                    let scaled = match once {
+                        // Halves up.
+                        true => {
+                            let exact = i64::from(moved) * i64::from(multiplier);
+                            ((exact + (1 << (30 - shift))) >> (31 - shift)) as i32
+                        }
+                        false => twice(moved, multiplier, shift),
+                    };
+                    (i64::from(scaled) + i64::from(zero)).clamp(bounds[0].into(), bounds[1].into()) as u8
+                })
+                .collect();
+            each(|cpu, what| {
+                for sums in [Sums::Whole(&whole), Sums::Floats(&floats)] {
+                    let mut out = vec![7; whole.len()];
+                    cpu.fixed(&|_| by, whole.len(), sums, &mut out);
+                    assert_eq!(out, expected, "{by:?}, {what}");
+                }
+            });
         }
     }
 }

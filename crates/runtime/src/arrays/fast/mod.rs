@@ -30,6 +30,7 @@ pub(super) fn run(
         ArrayOp::MatMul(op) if op.widens => products::whole(cpu, *op, inputs, outputs),
         ArrayOp::MatMulMeant(_) => products::meant(cpu, inputs, outputs),
         ArrayOp::Quantize(op) => quantized::quantize(cpu, *op, inputs, outputs),
+        ArrayOp::Requantize(op) => quantized::requantize(cpu, *op, inputs, outputs),
         ArrayOp::Select(op) => kinds::select(*op, inputs, outputs),
         ArrayOp::Unary(op) if op.kind == UnaryKind::IsNan => kinds::ask(op.kind, inputs, outputs),
         _ => floats_alone(cpu, op, inputs, outputs, scratch),

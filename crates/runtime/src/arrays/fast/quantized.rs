@@ -5,9 +5,9 @@
 
 use super::{floats, floats_mut};
 use graph::Elem;
-use graph::array::{Quantize, View, ViewMut, Walk, repeated};
+use graph::array::{Quantize, Requantize, View, ViewMut, Walk, repeated};
 use host::cast;
-use kernels::Cpu;
+use kernels::{Cpu, Fixed, Sums};
 
 /// Elements of a piece.
 const PIECE: usize = 32 << 10;
@@ -64,6 +64,51 @@ pub(super) fn quantize(
         let (from, to) = (&from[one.start..][..one.len], &mut out.bytes[one.start..][..one.len]);
         cpu.narrow(from, scales[one.at[0] as usize], (zeros[one.at[1] as usize], signed), to);
     });
+    Some(())
+}
+
+/// Whole numbers of 32 bits, if there are any.
+fn list<'a>(view: &View<'a>) -> Option<&'a [i32]> {
+    let bytes = view.bytes.filter(|_| view.kind.elem == Elem::I32)?;
+    cast(bytes).filter(|list| !list.is_empty())
+}
+
+/// Elements of a block below which a kernel is not worth its call.
+const FEW: usize = 16;
+
+/// Sums of 32 bits as bytes, by fractions in fixed point.
+pub(super) fn requantize(
+    cpu: &Cpu,
+    op: Requantize,
+    inputs: &[View<'_>],
+    outputs: &mut [ViewMut<'_>],
+) -> Option<()> {
+    let ([x, lists @ ..], [out]) = (inputs, outputs) else { return None };
+    let [offsets, multipliers, shifts] = lists else { return None };
+    let (offsets, multipliers, shifts) = (list(offsets)?, list(multipliers)?, list(shifts)?);
+    let single = offsets.len() == 1 && multipliers.len() == 1 && shifts.len() == 1;
+    let extents = x.kind.extents;
+    let (extent, inner) = match single {
+        true => (1, extents.elements()),
+        false => (*extents.get(op.axis)?, extents[op.axis + 1..].iter().product()),
+    };
+    let sums = match x.kind.elem {
+        Elem::I32 => Sums::Whole(cast(x.bytes?)?),
+        Elem::F32 => Sums::Floats(cast(x.bytes?)?),
+        _ => return None,
+    };
+    if inner < FEW || op.left != 0 || op.to.bytes() != 1 {
+        return None;
+    }
+    let bounds = [i32::try_from(op.bounds[0]).ok()?, i32::try_from(op.bounds[1]).ok()?];
+    let zero = i32::try_from(op.zero).ok()?;
+    let of = |list: &[i32], index: usize| list[if list.len() == 1 { 0 } else { index }];
+    let fixed = |block: usize| {
+        let index = block % extent;
+        let [offset, multiplier, shift] = [offsets, multipliers, shifts].map(|list| of(list, index));
+        Fixed { offset, multiplier, shift, once: op.once, zero, bounds }
+    };
+    cpu.fixed(&fixed, inner, sums, out.bytes);
     Some(())
 }
 
