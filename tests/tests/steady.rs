@@ -5,6 +5,7 @@
 //! runs of a network. What it is not: the promise about bytes, which is `budget`'s.
 
 use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use host::CountingAlloc;
@@ -14,11 +15,15 @@ use pintpot_tests::{tall, tiny};
 #[global_allocator]
 static HEAP: CountingAlloc = CountingAlloc;
 
+/// Allocations are counted for the whole process, so one test runs at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// Allocations that a token's text and the list of tokens may take.
 const WORDS: u64 = 8;
 
 #[test]
 fn a_token_takes_no_memory() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let models = [
         ("deepseek3-tiny.gguf", 96),
         ("gpt-oss-mxfp4.gguf", 96),
@@ -92,6 +97,7 @@ fn ten_nodes() -> Vec<u8> {
 #[test]
 fn a_run_of_a_network_takes_no_memory() {
     const RUNS: u32 = 10_000;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ten.onnx");
     std::fs::write(&path, ten_nodes()).unwrap();
