@@ -5,7 +5,7 @@ use crate::vocabulary::{Beside, Vocabulary};
 use crate::{Engine, Error, Model, NetworkFile, vocabulary};
 use ::memory::{ExpertStore, KvFormat, Residency, WeightStore};
 use formats::{Contents, Folder, Limits, ModelFile};
-use host::{FlashFile, Part, Pool, ReadAt};
+use host::{FlashFile, Part, Pool, ProgramPages, ReadAt};
 use kernels::Cpu;
 use models::Decoder;
 use planner::{Exchange, Fixed, Forecast, Line, Placement, Profile, Refusal, Request};
@@ -15,15 +15,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tensor::DType;
 
-/// Contexts that are tried if the user names none, largest first.
-const CONTEXTS: [u32; 4] = [4096, 2048, 1024, 512];
+/// Contexts that are tried if the user names none, largest first, and the one that is taken if none of them will do.
+const CONTEXTS: [u32; 3] = [4096, 2048, 1024];
+const LEAST_CONTEXT: u32 = 512;
+/// The part of the weights, as its divisor, that a larger context may push out of memory: what is read for every token costs
+/// twenty times what is there, so room for what nobody may ever say is dear.
+const PUSHED_OUT: u64 = 3;
 /// Small allocations that do not grow with the model: the program of the executor, tile lists, options, text.
 const HEAP: u64 = 256 << 10;
-/// Code that a run has of the program at most: all that pintpot's own has. The kernel reads code back in large pieces,
-/// whatever it is told, but not all of a large program that pintpot is a part of. The start has everything for a moment.
-const CODE: u64 = 10 << 20;
+/// Code that a run has of our own program at most, of which it touches 2 MiB, and what a server has besides; [`ProgramPages`]
+/// keeps it so. The start has all of it for a moment.
+const CODE: u64 = 3 << 20;
+const SERVER_CODE: u64 = 1 << 20;
+/// Code of a library in a program that is somebody else's: all of ours, since the kernel reads back much at once.
+const GUEST_CODE: u64 = 10 << 20;
 /// What a run touches of constants and libraries.
 const CONSTANTS: u64 = 420 << 10;
+/// What the start of the process touches of libraries, and their data, tables and stacks: with the heap, 1.6 MB beside the
+/// program were seen.
+const LIBRARIES: u64 = 1472 << 10;
 /// Lines of the account that are there once, however many models run.
 pub(crate) const ONCE: [Part; 3] = [Part::Program, Part::Connections, Part::Slack];
 /// Alignment of direct reads that is reckoned with for a file that is not on this machine.
@@ -32,8 +42,8 @@ const ALIGN: usize = 4096;
 /// How a model is to be loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// Tokens that a conversation may have. If not said: what the model was made for, at most 4,096, or the largest
-    /// of 2,048, 1,024 and 512 that fits the budget.
+    /// Tokens that a conversation may have. If not said: what the model was made for, at most 4,096; or the largest of 2,048,
+    /// 1,024 and 512 that fits the budget and pushes no more than a third of the weights out of memory.
     pub context: Option<u32>,
     /// How keys and values are stored.
     pub kv: KvFormat,
@@ -258,27 +268,30 @@ impl Engine {
                 (options.kv.name().to_string(), "f16 for this model, whose heads are not whole blocks of 32");
             return Err(Error::Option { option: "--kv", value, expected });
         }
-        let contexts: &[u32] = match &options.context {
-            Some(0) => {
-                return Err(Error::Option { option: "-c", value: "0".into(), expected: "at least 1" });
-            }
-            Some(asked) if *asked > most => {
-                return Err(Error::ContextTooLong { asked: *asked, most });
-            }
-            Some(asked) => std::slice::from_ref(asked),
-            None => &CONTEXTS,
-        };
-        let mut refusal = None;
-        for &context in contexts {
+        let place = |context: u32| {
             let request = self.request(opened, options, context.min(most), budget);
-            match planner::place(&request, &opened.file, &self.profile)? {
-                Ok(placement) => return Ok(Ok(placement)),
-                Err(refused) => refusal = Some(refused),
+            planner::place(&request, &opened.file, &self.profile)
+        };
+        match options.context {
+            Some(0) => Err(Error::Option { option: "-c", value: "0".into(), expected: "at least 1" }),
+            Some(asked) if asked > most => Err(Error::ContextTooLong { asked, most }),
+            Some(asked) => Ok(place(asked)?),
+            None => {
+                let smallest = match place(LEAST_CONTEXT)? {
+                    Ok(placement) => placement,
+                    refused => return Ok(refused),
+                };
+                let weights = smallest.resident_bytes() + smallest.streamed_bytes();
+                let streamed = smallest.streamed_bytes() + weights / PUSHED_OUT;
+                for context in CONTEXTS {
+                    if let Ok(placement) = place(context)?
+                        && placement.streamed_bytes() <= streamed
+                    {
+                        return Ok(Ok(placement));
+                    }
+                }
+                Ok(Ok(smallest))
             }
-        }
-        match refusal {
-            Some(refused) => Ok(Err(refused)),
-            None => Err(Error::Option { option: "-c", value: String::new(), expected: "at least 1" }),
         }
     }
 
@@ -308,10 +321,12 @@ impl Engine {
         let of_answer = HEAP_OF_ANSWER + HEAP_OF_TOKEN * u64::from(context);
         let crowd =
             options.crowd.map_or(0, |crowd| draw + u64::from(crowd.answers + crowd.queue) * of_answer);
+        let fixed = self.fixed(opened.heap_bytes() + 2 * graph.heap_bytes() + crowd);
         let fixed = Fixed {
             tokenizer: opened.tokenizer_bytes(),
             connections: options.crowd.map_or(0, |crowd| crowd.connections),
-            ..self.fixed(opened.heap_bytes() + 2 * graph.heap_bytes() + crowd)
+            program: fixed.program + options.crowd.map_or(0, |_| SERVER_CODE),
+            ..fixed
         };
         let (answers, sequences) = options.crowd.map_or((1, 1), |crowd| (crowd.answers, crowd.contexts));
         Request {
@@ -391,6 +406,7 @@ impl Engine {
         let live = Live { ledger, profile, graph, file, files, fixed, align, logit_rows, shares };
         let tight = placement.streamed_bytes() > 0 || options.context.is_some();
         let mut model = Model::new(executor, tokenizer, template, placement, (live, reserved));
+        model.program = (!self.guest).then(|| ProgramPages::new(fixed.program));
         if !shares {
             model.own_sequence()?;
             if tight {
@@ -412,11 +428,12 @@ impl Engine {
 
     /// What a process takes that runs something, whose lists take so much heap.
     pub(crate) fn fixed(&self, heap: u64) -> Fixed {
-        let program = if self.guest { host::library_bytes() } else { host::program_bytes() };
+        let (program, code) =
+            if self.guest { (host::library_bytes(), GUEST_CODE) } else { (host::program_bytes(), CODE) };
         Fixed {
-            program: (program.code.min(CODE) + CONSTANTS).min(program.mapped),
-            // A disk that reads far ahead brings all of it in: of 14.3 MB with what the start has besides 14.4 were seen.
-            start: program.mapped + HEAP,
+            program: (program.code.min(code) + CONSTANTS).min(program.mapped),
+            // A disk that reads far ahead brings all of our own in; libraries are there already, or are touched here and there.
+            start: program.own + LIBRARIES + HEAP,
             threads: self.threads as u32,
             heap: HEAP + heap,
             scratch: (Cpu::SCRATCH_BYTES * self.threads) as u64,

@@ -4,6 +4,7 @@ use crate::grammars::Rooms;
 use crate::live::{BudgetSource, Live, Reserved};
 use crate::sequences::Held;
 use crate::{Error, Message};
+use host::ProgramPages;
 use planner::Placement;
 use processors::text::{ChatTemplate, RenderOptions, Tokenizer};
 use runtime::{Batch, Economy, Executor, Sequence};
@@ -29,6 +30,8 @@ pub struct Model {
     pub(crate) rooms: Rooms,
     /// Who is asked for a new budget before every step.
     pub(crate) source: Option<Box<dyn BudgetSource>>,
+    /// Who keeps the program's pages within their line of the account, if the program is ours.
+    pub(crate) program: Option<ProgramPages>,
 }
 
 impl Model {
@@ -53,6 +56,7 @@ impl Model {
             reserved,
             rooms: Rooms::default(),
             source: None,
+            program: None,
         }
     }
 

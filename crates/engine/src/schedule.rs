@@ -11,6 +11,7 @@ use crate::counts::Counts;
 use crate::sampler::Candidates;
 use crate::{Chosen, Completion, Error, Finish, GenerateOptions, Model, ToolCall};
 use graph::Bounds;
+use host::ProgramPages;
 use runtime::Wanted;
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -311,6 +312,7 @@ impl<'a> Schedule<'a> {
     fn compute(&mut self, more: bool) -> Result<(), Error> {
         let start = Instant::now();
         let model = &mut *self.model;
+        model.program.iter_mut().for_each(ProgramPages::keep);
         let logits = model.executor.step(&model.batch, &mut model.sequences, more)?;
         let wanted = self.shares.iter().filter(|share| share.wanted).count();
         let columns = (logits.len() / wanted.max(1)).max(1);

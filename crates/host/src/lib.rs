@@ -44,8 +44,8 @@ pub use new_file::NewFile;
 pub use plain::{Plain, as_bytes, as_bytes_mut, cast, cast_mut};
 pub use pressure::Pressure;
 pub use process::{
-    ProgramBytes, Resident, drop_program_pages, kernel_overhead, library_bytes, major_faults, program_bytes,
-    refuse_huge_pages, resident,
+    ProgramBytes, ProgramPages, Resident, drop_program_pages, kernel_overhead, library_bytes, major_faults,
+    program_bytes, refuse_huge_pages, resident,
 };
 pub use region::Region;
 pub use rights::{Rights, end_with_parent};

@@ -2,13 +2,19 @@
 //!
 //! Not an account: the figures come from `/proc`, for the ledger to be made true and for reports. The one
 //! design choice: a program's own file counts too. The disk's read-ahead may pull all of it into memory when it
-//! is started, so what was not needed is dropped and what is needed comes back page by page. `proc(5)`.
+//! is started, so what was not needed is dropped and what is needed comes back in small pieces. `proc(5)`.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::sys;
+
+/// What is read of code at once. Half of it would keep a fifth less in memory, and double the kernel's list of mappings.
+const CODE_PIECE: usize = 32 << 10;
+/// How often it is looked at how much of the program is there.
+const LOOKED_AT: Duration = Duration::from_secs(1);
 
 /// What of this process is in memory, in bytes. All 0 where the system does not tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +61,9 @@ pub fn major_faults() -> u64 {
 pub struct ProgramBytes {
     /// The program's own code.
     pub code: u64,
-    /// All of it, libraries too: what their pages may cost at most.
+    /// All of the program's own file.
+    pub own: u64,
+    /// Libraries too: what their pages may cost at most.
     pub mapped: u64,
 }
 
@@ -67,8 +75,9 @@ pub fn program_bytes() -> ProgramBytes {
     for mapping in maps.lines().filter_map(Mapping::parse).filter(Mapping::is_program) {
         let len = (mapping.end - mapping.start) as u64;
         bytes.mapped += len;
-        if mapping.rights == "r-xp" && Path::new(mapping.path) == own {
-            bytes.code += len;
+        if Path::new(mapping.path) == own {
+            bytes.own += len;
+            bytes.code += if mapping.rights == "r-xp" { len } else { 0 };
         }
     }
     bytes
@@ -83,19 +92,23 @@ pub fn library_bytes() -> ProgramBytes {
     let mut bytes = ProgramBytes::default();
     for part in parts().filter(|part| own.as_ref().is_some_and(|own| own.path == part.path)) {
         let len = (part.end - part.start) as u64;
+        bytes.own += len;
         bytes.mapped += len;
         bytes.code += if part.rights == "r-xp" { len } else { 0 };
     }
     bytes
 }
 
-/// Drops the pages of the program and its libraries. Those still needed come back one by one as they are
-/// touched. Pages that a disk is reading ahead at this moment stay, so call it twice: when the program starts,
+/// Drops the pages of the program and its libraries. Those still needed come back as they are touched, constants one by
+/// one, code by [`CODE_PIECE`]. Pages that a disk is reading ahead at this moment stay, so call it twice: when the program starts,
 /// and when what it loads is loaded, which drops the code of loading too.
 pub fn drop_program_pages() {
     if let Ok(smaps) = File::open("/proc/self/smaps") {
         for_each_mapping(BufReader::new(smaps), |mapping, own| {
             if mapping.is_program() {
+                if mapping.rights == "r-xp" && mapping.end - mapping.start > CODE_PIECE {
+                    sys::divide_mapping(mapping.start, mapping.end, CODE_PIECE);
+                }
                 sys::drop_mapping(mapping.start, mapping.end, own == Some(0));
             }
         });
@@ -106,6 +119,38 @@ pub fn drop_program_pages() {
             sys::drop_cache(&file, 0, 0);
         }
     }
+}
+
+/// Keeps the pages of the program and its libraries within what the account says of them.
+#[derive(Debug)]
+pub struct ProgramPages {
+    most: u64,
+    looked: Instant,
+}
+
+impl ProgramPages {
+    /// At most so many bytes.
+    pub fn new(most: u64) -> ProgramPages {
+        ProgramPages { most, looked: Instant::now() }
+    }
+
+    /// Looks once a second, and drops them if they are more; those in use come back. Allocates nothing until it does.
+    pub fn keep(&mut self) {
+        if self.looked.elapsed() >= LOOKED_AT {
+            self.looked = Instant::now();
+            if mapped_files().is_some_and(|bytes| bytes > self.most) {
+                drop_program_pages();
+            }
+        }
+    }
+}
+
+/// Bytes of mapped files that are in memory; the kernel is quick to tell.
+fn mapped_files() -> Option<u64> {
+    let (mut text, mut file) = ([0; 128], File::open("/proc/self/statm").ok()?);
+    let len = file.read(&mut text).ok()?;
+    let pages: u64 = str::from_utf8(&text[..len]).ok()?.split(' ').nth(2)?.parse().ok()?;
+    Some(pages * crate::page_size() as u64)
 }
 
 /// Calls `each` with every mapping in `smaps` and KiB of it that are copies of this process's own, if that is told.
@@ -224,12 +269,24 @@ mod tests {
     fn this_process_has_memory_and_outlives_its_dropped_pages() {
         let now = resident();
         assert!(now.anon > 0 && now.file > 0 && now.page_tables > 0 && now.threads > 0, "{now:?}");
-        let ProgramBytes { code, mapped } = program_bytes();
-        assert!(code > 100_000 && mapped > code, "{code} of {mapped}");
+        let ProgramBytes { code, own, mapped } = program_bytes();
+        assert!(code > 100_000 && own > code && mapped > own, "{code} of {own} of {mapped}");
         let library = library_bytes();
-        assert!(library.code == code && library.mapped < mapped && library.mapped > code, "{library:?}");
+        assert!(library.code == code && library.own == own && library.mapped == own, "{library:?}");
         let (text, constant) = (i32::from_str_radix, "still here");
+        let files = mapped_files().unwrap();
+        assert!(files > 100_000 && files < now.file * 2, "{files}, {now:?}");
         drop_program_pages();
+        let pieces = fs::read_to_string("/proc/self/maps").unwrap();
+        let pieces =
+            pieces.lines().filter_map(Mapping::parse).filter(|m| m.rights == "r-xp" && m.is_program());
+        for piece in pieces {
+            assert!(piece.end - piece.start <= CODE_PIECE, "{piece:?}");
+        }
+        let mut pages = ProgramPages { most: 0, looked: Instant::now() };
+        pages.keep();
+        std::thread::sleep(LOOKED_AT);
+        pages.keep();
         assert_eq!(text("7f", 16), Ok(127));
         assert_eq!(constant.len(), 10);
         assert!(major_faults() < 1 << 40);

@@ -329,6 +329,19 @@ pub(crate) fn drop_mapping(start: usize, end: usize, as_in_file: bool) {
     }
 }
 
+/// Divides a mapping into ones of `piece` bytes, so that reading ahead of a fault ends where its piece does: since Linux
+/// 6.16 code is read ahead whatever [`drop_mapping`] says, but only within its mapping. Neighbours that differ in a flag
+/// are mappings of their own; that a core dump leaves every other piece out is such a flag, and dumps leave out all that is
+/// the file's anyway. `start..end` is as for [`drop_mapping`].
+pub(crate) fn divide_mapping(start: usize, end: usize, piece: usize) {
+    for at in (start..end).step_by(piece.saturating_mul(2).max(1)) {
+        let len = piece.min(end - at);
+        // SAFETY: the advice changes nothing of what memory holds, nor who may read it.
+        let _ =
+            unsafe { rustix::mm::madvise(ptr::with_exposed_provenance_mut(at), len, Advice::LinuxDontDump) };
+    }
+}
+
 /// Major and minor number of the device that holds `path`.
 pub(crate) fn device_of(path: &Path) -> io::Result<(u32, u32)> {
     let device = fs::metadata(path)?.dev();

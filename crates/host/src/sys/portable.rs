@@ -137,6 +137,9 @@ pub(crate) fn give_up(_: &mut Command, _: Option<u32>, _: Option<u64>, _: bool) 
 /// Nothing is known about mappings.
 pub(crate) fn drop_mapping(_start: usize, _end: usize, _as_in_file: bool) {}
 
+/// Not known to help here.
+pub(crate) fn divide_mapping(_start: usize, _end: usize, _piece: usize) {}
+
 /// Unknown here.
 pub(crate) fn device_of(_path: &Path) -> io::Result<(u32, u32)> {
     Err(io::ErrorKind::Unsupported.into())

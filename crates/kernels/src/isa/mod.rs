@@ -50,6 +50,7 @@ pub fn available() -> impl Iterator<Item = &'static KernelSet> {
 }
 
 /// The best kernel set of this CPU, or the one that `PINTPOT_ISA` names if it is available.
+#[inline(never)] // a crate that it were part of would compile all of the plain set once more
 pub fn best() -> &'static KernelSet {
     let forced = std::env::var("PINTPOT_ISA").unwrap_or_default();
     let named = available().find(|set| set.name() == forced);
