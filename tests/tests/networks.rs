@@ -86,6 +86,8 @@ fn hold(network: &str, shapes: &[&str]) {
         }
     }
     if let Some(outputs) = told {
+        let whole = run(1 << 40, &Limits::default(), &[]);
+        assert_eq!(whole.json()["outputs"], outputs, "{network} with all the memory there is");
         for output in outputs.as_array().unwrap() {
             let name = output["name"].as_str().unwrap().replace('/', "_");
             let length = std::fs::metadata(format!("{written}/{name}.npy")).unwrap().len();
@@ -105,4 +107,21 @@ fn networks_run_in_their_smallest_budgets() {
             None => absent(network),
         }
     }
+}
+
+#[test]
+fn mobilenet_makes_its_head_in_bands_where_memory_is_scarce() {
+    let network = NETWORKS[0].0;
+    let found = std::env::var_os("PINTPOT_TEST_MODELS").map(|folder| Path::new(&folder).join(network));
+    let Some(path) = found.filter(|path| path.exists()) else { return absent(network) };
+    let program = Program::built();
+    let plan =
+        |budget: &str| program.run(&["plan", path.to_str().unwrap(), "--json", "--memory", budget]).json();
+    let whole = plan("1TiB");
+    assert!(whole["bands"].is_null());
+    let small = plan(&whole["smallest_budget_bytes"].to_string());
+    let (arena, before) = (small["arena_bytes"].as_u64().unwrap(), whole["arena_bytes"].as_u64().unwrap());
+    assert!(4 * arena <= before, "{arena} of {before}");
+    let recompute = small["bands"]["recompute"].as_f64().unwrap();
+    assert!((1.0..1.5).contains(&recompute), "{recompute}");
 }

@@ -11,7 +11,7 @@ use graph::{ArrayType, Bounds, Graph, Plan, ValueId};
 use host::{FlashFile, Part, Pool, ReadAt};
 use kernels::Cpu;
 use models::network::{Item, Place};
-use planner::network::{NetworkRequest, account};
+use planner::network::{NetworkPlacement, NetworkRequest, place};
 use planner::{Fixed, Line, Refusal};
 use runtime::{ArrayExecutor, ArrayParts};
 use std::collections::BTreeMap;
@@ -115,23 +115,30 @@ impl Engine {
 
     /// As [`Engine::plan_network`], for another budget.
     pub fn plan_network_in(&self, built: &BuiltNetwork, budget: u64) -> Result<Vec<Line>, Refusal> {
+        Ok(self.place_network(built, budget)?.lines)
+    }
+
+    /// How a network runs in a budget, or why it does not fit.
+    pub fn place_network(&self, built: &BuiltNetwork, budget: u64) -> Result<NetworkPlacement, Refusal> {
         let Upkeep { heap, tokenizer, connections, rebuilds } = built.upkeep;
-        // The lists of the graph are there twice while it is planned, and what it is built with once more.
-        let lists = built.graph.heap_bytes() * if rebuilds { 3 } else { 1 };
+        // The lists of the graph are there twice while it is planned, and what it is built with twice more.
+        let copies = if rebuilds { 3 } else { 1 };
+        let heap_of = |graph: &Graph| graph.heap_bytes() + ArrayExecutor::heap_bytes(graph);
         let weights = ArrayExecutor::weight_bytes(&built.graph);
-        let lists = lists + ArrayExecutor::heap_bytes(&built.graph);
-        let fixed = Fixed { tokenizer, connections, ..self.fixed(built.heap + heap + lists) };
+        let fixed = Fixed { tokenizer, connections, ..self.fixed(built.heap + heap) };
+        let (graph, plan, whole) = (&built.graph, &built.plan, rebuilds);
         let of = |budget| {
-            account(&NetworkRequest { graph: &built.graph, plan: &built.plan, weights, budget, fixed })
+            let heap_of = &heap_of;
+            place(&NetworkRequest { graph, plan, weights, heap_of, copies, whole, budget, fixed })
         };
         if built.beside == Beside::default() {
             return of(budget);
         }
-        let lines = of(budget.saturating_sub(built.beside.kept)).or_else(|refused| of(refused.needed))?;
-        let lines = built.beside.added(lines);
+        let placed = of(budget.saturating_sub(built.beside.kept)).or_else(|refused| of(refused.needed))?;
+        let lines = built.beside.added(placed.lines);
         match lines.iter().map(|line| line.bytes).sum() {
             needed if needed > budget => Err(Refusal { needed, budget, lines, context: 0 }),
-            _ => Ok(lines),
+            _ => Ok(NetworkPlacement { lines, ..placed }),
         }
     }
 
@@ -140,16 +147,19 @@ impl Engine {
     /// # Errors
     /// [`Error::Refused`] if it does not fit the budget; otherwise what is wrong with the disk.
     pub fn load_network(&self, built: BuiltNetwork) -> Result<Network, Error> {
-        let lines = self.plan_network(&built).map_err(|refused| Error::Refused(Box::new(refused)))?;
+        let placed = self.place_network(&built, self.budget.bytes);
+        let placed = placed.map_err(|refused| Error::Refused(Box::new(refused)))?;
+        let (inputs, outputs, places) = (built.inputs(), built.outputs(), built.places());
+        let BuiltNetwork { network, graph: whole, plan: whole_plan, files, .. } = built;
+        let NetworkPlacement { graph, plan, lines, .. } = placed;
         // What was needed to build it is gone.
+        drop((whole, whole_plan));
         host::trim_heap();
         self.drop_program_pages();
         let before = self.ledger.lines();
         let pool = Pool::new(&self.ledger, self.threads)?;
         let reserved = self.reserve_lines(&lines, &before)?;
         let cpu = Cpu::new(self.kernels, pool, &self.ledger)?;
-        let (inputs, outputs, places) = (built.inputs(), built.outputs(), built.places());
-        let BuiltNetwork { network, graph, plan, files, .. } = built;
         let read = |weight: usize, bytes: &mut [u8]| {
             let weight = &graph.weights[weight];
             let place = &network.weights[weight.tensor];

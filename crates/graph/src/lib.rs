@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod array;
+pub mod bands;
 mod error;
 mod graph;
 mod interpret;

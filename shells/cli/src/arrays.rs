@@ -104,9 +104,10 @@ pub(crate) fn plan(found: &Found, args: &Args) -> Result<(), Failure> {
         Ok(_) => 0,
         Err(refused) => refused.needed,
     };
-    let lines = found.engine.plan_network(&built).map_err(|refused| refusal(found, &built, &refused))?;
-    let peak: u64 = lines.iter().map(|line| line.bytes).sum();
-    let (arena, bound) = built.arena_bytes();
+    let placed = found.engine.place_network(&built, found.engine.budget().bytes);
+    let placed = placed.map_err(|refused| refusal(found, &built, &refused))?;
+    let peak = placed.peak();
+    let (arena, bound) = placed.arena_bytes();
     if args.is_on(&flags::JSON) {
         let ports = |ports: Vec<PortType>| -> Vec<Value> {
             ports.iter().map(|port| json!({"name": port.name, "type": port.kind.to_string()})).collect()
@@ -117,7 +118,7 @@ pub(crate) fn plan(found: &Found, args: &Args) -> Result<(), Failure> {
             "budget_bytes": found.engine.budget().bytes,
             "peak_bytes": peak,
             "smallest_budget_bytes": smallest,
-            "ledger": report::ledger(&lines),
+            "ledger": report::ledger(&placed.lines),
             "inputs": ports(built.inputs()),
             "outputs": ports(built.outputs()),
             "operators": built.operators(),
@@ -125,11 +126,18 @@ pub(crate) fn plan(found: &Found, args: &Args) -> Result<(), Failure> {
             "weight_bytes": built.weight_bytes(),
             "arena_bytes": arena,
             "arena_bound_bytes": bound,
+            "bands": placed.bands.map(|bands| json!({
+                "count": bands.count,
+                "rows": bands.rows,
+                "cut": bands.cut.to_string(),
+                "whole_arena_bytes": bands.whole_arena,
+                "recompute": bands.recompute,
+            })),
         });
         return crate::print(&format!("{value}\n"));
     }
     let mut text = format!("{}: fits in {}\n", found.name, found.engine.budget());
-    text += &report::ledger_text(&lines);
+    text += &report::ledger_text(&placed.lines);
     text += &format!("  {:<12}{:>11}\n", "peak", format_bytes(peak));
     for (what, ports) in [("input", built.inputs()), ("output", built.outputs())] {
         ports.iter().for_each(|port| text += &format!("{what} {}: {}\n", port.name, port.kind));
@@ -142,6 +150,16 @@ pub(crate) fn plan(found: &Found, args: &Args) -> Result<(), Failure> {
         format_bytes(arena),
         format_bytes(bound),
     );
+    if let Some(bands) = placed.bands {
+        text += &format!(
+            "its head down to {} is made in {} bands of {} rows: {:.3} times the multiply-adds of the head, arena {} whole\n",
+            bands.cut,
+            bands.count,
+            bands.rows,
+            bands.recompute,
+            format_bytes(bands.whole_arena),
+        );
+    }
     text += &format!("smallest budget: --memory {}\n", size::budget(smallest));
     crate::print(&text)
 }
@@ -163,7 +181,7 @@ pub(crate) fn refusal(found: &Found, built: &BuiltNetwork, refused: &pintpot::Re
     let mut text =
         format!("{} cannot run in {}; nothing was loaded\n", found.name, format_bytes(refused.budget));
     text += &format!(
-        "  needs at least {} (weights {}, values of a run {})\n",
+        "  needs at least {} (all weights are {}, values of a run {} where no part is made in bands)\n",
         format_bytes(refused.needed),
         format_bytes(built.weight_bytes()),
         format_bytes(built.arena_bytes().0),

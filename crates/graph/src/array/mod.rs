@@ -230,7 +230,10 @@ impl ArrayOp {
 
     /// Bytes on the heap, for the ledger: lists of a few numbers for each axis.
     pub(crate) fn heap_bytes(&self) -> usize {
-        4 * (MAX_RANK * size_of::<usize>() + 16)
+        match self {
+            ArrayOp::Binary(_) | ArrayOp::Cast(_) | ArrayOp::Join(_) | ArrayOp::Unary(_) => 0,
+            _ => 4 * (MAX_RANK * size_of::<usize>() + 16),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use host::{FlashFile, Pool, ReadAt};
 use kernels::Cpu;
 use models::Whisper;
 use models::network::{Network, Place};
-use planner::network::{NetworkRequest, account};
+use planner::network::{NetworkRequest, place};
 use planner::{Fixed, Line, Refusal};
 use processors::audio::{Mel, Sound};
 use processors::text::Tokenizer;
@@ -152,7 +152,9 @@ impl Engine {
         fixed.scratch = 2 * pages(fixed.scratch) + pages(decoder.plan.arena_bytes);
         let weights = [encoder, decoder].map(|half| pages(ArrayExecutor::weight_bytes(&half.graph)));
         let weights = weights.iter().sum();
-        account(&NetworkRequest { graph: &encoder.graph, plan: &encoder.plan, weights, budget, fixed })
+        let (graph, plan, heap_of) = (&encoder.graph, &encoder.plan, &|graph: &Graph| graph.heap_bytes());
+        let whole = NetworkRequest { graph, plan, weights, heap_of, copies: 0, whole: true, budget, fixed };
+        Ok(place(&whole)?.lines)
     }
 
     /// Loads a model of speech, or refuses before a weight is read.
