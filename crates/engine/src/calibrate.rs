@@ -90,7 +90,9 @@ impl Engine {
 
     /// Loads a model with a short context in so much of the budget.
     fn load_small(&self, path: &Path, bytes: u64) -> Result<Model, Error> {
-        let opened = self.open(path)?;
+        let mut opened = self.open(path)?;
+        // Gates of the last layer are looked at for rows whose logits nobody wants.
+        opened.decoder = models::build_whole(&opened.file)?;
         let context = (WINDOW as u32).min(opened.decoder.spec.context);
         let options = LoadOptions { context: Some(context), ..LoadOptions::default() };
         self.load_within(opened, &options, bytes)

@@ -179,6 +179,28 @@ impl<I: Isa> Lanes<I> for Times {
     }
 }
 
+/// Divides by a number.
+#[derive(Clone, Copy)]
+pub(crate) struct Over(pub f32);
+
+impl<I: Isa> Lanes<I> for Over {
+    #[inline(always)]
+    fn of(self, isa: I, a: I::F, _: I::F) -> I::F {
+        isa.div(a, isa.splat(self.0))
+    }
+}
+
+/// The same number, whatever was there.
+#[derive(Clone, Copy)]
+pub(crate) struct Always(pub f32);
+
+impl<I: Isa> Lanes<I> for Always {
+    #[inline(always)]
+    fn of(self, isa: I, _: I::F, _: I::F) -> I::F {
+        isa.splat(self.0)
+    }
+}
+
 /// `x = cap * tanh(x / cap)`.
 pub(crate) struct SoftCap<'a> {
     pub x: &'a mut [f32],

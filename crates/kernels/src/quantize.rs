@@ -4,11 +4,11 @@
 //! NaN, the same way everywhere.
 
 use crate::float::ROUND;
-use crate::isa::{Isa, Kernel, LANES};
+use crate::isa::{Isa, Kernel, LANES, SideOfGroup};
 use crate::product::{ACTIVATION_GROUP, QuantizedMut, STEPS};
 
 /// Below this magnitude a group counts as zero: 2^-100.
-const TINY: f32 = f32::from_bits((127 - 100) << 23);
+pub(crate) const TINY: f32 = f32::from_bits((127 - 100) << 23);
 
 /// Quantises columns of `k` elements, whole sixteens of them and the last ones.
 pub(crate) struct Quantize<'a> {
@@ -46,6 +46,9 @@ fn side_by_side<I: Isa, const W: usize>(isa: I, x: &[f32], k: usize, out: Quanti
     for ((x, q), (scale, sums)) in sides {
         for g in 0..groups {
             let (q, scale, sums) = (&mut q[g], &mut scale[g], &mut sums[g]);
+            if at_once(isa, (x, k, g), q, scale, sums) {
+                continue;
+            }
             for lane in 0..W {
                 let part = &x[lane * k + g * ACTIVATION_GROUP..lane * k + k.min((g + 1) * ACTIVATION_GROUP)];
                 let mut integers = [0; ACTIVATION_GROUP];
@@ -64,6 +67,25 @@ fn side_by_side<I: Isa, const W: usize>(isa: I, x: &[f32], k: usize, out: Quanti
             }
         }
     }
+}
+
+/// Quantises group `g` of sixteen columns at once; whether it did.
+#[inline(always)]
+fn at_once<I: Isa, const W: usize>(
+    isa: I,
+    (x, k, g): (&[f32], usize, usize),
+    q: &mut [[[i8; 4]; W]; STEPS],
+    scale: &mut [f32; W],
+    sums: &mut [[i16; 2]; W],
+) -> bool {
+    let q = q.as_flattened_mut().as_chunks_mut().0.first_chunk_mut();
+    let (Some(q), Some(scale), Some(sums)) = (q, scale.first_chunk_mut(), sums.first_chunk_mut()) else {
+        return false;
+    };
+    let whole = (g + 1) * ACTIVATION_GROUP <= k && x.len() == LANES * k;
+    // SAFETY: the group lies within each of sixteen columns.
+    whole
+        && unsafe { isa.quantize_16(x.as_ptr().add(g * ACTIVATION_GROUP), k, SideOfGroup { q, scale, sums }) }
 }
 
 /// Quantises one group; its scale, and the sums of its halves.

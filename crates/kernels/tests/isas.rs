@@ -272,6 +272,20 @@ fn activations_become_integers() {
         assert!(error.abs() <= scale * 0.5001, "{i}: {x} became {q} times {scale}");
     }
     assert!(columns.scale[7].is_nan() && columns.scale[8].is_nan());
+
+    // Sixteen columns at once: groups like any, ties, and the edges above in two of them.
+    let mut many = random(35 * k, 6);
+    let ties = (0..k).map(|i| if i % 32 == 0 { 127.0 } else { (i * 37 % 254) as f32 - 126.5 });
+    many.splice(k..2 * k, ties);
+    for column in [19, 33] {
+        many[column * k..][..k].copy_from_slice(&x);
+    }
+    same("quantize sixteen", |cpu| {
+        let columns = Columns::new(cpu, &many, k);
+        let q = columns.q.iter().map(|&q| f32::from(q));
+        let sums = columns.sums.iter().map(|&s| f32::from(s));
+        q.chain(sums).chain(columns.scale.iter().copied()).collect()
+    });
 }
 
 #[test]

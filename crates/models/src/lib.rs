@@ -59,12 +59,23 @@ pub static ARCHITECTURES: &[&dyn Architecture] = &[
     &qwen3moe::Qwen3Moe,
 ];
 
-/// The graph of the model in `file`.
+/// The graph of the model in `file`, whose last layer ends for rows without logits when attention has read them.
 ///
 /// # Errors
 /// [`Error::UnknownArchitecture`] if none of [`ARCHITECTURES`] claims it; otherwise what is missing in the file or not
 /// supported yet, by name.
 pub fn build(file: &ModelFile) -> Result<Decoder, Error> {
+    let mut decoder = build_whole(file)?;
+    graph::pass::pick_rows_early(&mut decoder.graph)?;
+    graph::verify(&decoder.graph)?;
+    Ok(decoder)
+}
+
+/// The same with every row through all of every layer, for who looks at what happens there.
+///
+/// # Errors
+/// As for [`build`].
+pub fn build_whole(file: &ModelFile) -> Result<Decoder, Error> {
     let name = &*file.architecture;
     let architecture = ARCHITECTURES
         .iter()

@@ -5,6 +5,7 @@
 //! choice: room is for so many tiles at a time, whatever the length of the context.
 
 use super::{Attention, Scratch, TILE};
+use crate::elementwise::{Always, Over, each_alone};
 use crate::float::exp;
 use crate::isa::{Isa, Kernel, LANES, fused};
 use crate::product::Target;
@@ -143,7 +144,7 @@ impl<I: Isa> Kernel<I> for Merge<'_> {
             // SAFETY: the heads of this head of the cache are this merge's alone.
             let out = unsafe { self.target.slice(head * dim, dim) };
             if self.first {
-                out.fill(0.0);
+                each_alone(isa, Always(0.0), out);
             }
             for tile in 0..self.tiles {
                 // SAFETY: the tiles are done, and their slots are this merge's alone.
@@ -154,7 +155,7 @@ impl<I: Isa> Kernel<I> for Merge<'_> {
                 }
             }
             if self.last {
-                out.iter_mut().for_each(|o| *o /= state.sum);
+                each_alone(isa, Over(state.sum), out);
             }
         }
     }

@@ -9,7 +9,7 @@ use super::layout::BLOCK;
 use super::merge::{Apart, State};
 use super::outer::{Ahead, Outer, Stream};
 use super::{Attention, FLOATS, KvFormat, QUERIES, TILE};
-use crate::elementwise::{Cap, Times, each_alone};
+use crate::elementwise::{Always, Cap, Over, Times, each_alone};
 use crate::float::exp;
 use crate::isa::{Isa, Kernel, LANES};
 use crate::product::Target;
@@ -122,7 +122,7 @@ impl<I: Isa> Kernel<I> for AttentionSlice<'_> {
             let state = self.attention.start(self.kv_head, query);
             self.space.queries[index] = Query { head, begin: seen.start, end: seen.end, state };
             if self.apart.is_none() {
-                self.out(index).fill(0.0);
+                each_alone(isa, Always(0.0), self.out(index));
             }
         }
         let (first, last) = (self.space.queries[0], self.space.queries[self.queries.len() - 1]);
@@ -145,9 +145,7 @@ impl<I: Isa> Kernel<I> for AttentionSlice<'_> {
         if self.apart.is_none() {
             for index in 0..self.queries.len() {
                 let sum = self.space.queries[index].state.sum;
-                for o in self.out(index) {
-                    *o /= sum;
-                }
+                each_alone(isa, Over(sum), self.out(index));
             }
         }
     }
@@ -347,16 +345,11 @@ impl AttentionSlice<'_> {
         if let Some(cap) = self.attention.softcap {
             each_alone(isa, Cap(cap), &mut scores[seen]);
         }
-        let mut lanes = [f32::NEG_INFINITY; LANES];
-        let mut largest = isa.load(&lanes);
+        let mut largest = isa.splat(f32::NEG_INFINITY);
         for score in scores.as_chunks().0 {
             largest = isa.max(isa.load(score), largest);
         }
-        isa.store(largest, &mut lanes);
-        let mut most = f32::NEG_INFINITY;
-        for lane in lanes {
-            most = if lane > most { lane } else { most };
-        }
+        let most = isa.largest(largest); // a score that is no number was not greater
         if most == f32::NEG_INFINITY {
             return (most, 0.0);
         }

@@ -4,7 +4,9 @@
 //! neighbours to a 32-bit lane, so every format keeps one vector for four elements: signed codes get 128 added, which the
 //! product takes out again with the sums of the activations.
 
-use super::{Isa, Kernel, LANES, Panels, Words};
+mod quantize;
+
+use super::{Isa, Kernel, LANES, Panels, SideOfGroup, Words};
 use crate::dot;
 use crate::float::ROUND;
 use crate::product::SliceFn;
@@ -58,6 +60,11 @@ impl Isa for Avx512 {
     #[inline(always)]
     fn prefetch(self, address: *const u8) {
         avx512!(_mm_prefetch::<_MM_HINT_T1>(address.cast()))
+    }
+
+    #[inline(always)]
+    unsafe fn quantize_16(self, x: *const f32, apart: usize, out: SideOfGroup) -> bool {
+        avx512!(quantize::sixteen(self, x, apart, out))
     }
 
     #[inline(always)]

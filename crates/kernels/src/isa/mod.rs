@@ -20,7 +20,7 @@ mod wasm;
 
 #[cfg(doc)]
 use crate::float::ROUND;
-use crate::product::SliceFn;
+use crate::product::{STEPS, SliceFn};
 use crate::set::KernelSet;
 use tensor::DType;
 
@@ -79,6 +79,16 @@ impl Words {
     }
 }
 
+/// A group of sixteen columns of activations side by side, as [`crate::Quantized`] has it.
+#[allow(dead_code)] // not every kind of CPU fills it at once
+pub(crate) struct SideOfGroup<'a> {
+    /// Four integers of each column, by step.
+    pub q: &'a mut [[[i8; 4]; LANES]; STEPS],
+    pub scale: &'a mut [f32; LANES],
+    /// Sums of both halves.
+    pub sums: &'a mut [[i16; 2]; LANES],
+}
+
 /// A piece of work that is compiled for each instruction set.
 pub(crate) trait Kernel<I: Isa> {
     /// Does the work. Implementations are `inline(always)`.
@@ -126,6 +136,16 @@ pub(crate) trait Isa: Copy + 'static {
 
     /// Asks for the cache line at `address`, which need not be valid, to be fetched.
     fn prefetch(self, address: *const u8);
+
+    /// Quantises 32 elements of each of sixteen columns that begin `apart` elements from each other, if it has instructions
+    /// for it and none of these groups is zero or not finite; whether it did. As [`crate::quantize`] does by itself.
+    ///
+    /// # Safety
+    /// The elements are readable.
+    #[inline(always)]
+    unsafe fn quantize_16(self, _x: *const f32, _apart: usize, _out: SideOfGroup) -> bool {
+        false
+    }
 
     fn load(self, x: &[f32; LANES]) -> Self::F;
     /// Sixteen little-endian f16 to f32, exactly.

@@ -171,13 +171,16 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
         let panels = self.rows.len().div_ceil(LANES);
         // SAFETY: the scratch belongs to this thread; the ranges are those of the slice.
         unsafe {
-            for panel in 0..panels {
-                let (acc, accm) = self.sums(panel, 0);
-                acc.write_bytes(0, self.columns.len());
-                accm.write_bytes(0, self.columns.len());
+            if self.n == 1 {
+                for panel in 0..panels {
+                    let (acc, accm) = self.sums(panel, 0);
+                    acc.write_bytes(0, 1);
+                    accm.write_bytes(0, 1);
+                }
             }
-            // The activations of one column fit in whole where those of a slab fit by the chunk.
-            let chunk = if self.n == 1 { ALONE } else { CHUNK };
+            // Tiles with rows of another's leave their sums; the others put results where they belong.
+            let mut left = if self.n == 1 { 0 } else { panels };
+            let chunk = self.chunk();
             for start in (0..self.slice.x.columns).step_by(chunk) {
                 let elements = start..self.slice.x.columns.min(start + chunk);
                 if self.n == 1 {
@@ -203,10 +206,23 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
                             _ => self.tiles::<TILE>(panel, &side, elements.clone(), next),
                         }
                     }
+                    left = if self.is_whole(panel, together) { left } else { left.min(panel) };
                     panel += together;
                 }
             }
-            self.finish(panels);
+            self.finish(left..panels);
+        }
+    }
+
+    /// Elements that are unpacked at a time, as equal parts of a row as whole blocks allow. The activations of one column fit
+    /// in whole where those of a slab fit by the chunk.
+    #[inline(always)]
+    fn chunk(&self) -> usize {
+        let all = self.slice.x.columns;
+        let block = self.slice.weights.dtype.block_elements();
+        match self.n {
+            1 => ALONE,
+            _ => all.div_ceil(all.div_ceil(CHUNK).max(1)).next_multiple_of(block),
         }
     }
 
@@ -214,6 +230,12 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
     #[inline(always)]
     pub fn first_row(&self, panel: usize) -> usize {
         (self.rows.start + panel * LANES).min(self.slice.weights.rows - LANES)
+    }
+
+    /// Whether all rows of so many panels belong to this slice.
+    #[inline(always)]
+    fn is_whole(&self, panel: usize, count: usize) -> bool {
+        (panel + count) * LANES <= self.rows.len()
     }
 
     /// Whether this thread has prepared the only column of this product before, for other rows. From now on it has.
@@ -301,7 +323,7 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
         let mut c = 0;
         while c < side.width {
             if let Some(next) = next {
-                let lines = CODES / LANES;
+                let lines = elements.len().div_ceil(4 * LANES);
                 for line in c * lines..(c + 4) * lines {
                     self.isa.prefetch(next.wrapping_add(line * LINE));
                 }
@@ -336,7 +358,8 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
             // Of columns side by side, groups of sixteen share scales.
             let pairs = if S::GROUP == ACTIVATION_GROUP { 0 } else { usize::from(width == LANES) };
             let groups = elements.len() / S::GROUP;
-            let mut sums = self.tile_of::<R, C>(acc);
+            let ends = Ends::of(&elements, self.slice.x.columns);
+            let mut sums = self.tile_of::<R, C>(acc, ends);
             for g in 0..groups {
                 let (step, group) = (g * S::GROUP / 4, g * width);
                 let mut panels = [codes.cast_const(); R];
@@ -353,10 +376,10 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
                     }
                 }
             }
-            self.put_tile(acc, sums);
             if S::MIN {
                 // Registers have no room for both.
-                let mut sums = self.tile_of::<R, C>(accm);
+                self.put_tile(acc, sums);
+                sums = self.tile_of::<R, C>(accm, ends);
                 for g in 0..groups {
                     for c in 0..C {
                         let sum = isa.splat(*sum.add(g * width + c));
@@ -365,16 +388,23 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
                         }
                     }
                 }
-                self.put_tile(accm, sums);
+            }
+            if ends.last && self.is_whole(panel, R) {
+                self.put_results(panel, side.first + first, acc, sums);
+            } else {
+                self.put_tile(if S::MIN { accm } else { acc }, sums);
             }
         }
         C
     }
 
-    /// The sums of `R` panels and `C` columns that begin at `at`.
+    /// The sums of `R` panels and `C` columns that begin at `at`; zeros before the first chunk of a row.
     #[inline(always)]
-    unsafe fn tile_of<const R: usize, const C: usize>(&self, at: *const P::F) -> [[P::F; C]; R] {
+    unsafe fn tile_of<const R: usize, const C: usize>(&self, at: *const P::F, ends: Ends) -> [[P::F; C]; R] {
         let mut sums = [[self.isa.splat(0.0); C]; R];
+        if ends.first {
+            return sums;
+        }
         for r in 0..R {
             for c in 0..C {
                 // SAFETY: the caller's: they are there.
@@ -395,13 +425,39 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
         }
     }
 
-    /// Stores what the panels have summed up, column by column: their rows follow each other there.
+    /// Stores the results of `R` whole panels and `C` columns from `column`: `sums`, or where there are minimums what is at
+    /// `acc` less those.
     #[inline(always)]
-    unsafe fn finish(&self, panels: usize) {
+    unsafe fn put_results<const R: usize, const C: usize>(
+        &self,
+        panel: usize,
+        column: usize,
+        acc: *const P::F,
+        sums: [[P::F; C]; R],
+    ) {
+        let isa = self.isa;
+        for c in 0..C {
+            for r in 0..R {
+                // SAFETY: the sums are there; the rows and columns belong to this slice.
+                unsafe {
+                    let sum = match S::MIN {
+                        true => isa.fma(sums[r][c], isa.splat(-1.0), *acc.add(r * self.apart() + c)),
+                        false => sums[r][c],
+                    };
+                    let row = self.rows.start + (panel + r) * LANES;
+                    isa.store(sum, &mut *self.slice.target.rows(column + c, row, LANES).as_mut_ptr().cast());
+                }
+            }
+        }
+    }
+
+    /// Stores what some panels have summed up, column by column: their rows follow each other there.
+    #[inline(always)]
+    unsafe fn finish(&self, panels: Range<usize>) {
         let isa = self.isa;
         let minus = isa.splat(-1.0);
         for (index, column) in self.columns.clone().enumerate() {
-            for panel in 0..panels {
+            for panel in panels.clone() {
                 let (start, row) = (self.first_row(panel), self.rows.start + panel * LANES);
                 // The last panel of a matrix has rows that are another's.
                 let rows = row - start..LANES.min(self.rows.end - start);
@@ -421,6 +477,20 @@ impl<P: Panels, S: Shape> Work<'_, P, S> {
                 }
             }
         }
+    }
+}
+
+/// Whether a chunk begins its rows, and whether it ends them.
+#[derive(Clone, Copy)]
+struct Ends {
+    first: bool,
+    last: bool,
+}
+
+impl Ends {
+    #[inline(always)]
+    fn of(elements: &Range<usize>, columns: usize) -> Ends {
+        Ends { first: elements.start == 0, last: elements.end == columns }
     }
 }
 

@@ -85,13 +85,16 @@ impl<P: Panels, S: Shape, D: Dot> Rows<'_, '_, P, S, D> {
         let bytes = LANES * D::DTYPE.block_bytes();
         let (lines, apart) = (bytes.div_ceil(LINE), LANES / STREAMS * self.row_bytes());
         let first = next.wrapping_add(at / Self::ELEMENTS * bytes / STREAMS);
-        let each = lines.div_ceil(parts);
         if parts < STREAMS {
-            for line in part * each..lines.min((part + 1) * each) {
-                self.work.isa.prefetch(first.wrapping_add(line % STREAMS * apart + line / STREAMS * LINE));
+            // Of each place as many lines as its share begins: fewer, and between two shares a line would be left out.
+            for line in 0..(bytes / STREAMS).div_ceil(LINE) {
+                for place in 0..STREAMS {
+                    self.work.isa.prefetch(first.wrapping_add(place * apart + line * LINE));
+                }
             }
             return;
         }
+        let each = lines.div_ceil(parts);
         let first = first.wrapping_add(part % STREAMS * apart + part / STREAMS * each * LINE);
         for line in 0..each {
             self.work.isa.prefetch(first.wrapping_add(line * LINE));
