@@ -472,7 +472,7 @@ impl Error {
             | Error::OutputKind { .. }
             | Error::Pipeline { .. }
             | Error::NotOneState { .. }
-            | Error::Run(runtime::Error::InputBytes { .. }) => Trouble::Usage,
+            | Error::Run(runtime::Error::InputBytes { .. } | runtime::Error::Operator(_)) => Trouble::Usage,
             Error::Model(models::Error::Read { .. }) => Trouble::Damaged,
             Error::Model(models::Error::Node { .. } | models::Error::Element { .. }) => Trouble::Unsupported,
             Error::Model(_) | Error::VocabularySize { .. } => Trouble::Damaged,

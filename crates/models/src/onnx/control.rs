@@ -158,7 +158,7 @@ impl<'a> Importer<'a> {
 /// The body once for each slice. Before opset 9 there is a batch around everything.
 fn scan<'a>(importer: &mut Importer<'a>, call: &Call<'a>) -> Result<Vec<Item>, Error> {
     let body = call.graph("body")?;
-    let scanned = call.int_or("num_scan_inputs", 0)?.max(0) as usize;
+    let scanned = (call.int_or("num_scan_inputs", 0)?.max(0) as usize).min(call.inputs.len());
     if call.version < 9 {
         return scan_batches(importer, call, body, scanned);
     }

@@ -98,7 +98,9 @@ impl ArrayExecutor {
             }
         }
         let bytes = Self::weight_bytes(&graph).max(1) as usize;
-        let mut weights = Region::new(ledger, Part::Weights, bytes).map_err(MemoryError::from)?;
+        // All of both is written, and what is laid out of a matrix lies far apart in it: a page for each row, if they are small.
+        let weights = Region::new(ledger, Part::Weights, bytes).map_err(MemoryError::from)?;
+        let mut weights = weights.huge();
         let mut end = 0;
         for (number, constant) in graph.constants.iter().enumerate() {
             places[constant.value.0 as usize] = match constant.data {
@@ -117,7 +119,7 @@ impl ArrayExecutor {
             };
         }
         let arena = Region::new(ledger, Part::Activations, plan.arena_bytes.max(1) as usize);
-        let arena = arena.map_err(MemoryError::from)?;
+        let arena = arena.map_err(MemoryError::from)?.huge();
         let scratch = scratches(&graph, &plan);
         dynamic.resize(graph.values.len(), false);
         let carried = carried::CarriedValues::new(ledger, &graph)?;
