@@ -98,7 +98,7 @@ impl ArrayExecutor {
             }
         }
         let bytes = Self::weight_bytes(&graph).max(1) as usize;
-        // All of both is written, and what is laid out of a matrix lies far apart in it: a page for each row, if they are small.
+        // Rows of a matrix lie far apart: a page for each, if pages are small. All of it is on the account.
         let weights = Region::new(ledger, Part::Weights, bytes).map_err(MemoryError::from)?;
         let mut weights = weights.huge();
         let mut end = 0;
