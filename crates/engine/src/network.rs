@@ -7,18 +7,23 @@
 use crate::live::Reserved;
 use crate::{Engine, Error, NetworkFile};
 use graph::array::Array;
-use graph::{ArrayType, Bounds, Graph, Plan, ValueId};
-use host::{FlashFile, Part, Pool, ReadAt};
+use graph::{ArrayType, Bounds, Data, Graph, Plan, ValueId};
+use host::{FlashFile, Part, Pool, ReadAt, StreamOptions};
 use kernels::Cpu;
-use models::network::{Item, Place};
-use planner::network::{NetworkPlacement, NetworkRequest, place};
+use models::network::{Form, Item, Place};
+use planner::network::{InFiles, NetworkPlacement, NetworkRequest, place};
 use planner::{Fixed, Line, Refusal};
-use runtime::{ArrayExecutor, ArrayParts};
+use runtime::{ArrayExecutor, ArrayParts, PassingWeights};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a file that is written takes: what is not on the disk yet, and the kernel's lists of it, 192 KiB where none were there.
 const WRITTEN: u64 = 448 << 10;
+
+/// Bytes of weights that are read at once where they do not stay, about.
+const READ: u64 = 256 << 10;
+/// Weights that are on their way at once, at most.
+const ON_THE_WAY: usize = 16;
 
 /// An input: its name, what it is and, if they are known already, its elements.
 #[derive(Clone, Debug)]
@@ -127,9 +132,17 @@ impl Engine {
         let weights = ArrayExecutor::weight_bytes(&built.graph);
         let fixed = Fixed { tokenizer, connections, ..self.fixed(built.heap + heap) };
         let (graph, plan, whole) = (&built.graph, &built.plan, rebuilds);
+        let place_of = |data: &Data| built.in_file(data);
+        let options = StreamOptions {
+            max_runs: ON_THE_WAY,
+            max_extents: ON_THE_WAY,
+            ..self.profile.way(READ).options()
+        };
+        let align = built.files.iter().map(|file| file.align()).max().unwrap_or(1);
+        let files = Some(InFiles { place_of: &place_of, align, options });
         let of = |budget| {
             let heap_of = &heap_of;
-            place(&NetworkRequest { graph, plan, weights, heap_of, copies, whole, budget, fixed })
+            place(&NetworkRequest { graph, plan, weights, heap_of, copies, whole, files, budget, fixed })
         };
         if built.beside == Beside::default() {
             return of(budget);
@@ -151,7 +164,7 @@ impl Engine {
         let placed = placed.map_err(|refused| Error::Refused(Box::new(refused)))?;
         let (inputs, outputs, places) = (built.inputs(), built.outputs(), built.places());
         let BuiltNetwork { network, graph: whole, plan: whole_plan, files, .. } = built;
-        let NetworkPlacement { graph, plan, lines, .. } = placed;
+        let NetworkPlacement { graph, plan, lines, streamed, .. } = placed;
         // What was needed to build it is gone.
         drop((whole, whole_plan));
         host::trim_heap();
@@ -160,14 +173,24 @@ impl Engine {
         let pool = Pool::new(&self.ledger, self.threads)?;
         let reserved = self.reserve_lines(&lines, &before)?;
         let cpu = Cpu::new(self.kernels, pool, &self.ledger)?;
-        let read = |weight: usize, bytes: &mut [u8]| {
+        let read = |weight: usize, from: u64, bytes: &mut [u8]| {
             let weight = &graph.weights[weight];
             let place = &network.weights[weight.tensor];
-            let (tensor, offset) = (weight.name.clone(), place.range.start);
+            let (tensor, offset) = (weight.name.clone(), place.range.start + from);
             let failed = |source| ::memory::Error::Read { tensor, offset, source };
-            place.read(&*files[place.file as usize], bytes).map_err(failed)
+            let file = &*files[place.file as usize];
+            match from {
+                0 => place.read(file, bytes).map_err(failed),
+                _ => file.read_exact_at(offset, bytes).map_err(failed),
+            }
         };
-        let parts = ArrayParts { graph: Arc::clone(&graph), plan, dynamic: network.dynamic, cpu };
+        let passing = streamed.map(|streamed| PassingWeights {
+            files: files.clone(),
+            extents: streamed.extents,
+            window_bytes: streamed.window_bytes,
+            options: streamed.options,
+        });
+        let parts = ArrayParts { graph: Arc::clone(&graph), plan, dynamic: network.dynamic, cpu, passing };
         let executor = ArrayExecutor::new(&self.ledger, parts, read)?;
         host::trim_heap();
         self.drop_program_pages();
@@ -243,6 +266,16 @@ impl BuiltNetwork {
     pub(crate) fn with_upkeep(mut self, upkeep: Upkeep) -> BuiltNetwork {
         self.upkeep = upkeep;
         self
+    }
+
+    /// Where a constant lies in a file as the graph has it, and how many bytes there are of it.
+    fn in_file(&self, data: &Data) -> Option<(u32, u64, u64)> {
+        let (weight, from) = data.in_file()?;
+        let place = self.network.weights.get(self.graph.weight_of(weight).tensor)?;
+        // Of an array whose extents a run decides pieces are not known either.
+        let known = place.form == Form::AsItIs && !self.network.dynamic.contains(&true);
+        let offset = place.range.start.checked_add(from)?;
+        known.then_some((place.file, offset, place.range.end.checked_sub(offset)?))
     }
 
     /// By number of a weight in the graph, where it lies in the files.

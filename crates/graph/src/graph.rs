@@ -73,6 +73,19 @@ pub enum Data {
     Here(Box<[u8]>),
     /// In the model's file, as the value has them.
     InFile(WeightId),
+    /// Among those of such a one, from this byte on.
+    PartInFile(WeightId, u64),
+}
+
+impl Data {
+    /// The tensor in a file that it is of, and from which byte on.
+    pub fn in_file(&self) -> Option<(WeightId, u64)> {
+        match *self {
+            Data::Here(_) => None,
+            Data::InFile(weight) => Some((weight, 0)),
+            Data::PartInFile(weight, start) => Some((weight, start)),
+        }
+    }
 }
 
 /// A tensor of the model file, as a graph uses it.
@@ -309,7 +322,7 @@ impl Graph {
         let nodes: usize = self.nodes.iter().map(|n| size_of::<Node>() + lists(n)).sum();
         let constants = self.constants.iter().map(|constant| match &constant.data {
             Data::Here(bytes) => size_of::<Constant>() + bytes.len().next_multiple_of(16) + 16,
-            Data::InFile(_) => size_of::<Constant>(),
+            Data::InFile(_) | Data::PartInFile(..) => size_of::<Constant>(),
         });
         let weights: usize = self.weights.iter().map(|w| size_of::<Weight>() + w.name.capacity()).sum();
         let starts =

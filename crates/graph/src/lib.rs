@@ -15,6 +15,7 @@ mod graph;
 mod interpret;
 pub mod op;
 pub mod pass;
+pub mod pieces;
 pub mod plan;
 mod shape;
 mod verify;

@@ -38,8 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let graph = Arc::new(network.graph);
     let plan = Plan::new(&graph, Bounds { rows: 1, logit_rows: 1 });
     let cpu = Cpu::new(kernels::best(), Pool::new(&ledger, 2)?, &ledger)?;
-    let parts = ArrayParts { graph: Arc::clone(&graph), plan, dynamic: network.dynamic, cpu };
-    let read = |weight: usize, bytes: &mut [u8]| {
+    let parts = ArrayParts { graph: Arc::clone(&graph), plan, dynamic: network.dynamic, cpu, passing: None };
+    let read = |weight: usize, _: u64, bytes: &mut [u8]| {
         let place = &network.weights[graph.weights[weight].tensor];
         let (tensor, offset) = (graph.weights[weight].name.clone(), place.range.start);
         place.read(&file, bytes).map_err(|source| memory::Error::Read { tensor, offset, source })

@@ -18,7 +18,7 @@ mod routes;
 mod stats;
 mod trial;
 
-pub use arrays::{ArrayExecutor, ArrayParts, MAX_INPUTS};
+pub use arrays::{ArrayExecutor, ArrayParts, MAX_INPUTS, PassingWeights};
 pub use batch::{Batch, Sequence, Span, Wanted};
 pub use economy::Economy;
 pub use error::Error;

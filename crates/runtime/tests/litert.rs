@@ -35,8 +35,8 @@ fn executor(network: Network, file: &dyn ReadAt) -> ArrayExecutor {
     let graph = Arc::new(network.graph);
     let plan = Plan::new(&graph, Bounds { rows: 1, logit_rows: 1 });
     let cpu = Cpu::new(kernels::best(), Pool::new(&ledger, 2).unwrap(), &ledger).unwrap();
-    let parts = ArrayParts { graph: Arc::clone(&graph), plan, dynamic: network.dynamic, cpu };
-    let read = |weight: usize, bytes: &mut [u8]| {
+    let parts = ArrayParts { graph: Arc::clone(&graph), plan, dynamic: network.dynamic, cpu, passing: None };
+    let read = |weight: usize, _: u64, bytes: &mut [u8]| {
         let place = &network.weights[graph.weights[weight].tensor];
         place.read(file, bytes).map_err(|source| {
             let (tensor, offset) = (graph.weights[weight].name.clone(), place.range.start);

@@ -133,6 +133,7 @@ pub(crate) fn plan(found: &Found, args: &Args) -> Result<(), Failure> {
                 "whole_arena_bytes": bands.whole_arena,
                 "recompute": bands.recompute,
             })),
+            "streamed_bytes": placed.streamed.as_ref().map_or(0, |streamed| streamed.bytes()),
         });
         return crate::print(&format!("{value}\n"));
     }
@@ -159,6 +160,9 @@ pub(crate) fn plan(found: &Found, args: &Args) -> Result<(), Failure> {
             bands.recompute,
             format_bytes(bands.whole_arena),
         );
+    }
+    if let Some(streamed) = placed.streamed {
+        text += &format!("weights of {} are read in every run\n", format_bytes(streamed.bytes()));
     }
     text += &format!("smallest budget: --memory {}\n", size::budget(smallest));
     crate::print(&text)

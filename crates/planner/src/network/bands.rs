@@ -3,7 +3,7 @@
 //! The one design choice: few bands first, since every band is a call of every kernel; of as many the way with the least to make again,
 //! and the first that fits is taken.
 
-use super::{NetworkPlacement, NetworkRequest, account};
+use super::{NetworkPlacement, NetworkRequest, Way, account};
 use graph::bands::{BANDS_MAX, Head};
 use graph::{ArrayType, Graph, Node, Plan, Value};
 use std::sync::Arc;
@@ -56,7 +56,7 @@ pub(super) fn fitting(request: &NetworkRequest<'_>, whole: NetworkPlacement) -> 
 fn way(request: &NetworkRequest<'_>, head: &Head, rows: usize) -> Option<NetworkPlacement> {
     let graph = Arc::new(head.in_bands(request.graph, rows)?);
     let plan = Plan::new(&graph, request.plan.bounds);
-    let lines = account(request, &graph, &plan);
+    let lines = account(request, &Way { sought: true, ..Way::of(request, &graph, &plan) });
     let own = head.macs(request.graph).max(1);
     let more = macs(&graph, &plan).saturating_sub(macs(request.graph, request.plan));
     let Value { dims, elem } = *request.graph.value_of(head.cut);
@@ -67,7 +67,7 @@ fn way(request: &NetworkRequest<'_>, head: &Head, rows: usize) -> Option<Network
         whole_arena: request.plan.arena_bytes,
         recompute: 1.0 + more as f64 / own as f64,
     };
-    Some(NetworkPlacement { graph, plan, bands: Some(bands), lines })
+    Some(NetworkPlacement { graph, plan, bands: Some(bands), streamed: None, lines })
 }
 
 /// Multiply-adds of a run.

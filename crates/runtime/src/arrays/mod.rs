@@ -6,6 +6,7 @@
 
 mod carried;
 mod fast;
+mod passing;
 mod rebuild;
 
 use crate::Error;
@@ -14,6 +15,8 @@ use graph::array::{View, ViewMut};
 use graph::{ArrayType, Data, Elem, Graph, Node, Op, Plan, ValueId};
 use host::{Ledger, Part, Region};
 use kernels::Cpu;
+use passing::Passing;
+pub use passing::PassingWeights;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,6 +36,8 @@ pub struct ArrayParts {
     pub dynamic: Vec<bool>,
     /// Kernels and threads.
     pub cpu: Cpu,
+    /// Constants that do not stay in memory, if some do not.
+    pub passing: Option<PassingWeights>,
 }
 
 /// Runs a network.
@@ -47,6 +52,7 @@ pub struct ArrayExecutor {
     /// What each value is in this run.
     kinds: Vec<ArrayType>,
     carried: carried::CarriedValues,
+    passing: Option<Passing>,
     cpu: Cpu,
     /// Seconds of each node, the least of its runs, if somebody asked.
     seconds: Option<Box<[f64]>>,
@@ -61,6 +67,8 @@ enum Place {
     Here(usize),
     /// Nobody reads or makes it.
     Nowhere,
+    /// With the constants that were read for the node that is next.
+    Passing(usize),
     /// With the weights.
     Weights(usize),
 }
@@ -78,16 +86,16 @@ impl ArrayExecutor {
         (graph.values.len() * of_value + graph.nodes.len() * of_node) as u64
     }
 
-    /// Takes memory and reads the constants; `read` fills a buffer with the weight of this number in the graph.
+    /// Takes memory and reads the constants; `read` fills a buffer with the weight of this number in the graph, from a byte of it on.
     ///
     /// # Errors
     /// If the ledger has no room or a constant cannot be read.
     pub fn new(
         ledger: &Ledger,
         parts: ArrayParts,
-        mut read: impl FnMut(usize, &mut [u8]) -> Result<(), MemoryError>,
+        mut read: impl FnMut(usize, u64, &mut [u8]) -> Result<(), MemoryError>,
     ) -> Result<ArrayExecutor, Error> {
-        let ArrayParts { graph, plan, mut dynamic, cpu } = parts;
+        let ArrayParts { graph, plan, mut dynamic, cpu, passing } = parts;
         let mut places = vec![Place::Nowhere; graph.values.len()];
         let mut kinds = Vec::with_capacity(places.len());
         for (id, place) in (0u32..).map(ValueId).zip(&mut places) {
@@ -97,19 +105,23 @@ impl ArrayExecutor {
                 *place = Place::Arena { offset: offset as usize, room: kind.bytes() };
             }
         }
-        let bytes = Self::weight_bytes(&graph).max(1) as usize;
+        let passing = passing.map(|passing| Passing::new(ledger, &graph, passing)).transpose()?;
+        let away = |value: ValueId| passing.as_ref().and_then(|passing| passing.offset(value));
+        let stays = in_files(&graph).filter(|(value, _)| away(*value).is_none());
+        let bytes: usize = stays.map(|(_, kind)| kind.bytes().next_multiple_of(64)).sum();
         // Rows of a matrix lie far apart: a page for each, if pages are small. All of it is on the account.
-        let weights = Region::new(ledger, Part::Weights, bytes).map_err(MemoryError::from)?;
+        let weights = Region::new(ledger, Part::Weights, bytes.max(1)).map_err(MemoryError::from)?;
         let mut weights = weights.huge();
         let mut end = 0;
         for (number, constant) in graph.constants.iter().enumerate() {
-            places[constant.value.0 as usize] = match constant.data {
-                Data::Here(_) => Place::Here(number),
-                Data::InFile(weight) => {
+            places[constant.value.0 as usize] = match (constant.data.in_file(), away(constant.value)) {
+                (None, _) => Place::Here(number),
+                (Some(_), Some(offset)) => Place::Passing(offset),
+                (Some((weight, from)), None) => {
                     let start = end;
                     end += kinds[constant.value.0 as usize].bytes();
                     let bytes = &mut weights.as_mut_bytes()[start..end];
-                    read(weight.0 as usize, bytes)?;
+                    read(weight.0 as usize, from, bytes)?;
                     if kinds[constant.value.0 as usize].elem == Elem::F32 {
                         no_subnormals(bytes);
                     }
@@ -132,6 +144,7 @@ impl ArrayExecutor {
             scratch,
             kinds,
             carried,
+            passing,
             cpu,
             seconds: None,
         })
@@ -174,9 +187,15 @@ impl ArrayExecutor {
 
     fn step(&mut self) -> Result<(), Error> {
         self.carry_in()?;
+        if let Some(passing) = &mut self.passing {
+            passing.begin()?;
+        }
         let graph = Arc::clone(&self.graph);
         graph.nodes.iter().enumerate().try_for_each(|(index, node)| {
             let start = self.seconds.as_ref().map(|_| Instant::now());
+            if let Some(passing) = &mut self.passing {
+                passing.fetch(index)?;
+            }
             self.node(index, node)?;
             if let (Some(start), Some(seconds)) = (start, &mut self.seconds) {
                 seconds[index] = seconds[index].min(start.elapsed().as_secs_f64());
@@ -192,7 +211,7 @@ impl ArrayExecutor {
         let bytes = match self.places[id.0 as usize] {
             Place::Arena { offset, .. } => self.arena.as_bytes().get(offset..offset + kind.bytes())?,
             Place::Here(number) => here(&self.graph, number),
-            Place::Nowhere => return None,
+            Place::Nowhere | Place::Passing(_) => return None,
             Place::Weights(start) => self.weights.as_bytes().get(start..start + kind.bytes())?,
         };
         Some((kind, bytes))
@@ -211,7 +230,7 @@ impl ArrayExecutor {
                 self.kinds[id.0 as usize] = kind;
             }
         }
-        let ArrayExecutor { graph, arena, weights, places, kinds, scratch, cpu, .. } = self;
+        let ArrayExecutor { graph, arena, weights, places, kinds, scratch, cpu, passing, .. } = self;
         let mut ranges: [Range<usize>; MAX_OUTPUTS + 1] = std::array::from_fn(|_| 0..0);
         for (range, id) in ranges.iter_mut().zip(node.outputs()) {
             let Place::Arena { offset, room } = places[id.0 as usize] else { return Err(unplanned()) };
@@ -231,6 +250,9 @@ impl ArrayExecutor {
                 Place::Arena { offset, .. } => pieces.between(offset..offset + kind.bytes()),
                 Place::Here(number) => Some(here(graph, number)),
                 Place::Nowhere => return Err(unplanned()),
+                Place::Passing(start) => {
+                    passing.as_ref().and_then(|passing| passing.bytes(start..start + kind.bytes()))
+                }
                 Place::Weights(start) => weights.as_bytes().get(start..start + kind.bytes()),
             };
             *view = View { kind, bytes };
@@ -329,6 +351,6 @@ fn kind_of(graph: &Graph, id: ValueId) -> Result<ArrayType, Error> {
 
 /// Constants that lie in files.
 fn in_files(graph: &Graph) -> impl Iterator<Item = (ValueId, ArrayType)> + '_ {
-    let constants = graph.constants.iter().filter(|constant| matches!(constant.data, Data::InFile(_)));
+    let constants = graph.constants.iter().filter(|constant| constant.data.in_file().is_some());
     constants.filter_map(|constant| Some((constant.value, kind_of(graph, constant.value).ok()?)))
 }

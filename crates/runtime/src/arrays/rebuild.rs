@@ -37,6 +37,8 @@ impl ArrayExecutor {
             let (value, unplanned) = (constant.value.0, Error::Unplanned { value: constant.value.0 });
             places[value as usize] = match constant.data {
                 Data::Here(_) => Place::Here(number),
+                // Networks that are built anew have their weights whole.
+                Data::PartInFile(..) => return Err(unplanned),
                 Data::InFile(weight) => {
                     let (id, place) =
                         same(weight.0 as usize).and_then(|number| self.weight(number)).ok_or(unplanned)?;
@@ -47,7 +49,7 @@ impl ArrayExecutor {
                 }
             };
         }
-        if plan.arena_bytes > self.arena_bytes() || !graph.carried.is_empty() {
+        if plan.arena_bytes > self.arena_bytes() || !graph.carried.is_empty() || self.passing.is_some() {
             return Err(Error::Unplanned { value: 0 });
         }
         dynamic.resize(graph.values.len(), false);

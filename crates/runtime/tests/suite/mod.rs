@@ -78,8 +78,8 @@ fn executor(network: Network, files: &[&dyn ReadAt]) -> Result<ArrayExecutor, St
     let pool = Pool::new(&ledger, 2).map_err(text)?;
     let kernels = kernels::best();
     let cpu = Cpu::new(kernels, pool, &ledger).map_err(text)?;
-    let parts = ArrayParts { graph: Arc::clone(&graph), plan, dynamic: network.dynamic, cpu };
-    let read = |weight: usize, bytes: &mut [u8]| {
+    let parts = ArrayParts { graph: Arc::clone(&graph), plan, dynamic: network.dynamic, cpu, passing: None };
+    let read = |weight: usize, _: u64, bytes: &mut [u8]| {
         let place = &network.weights[graph.weights[weight].tensor];
         place.read(files[place.file as usize], bytes).map_err(|source| {
             let (tensor, offset) = (graph.weights[weight].name.clone(), place.range.start);

@@ -66,14 +66,14 @@ impl Half {
     fn load(self, engine: &Engine, files: &[Arc<FlashFile>], pool: Pool) -> Result<ArrayExecutor, Error> {
         let cpu = Cpu::new(engine.kernels, pool, &engine.ledger)?;
         let Half { graph, plan, places, dynamic } = self;
-        let read = |weight: usize, bytes: &mut [u8]| {
+        let read = |weight: usize, _: u64, bytes: &mut [u8]| {
             let weight = &graph.weights[weight];
             let place = &places[weight.tensor];
             let (tensor, offset) = (weight.name.clone(), place.range.start);
             let failed = |source| ::memory::Error::Read { tensor, offset, source };
             place.read(&*files[place.file as usize], bytes).map_err(failed)
         };
-        let parts = ArrayParts { graph: Arc::clone(&graph), plan, dynamic, cpu };
+        let parts = ArrayParts { graph: Arc::clone(&graph), plan, dynamic, cpu, passing: None };
         Ok(ArrayExecutor::new(&engine.ledger, parts, read)?)
     }
 }
@@ -153,8 +153,9 @@ impl Engine {
         let weights = [encoder, decoder].map(|half| pages(ArrayExecutor::weight_bytes(&half.graph)));
         let weights = weights.iter().sum();
         let (graph, plan, heap_of) = (&encoder.graph, &encoder.plan, &|graph: &Graph| graph.heap_bytes());
-        let whole = NetworkRequest { graph, plan, weights, heap_of, copies: 0, whole: true, budget, fixed };
-        Ok(place(&whole)?.lines)
+        let (copies, whole, files) = (0, true, None);
+        let request = NetworkRequest { graph, plan, weights, heap_of, copies, whole, files, budget, fixed };
+        Ok(place(&request)?.lines)
     }
 
     /// Loads a model of speech, or refuses before a weight is read.
