@@ -92,6 +92,8 @@ impl Builder {
         let mut engine =
             Engine { ledger, budget, threads, kernels, profile: profile.clone(), reader, guest: self.guest };
         engine.set_profile(profile);
+        // What the start read ahead goes before anything else takes memory.
+        engine.drop_program_pages();
         Ok(engine)
     }
 }

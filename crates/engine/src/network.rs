@@ -130,7 +130,10 @@ impl Engine {
         let copies = if rebuilds { 3 } else { 1 };
         let heap_of = |graph: &Graph| graph.heap_bytes() + ArrayExecutor::heap_bytes(graph);
         let weights = ArrayExecutor::weight_bytes(&built.graph);
-        let fixed = Fixed { tokenizer, connections, ..self.fixed(built.heap + heap) };
+        let fixed = self.fixed(built.heap + heap);
+        // A task's data are not there yet when the process starts.
+        let start = fixed.start.saturating_sub(built.beside.kept);
+        let fixed = Fixed { tokenizer, connections, start, ..fixed };
         let (graph, plan, whole) = (&built.graph, &built.plan, rebuilds);
         let place_of = |data: &Data| built.in_file(data);
         let options = StreamOptions {

@@ -145,9 +145,10 @@ fn account(request: &NetworkRequest<'_>, way: &Way<'_>) -> Vec<Line> {
     // What a network has not is not said of it.
     let maybe = [Part::Connections, Part::Io, Part::State, Part::Tokenizer, Part::Window];
     lines.retain(|line| line.bytes > 0 || !maybe.contains(&line.part));
-    // No run is smaller than the start of the process, beside which other ways are looked at.
+    // No run is smaller than the start of the process, or than the search, which has the network twice and other ways beside it.
     let others = if way.sought { heap + OTHERS * (request.heap_of)(way.graph) } else { 0 };
+    let search = fixed.program + kernel + heap + others + SLACK;
     let sum: u64 = lines.iter().map(|line| line.bytes).sum();
-    lines[0].bytes += (fixed.start + others).saturating_sub(sum);
+    lines[0].bytes += fixed.start.max(search).saturating_sub(sum);
     lines
 }
