@@ -15,8 +15,9 @@ use serde_json::Value;
 const CONTEXT: &str = "512";
 /// Bytes that may be read before a refusal, besides the program: a header, and what the disk reads beyond it.
 const READ_BEFORE_REFUSAL: u64 = 8 << 20;
-/// Faults that may read the disk, for code of the program, 32 KiB at once: at its first touch, and after the first token.
-const MAJOR_FAULTS: u64 = 400;
+/// Faults that may read the disk, for code of the program, 32 KiB at once, which is dropped when an engine is made and when a model
+/// is loaded: in all, and after the first token.
+const MAJOR_FAULTS: u64 = 600;
 const ANSWER_FAULTS: u64 = 50;
 /// How far the predicted peak may lie above the measured one: 5 % or this. A tiny model's peak is the start of the process, and
 /// that is as large as the disk reads ahead: of 12.4 MB that a budget must allow for, 11.5 to 12.2 were seen.

@@ -217,9 +217,9 @@ fn a_turn_that_was_taken_from_who_is_held_to_a_grammar_is_taken_up_where_it_was(
             };
             (options.max_tokens, options.ignore_end) = (Some(300 + 20 * n as u32), true);
         }
-        // Three rooms are wanted, and beside them hardly more than in the least budget: what a load takes on its way is free then.
+        // Three rooms are wanted, and beside them less and less: what the start of the process takes, and a load on its way, is free then.
         let (least, mut taken) = (least(&path, &crowd) + 3 * GRAMMAR_ROOM, 0);
-        for less in (2..10u64).map(|n| n * (64 << 10)) {
+        for less in (1..32u64).map(|n| n * (256 << 10)) {
             let (differ, counts) = compared(&path, &asks, crowd, least - less);
             wrong.extend(differ);
             taken = counts.preempted;

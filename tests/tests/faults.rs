@@ -28,8 +28,8 @@ const CALM: Duration = Duration::from_secs(5);
 const ROOMY: u64 = 4 << 30;
 const PROMPT: usize = 5;
 const TOKENS: u32 = 2;
-/// Layers of a small model that is too large to stay in memory.
-const LAYERS: u32 = 16;
+/// Layers of a small model that is too large to stay in what the start of a process takes.
+const LAYERS: u32 = 40;
 /// Faults of a trained model, and the number that they are drawn with.
 const DRAWN: usize = 24;
 const SEED: u64 = 8;
