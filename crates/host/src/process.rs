@@ -100,7 +100,7 @@ pub fn library_bytes() -> ProgramBytes {
 }
 
 /// Drops the pages of the program and its libraries. Those still needed come back as they are touched, constants one by
-/// one, code by [`CODE_PIECE`]. Pages that a disk is reading ahead at this moment stay, so call it twice: when the program starts,
+/// one, code by `CODE_PIECE`. Pages that a disk is reading ahead at this moment stay, so call it twice: when the program starts,
 /// and when what it loads is loaded, which drops the code of loading too.
 pub fn drop_program_pages() {
     if let Ok(smaps) = File::open("/proc/self/smaps") {
