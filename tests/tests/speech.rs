@@ -215,7 +215,7 @@ fn a_voice_speaks_in_the_smallest_budget() {
     let said = scratch.path().join("said.wav");
     let (model, out) = (voice.to_str().unwrap(), said.to_str().unwrap());
     let args = ["speak", model, "--phonemes", "həlˈoʊ", "--out", out, "--memory"];
-    let first = named(&program.run(&[&args[..], &["24MiB"]].concat()));
+    let first = named(&program.run(&[&args[..], &["16MiB"]].concat()));
     let budget = named(&program.run(&[&args[..], &[&first]].concat()));
     assert!(!said.exists(), "what was refused has left a file");
     let args = [&args[..], &[&budget]].concat();
