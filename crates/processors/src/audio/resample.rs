@@ -1,7 +1,7 @@
 //! A stream of samples at another rate: each new sample is the old ones around it, weighted by a sinc under Kaiser's window.
 //!
 //! Not an effect. The one design choice: the table of weights is exact for rates whose ratio is simple, which are those that
-//! occur, and of one in a thousand of a sample for others. Frequencies that the slower of both rates cannot have are taken
+//! occur, and of one in a thousand of a sample of the slower rate for others, so that no rate makes it large. Frequencies that the slower of both rates cannot have are taken
 //! out. (Crochiere and Rabiner, "Multirate Digital Signal Processing", 1983.)
 
 /// Where the sinc crosses zero on each side before it ends.
@@ -12,8 +12,8 @@ const KEPT: f64 = 0.94;
 const BETA: f64 = 9.0;
 /// Weights of a table that is exact, at most.
 const EXACT: usize = 1 << 16;
-/// Places between two samples that a table has otherwise.
-const PLACES: usize = 1000;
+/// Places that a table has otherwise between two samples of the slower rate.
+const PLACES: f64 = 1000.0;
 
 /// Makes a stream of another rate.
 pub struct Resampler {
@@ -42,7 +42,7 @@ impl Resampler {
         let wide = (ratio[0] as f64 / ratio[1] as f64).max(1.0);
         let half = if ratio == [1, 1] { 1 } else { (CROSSINGS * wide).ceil() as usize };
         let exact = ratio[1] as usize * 2 * half <= EXACT;
-        let places = if exact { ratio[1] } else { PLACES as u64 };
+        let places = if exact { ratio[1] } else { (PLACES / wide).ceil() as u64 };
         let row = |place: u64| weights(place as f64 / places as f64, half, KEPT / wide);
         let table = match ratio {
             [1, 1] => vec![1.0, 0.0],
@@ -137,14 +137,27 @@ mod tests {
 
     #[test]
     fn a_tone_stays_what_it_is() {
-        for (from, to) in
-            [(44_100, 16_000), (48_000, 16_000), (8_000, 16_000), (16_000, 16_000), (44_101, 16_000)]
-        {
+        for (from, to) in [
+            (44_100, 16_000),
+            (48_000, 16_000),
+            (8_000, 16_000),
+            (16_000, 16_000),
+            (44_101, 16_000),
+            (767_999, 16_000),
+        ] {
             let out = tone(440.0, from, to);
             let wave = |n: usize| (2.0 * std::f64::consts::PI * 440.0 * n as f64 / f64::from(to)).sin();
             let middle = 200..out.len() - 200;
             let worst = middle.map(|n| (f64::from(out[n]) - wave(n)).abs()).fold(0.0, f64::max);
             assert!(worst < 2e-3, "{from} to {to}: {worst}");
+        }
+    }
+
+    #[test]
+    fn no_rate_makes_the_table_large() {
+        for from in [1_000, 7_999, 44_101, 99_991, 767_999, 768_000] {
+            let weights = Resampler::new(from, 16_000).table.len();
+            assert!(weights <= 2 * EXACT, "{from}: {weights}");
         }
     }
 
