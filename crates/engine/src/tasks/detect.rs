@@ -69,12 +69,18 @@ struct Candidate {
     numbers: Vec<f32>,
 }
 
-fn shared(a: &[f32], b: &[f32]) -> f32 {
+/// How much of two boxes, each left, top, right and bottom, lies over one another: what they share of what both cover.
+pub(super) fn shared(a: &[f32], b: &[f32]) -> f32 {
     let area = |b: &[f32]| (b[2] - b[0]).max(0.0) * (b[3] - b[1]).max(0.0);
     let side = |axis: usize| (a[axis + 2].min(b[axis + 2]) - a[axis].max(b[axis])).max(0.0);
     let both = side(0) * side(1);
     let all = area(a) + area(b) - both;
     if all > 0.0 { both / all } else { 0.0 }
+}
+
+/// What a class is called.
+pub(super) fn labelled(labels: Option<&Labels>, class: usize) -> Result<Option<String>, Error> {
+    Ok(labels.map(|labels| labels.label(class)).transpose()?.flatten())
 }
 
 impl Detect {
@@ -95,8 +101,7 @@ impl Detect {
         found
             .into_iter()
             .map(|found| {
-                let label =
-                    self.labels.as_ref().map(|labels| labels.label(found.class)).transpose()?.flatten();
+                let label = labelled(self.labels.as_ref(), found.class)?;
                 let mut points = found.numbers.chunks_exact(2).map(place);
                 let corners = std::array::from_fn(|_| points.next().unwrap_or_default());
                 Ok(Object { label, score: found.share, corners, points: points.collect() })

@@ -4,6 +4,7 @@
 //! run in [`Network`](crate::Network), nor files of pictures and sound, which `processors` reads. The one design choice: a
 //! [`Pipeline`] is data; a model of a known kind needs no code, and what takes several models is Rust.
 
+mod boxes;
 mod classify;
 mod detect;
 mod door;
@@ -29,6 +30,7 @@ mod vision;
 mod voice;
 mod wake;
 
+pub use boxes::{Boxes, Number};
 pub use classify::{Class, Classify};
 pub use detect::{Detect, Object};
 pub use embed::Embed;

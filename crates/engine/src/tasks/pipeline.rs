@@ -5,7 +5,7 @@
 //! model's name or given by `--pipeline`, and every word in it is known or refused.
 
 use super::roi::Roi;
-use super::{Classify, Detect, Segment};
+use super::{Boxes, Classify, Detect, Segment};
 use crate::Error;
 use host::{FlashFile, ReadAt};
 use processors::image::{CHANNELS, Canvas, Filter, Frame, Layout, Map, Normal, Picture, View, resize, warp};
@@ -23,6 +23,9 @@ static CATALOG: &[(&str, &str)] = &[
     ("pose", include_str!("pipelines/pose.toml")),
     ("selfie", include_str!("pipelines/selfie.toml")),
     ("selfie-landscape", include_str!("pipelines/selfie-landscape.toml")),
+    ("yolo", include_str!("pipelines/yolo.toml")),
+    ("yolo-chosen", include_str!("pipelines/yolo-chosen.toml")),
+    ("yolo-object", include_str!("pipelines/yolo-object.toml")),
 ];
 /// Bytes of a pipeline of one's own at most.
 const LONGEST: u64 = 64 << 10;
@@ -47,9 +50,11 @@ pub struct Pipeline {
 #[serde(tag = "task", rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Task {
+    /// Where things are on it, a box for each of many places.
+    Boxes(Boxes),
     /// What is on the picture, as a whole.
     Classify(Classify),
-    /// Where things are on it.
+    /// Where things are on it, in boxes around anchors.
     Detect(Detect),
     /// Which part of it is what is looked for.
     Segment(Segment),
@@ -62,7 +67,7 @@ pub enum Fit {
     /// All of it, stretched.
     #[default]
     Stretch,
-    /// All of it, in its proportions, in the middle of black.
+    /// All of it, in its proportions, in the middle of what `border` says.
     Letterbox,
     /// Its middle, after the shorter side was made `shorter` pixels long.
     Crop,
@@ -81,6 +86,9 @@ pub struct PictureInput {
     /// How it is brought to this size.
     #[serde(default)]
     pub fit: Fit,
+    /// How bright it is around the picture, of [`Fit::Letterbox`].
+    #[serde(default)]
+    pub border: u8,
     /// Of [`Fit::Crop`].
     #[serde(default)]
     pub shorter: usize,
@@ -160,6 +168,9 @@ impl Pipeline {
     fn parse(text: &str) -> Result<Pipeline, String> {
         let pipeline: Pipeline = toml::from_str(text).map_err(|error| error.to_string())?;
         pipeline.input.check()?;
+        if let Task::Boxes(boxes) = &pipeline.output {
+            boxes.check()?;
+        }
         Ok(pipeline)
     }
 }
@@ -191,7 +202,7 @@ impl PictureInput {
         Canvas { width: self.width, height: self.height, layout: self.layout, normal, numbers }
     }
 
-    /// Brings a picture to the size that the network wants; `to` is black and of that size. Gives where it lies in the picture.
+    /// Brings a picture to the size that the network wants; `to` is of that size, and black. Gives where it lies in the picture.
     pub(crate) fn fit(&self, from: &View<'_>, to: &mut Picture) -> Map {
         if self.sampled {
             return self.sample(from, to);
@@ -209,6 +220,7 @@ impl PictureInput {
                 let side = |side: f32, most: usize| ((side * scale).round() as usize).clamp(1, most);
                 let (w, h) = (side(width, self.width), side(height, self.height));
                 let (left, top) = ((self.width - w) / 2, (self.height - h) / 2);
+                to.pixels_mut().fill(self.border);
                 let pixels = &mut to.pixels_mut()[top * stride + left * CHANNELS..];
                 resize(from, self.filter, &Frame::whole(w, h), pixels, stride);
                 let scale = [width / w as f32, height / h as f32];
@@ -245,7 +257,7 @@ impl PictureInput {
             },
         };
         let map = roi.map(self.width, self.height);
-        let border = (self.fit == Fit::Letterbox).then_some([0; CHANNELS]);
+        let border = (self.fit == Fit::Letterbox).then_some([self.border; CHANNELS]);
         warp(from, &map, border, false, self.width, to.pixels_mut());
         map
     }

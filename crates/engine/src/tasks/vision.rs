@@ -69,6 +69,9 @@ impl Look<'_> {
         network.run(&[(&input, fed.as_bytes())])?;
         let seconds = start.elapsed().as_secs_f64();
         let seen = match &self.pipeline.output {
+            Task::Boxes(task) => {
+                Seen::Objects(task.read(&network, [settings.width, settings.height], &map)?)
+            }
             Task::Classify(task) => Seen::Classes(task.read(&network, self.top)?),
             Task::Detect(task) => {
                 Seen::Objects(task.read(&network, [settings.width, settings.height], &map)?)

@@ -164,6 +164,7 @@ impl Rules {
             width: self.side,
             height: self.side,
             fit: Fit::Stretch,
+            border: 0,
             shorter: 0,
             filter: Filter::Linear,
             sampled: true,
