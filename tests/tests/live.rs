@@ -86,6 +86,44 @@ fn answers_do_not_change_when_budgets_do() {
 }
 
 #[test]
+fn a_long_prompt_is_read_in_large_steps_and_its_answer_keeps_more() {
+    let Some(run) = trained("smollm2") else {
+        skip("smollm2", "PINTPOT_TEST_MODELS names no folder that holds it");
+        return;
+    };
+    let path = run.model;
+    let ids: Vec<u32> = (0..200).map(|n| 1000 + 37 * n).collect();
+    let roomy = Engine::builder().memory("4GiB".parse().unwrap()).build().unwrap();
+    let opened = roomy.open(&path).unwrap();
+    let least = roomy.plan_in(&opened, &OPTIONS, 0).unwrap().unwrap_err().needed;
+    let budget = least + opened.weight_bytes() / 2;
+    let placement = roomy.plan_in(&opened, &OPTIONS, budget).unwrap().unwrap();
+    let reading = placement.reading.as_deref().expect("half of the weights pass through the window");
+    assert!(placement.chunk() > placement.bounds.rows && reading.peak() <= placement.peak());
+    assert!(reading.resident.iter().zip(&placement.resident).all(|(reads, speaks)| speaks >= reads));
+    assert!(reading.streamed_bytes() > placement.streamed_bytes());
+    let options = GenerateOptions { max_tokens: Some(9), ignore_end: true, ..GenerateOptions::default() };
+    let generate = |engine: &Engine| {
+        let mut model = engine.load(&path, &OPTIONS).unwrap();
+        // Twice, for the way back; the second prompt is not known from before.
+        let first = model.generate(&ids, &options, &mut |_| Flow::Continue).unwrap();
+        let second = model.generate(&ids[1..], &options, &mut |_| Flow::Continue).unwrap();
+        [first, second]
+    };
+    let engine = Engine::builder().memory(budget.to_string().parse().unwrap()).build().unwrap();
+    for (streamed, kept) in generate(&engine).iter().zip(&generate(&roomy)) {
+        assert_eq!(streamed.digest, kept.digest);
+        let steps = (ids.len() as u64).div_ceil(u64::from(placement.chunk()));
+        let (prompt, answer) = (streamed.timing.prompt_flash_bytes, streamed.timing.answer_flash_bytes);
+        // Reads end at sectors, and some of the next step have begun.
+        let most = |bytes: u64| bytes + bytes / 20 + 2 * placement.window_bytes;
+        assert!(prompt <= most(steps * reading.streamed_bytes()), "{prompt} for {steps} steps");
+        let between = reading.streamed_bytes() - placement.streamed_bytes();
+        assert!(answer <= most(8 * placement.streamed_bytes() + between), "{answer} for 8 tokens");
+    }
+}
+
+#[test]
 fn the_kernel_sees_memory_follow_the_budget() {
     let Some(run) = trained("smollm2") else {
         skip("smollm2", "PINTPOT_TEST_MODELS names no folder that holds it");

@@ -11,6 +11,7 @@ use formats::ModelFile;
 use graph::Graph;
 use host::{FlashFile, Ledger, Reservation};
 use planner::{Fixed, Forecast, Placement, Profile, Refusal, Request};
+use runtime::Executor;
 use std::sync::Arc;
 
 /// A budget that leaves nothing to wish for.
@@ -71,6 +72,42 @@ pub(crate) fn change_budget(
     changed
 }
 
+/// Puts everything where `next` has it; `anew` says that its weights are cut in another way than they were.
+fn lie(
+    next: &Placement,
+    anew: bool,
+    live: &Live,
+    executor: &mut Executor,
+    reserved: &mut [Reserved],
+) -> Result<(), Error> {
+    // What gives back goes first.
+    for Reserved { held, elsewhere } in &mut *reserved {
+        let bytes = next.bytes_of(held.part()).saturating_sub(*elsewhere);
+        held.resize(bytes.min(held.bytes())).map_err(host::Error::from)?;
+    }
+    let residency = Residency {
+        tiling: Arc::clone(&next.tiling),
+        resident: &next.resident,
+        window_bytes: next.window_bytes,
+        options: next.stream,
+    };
+    if anew {
+        // Two lists of tiles for a moment, and two tables of who is kept.
+        executor.reload(&live.ledger, &next.plan, |graph| {
+            let (ledger, files, sets) = (&live.ledger, &live.files, Arc::clone(&next.experts));
+            let store = WeightStore::new(ledger, graph, &live.file, files.clone(), residency)?;
+            Ok((store, ExpertStore::new(ledger, sets, files.clone(), &next.expert_options)?))
+        })?;
+    } else {
+        executor.adapt(&live.ledger, &next.plan, residency, &next.expert_options)?;
+    }
+    for Reserved { held, elsewhere } in reserved {
+        let bytes = next.bytes_of(held.part()).saturating_sub(*elsewhere);
+        held.resize(bytes).map_err(host::Error::from)?;
+    }
+    Ok(())
+}
+
 /// Who may change the budget while a model answers; see [`Model::follow`].
 pub trait BudgetSource: Send {
     /// The budget that is wanted from now on, in bytes, if it has changed. Asked before every step, so it should be quick.
@@ -129,38 +166,30 @@ impl Model {
     /// Places the model anew in `bytes` of a budget that stays what it is; what [`Model::set_memory`] says holds.
     pub(crate) fn fit(&mut self, bytes: u64) -> Result<(), Error> {
         let beyond = self.forget_beyond_plan();
-        let (live, now) = (&self.live, &self.placement);
         let next = self.placed_in(bytes.saturating_sub(beyond))?.map_err(|refusal| {
             // Whoever is being answered keeps what he holds.
             let needed = refusal.needed + beyond;
             Error::Refused(Box::new(Refusal { needed, budget: bytes, ..refusal }))
         })?;
-        // What gives back goes first.
-        for Reserved { held, elsewhere } in &mut self.reserved {
-            let bytes = next.bytes_of(held.part()).saturating_sub(*elsewhere);
-            held.resize(bytes.min(held.bytes())).map_err(host::Error::from)?;
-        }
-        let residency = Residency {
-            tiling: Arc::clone(&next.tiling),
-            resident: &next.resident,
-            window_bytes: next.window_bytes,
-            options: next.stream,
-        };
-        if Arc::ptr_eq(&next.tiling, &now.tiling) {
-            self.executor.adapt(&live.ledger, &next.plan, residency, &next.expert_options)?;
-        } else {
-            // Two lists of tiles for a moment, and two tables of who is kept.
-            self.executor.reload(&live.ledger, &next.plan, |graph| {
-                let (ledger, files, sets) = (&live.ledger, &live.files, Arc::clone(&next.experts));
-                let store = WeightStore::new(ledger, graph, &live.file, files.clone(), residency)?;
-                Ok((store, ExpertStore::new(ledger, sets, files.clone(), &next.expert_options)?))
-            })?;
-        }
-        for Reserved { held, elsewhere } in &mut self.reserved {
-            let bytes = next.bytes_of(held.part()).saturating_sub(*elsewhere);
-            held.resize(bytes).map_err(host::Error::from)?;
-        }
+        let to = if self.reads { next.while_reading() } else { &next };
+        let anew = !Arc::ptr_eq(&next.tiling, &self.placement.tiling);
+        lie(to, anew, &self.live, &mut self.executor, &mut self.reserved)?;
+        self.reads &= next.reading.is_some();
         self.placement = Placement { budget: bytes, ..next };
+        Ok(())
+    }
+
+    /// Lies, from the next step on, as it is best for steps of so many rows.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub(crate) fn make_way(&mut self, rows: usize) -> Result<(), Error> {
+        let reads = self.placement.reading.is_some() && rows > self.placement.bounds.rows as usize;
+        if reads != self.reads {
+            let to = if reads { self.placement.while_reading() } else { &self.placement };
+            lie(to, false, &self.live, &mut self.executor, &mut self.reserved)?;
+            self.reads = reads;
+        }
         Ok(())
     }
 

@@ -405,7 +405,7 @@ impl Engine {
         let (ledger, profile) = (self.ledger.clone(), self.profile.clone());
         let shares = options.crowd.is_some();
         let live = Live { ledger, profile, graph, file, files, fixed, align, logit_rows, shares };
-        let tight = placement.streamed_bytes() > 0 || options.context.is_some();
+        let tight = placement.while_reading().streamed_bytes() > 0 || options.context.is_some();
         let mut model = Model::new(executor, tokenizer, template, placement, (live, reserved));
         model.program = (!self.guest).then(|| ProgramPages::new(fixed.program));
         if !shares {

@@ -22,6 +22,8 @@ pub struct Model {
     pub(crate) tokenizer: Arc<Tokenizer>,
     pub(crate) template: Option<ChatTemplate>,
     pub(crate) placement: Placement,
+    /// Whether it lies as it is best while a prompt is read.
+    pub(crate) reads: bool,
     /// What a change of the budget needs.
     pub(crate) live: Live,
     /// Lines of the account that nobody else holds.
@@ -42,7 +44,7 @@ impl Model {
         placement: Placement,
         (live, reserved): (Live, Vec<Reserved>),
     ) -> Model {
-        let batch = Batch::with_capacity(placement.bounds.rows as usize);
+        let batch = Batch::with_capacity(placement.chunk() as usize);
         Model {
             executor,
             sequences: Vec::new(),
@@ -52,6 +54,7 @@ impl Model {
             tokenizer: Arc::new(tokenizer),
             template,
             placement,
+            reads: false,
             live,
             reserved,
             rooms: Rooms::default(),

@@ -22,7 +22,7 @@ pub fn placement(placement: &Placement) -> Value {
         "ledger": ledger(&placement.lines),
         "context": placement.context,
         "kv": placement.kv.name(),
-        "chunk": placement.bounds.rows,
+        "chunk": placement.chunk(),
         "resident_bytes": placement.resident_bytes(),
         "streamed_bytes": placement.streamed_bytes(),
         "flash_bytes_per_token": forecast.flash_bytes_per_token,

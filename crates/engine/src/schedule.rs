@@ -182,6 +182,7 @@ impl<'a> Schedule<'a> {
         let stepped = self.model.follow_budget().and_then(|()| {
             self.grow()?;
             self.admit();
+            self.make_way()?;
             self.compose()
         });
         let stepped = match stepped {
@@ -263,6 +264,16 @@ impl<'a> Schedule<'a> {
         }
     }
 
+    /// Has the model lie as it is best for the next step: for reading as long as there is a long prompt, and until it is read to its
+    /// end.
+    fn make_way(&mut self) -> Result<(), Error> {
+        let active = self.running.iter().filter(|answer| !answer.paused);
+        match active.map(Answer::unread).max() {
+            Some(unread) if unread == 0 || !self.model.reads => self.model.make_way(unread),
+            _ => Ok(()),
+        }
+    }
+
     /// Shares the rows of a step out; gives whether another step is sure to follow.
     fn compose(&mut self) -> Result<bool, Error> {
         let Bounds { rows, logit_rows } = self.model.executor.bounds();
@@ -293,6 +304,10 @@ impl<'a> Schedule<'a> {
                 logits -= usize::from(last);
             }
         }
+        let ends = |at: usize| self.shares.iter().any(|share| share.answer == at && share.wanted);
+        let unread = |(at, answer): (usize, &Answer<'_>)| active(answer) && answer.unread() > 0 && !ends(at);
+        // What would be read for the step after this one is not of use where everything is put elsewhere between them.
+        let stays = !self.model.reads || self.running.iter().enumerate().any(unread);
         let mut more = !self.waiting.is_empty();
         for share in &self.shares {
             let answer = &self.running[share.answer];
@@ -305,7 +320,7 @@ impl<'a> Schedule<'a> {
             self.model.batch.push(place, &self.model.sequences[place], ids, wanted)?;
             more |= !share.wanted || answer.goes_on();
         }
-        Ok(more)
+        Ok(more && stays)
     }
 
     /// Runs the step that was composed, and gives everybody what is theirs.

@@ -18,7 +18,7 @@ pub struct Line {
 /// Everything that the runtime needs to know.
 #[derive(Clone, Debug)]
 pub struct Placement {
-    /// Rows of a step at most: the chunk in which a prompt is fed.
+    /// Rows of a step at most.
     pub bounds: Bounds,
     /// Where values live.
     pub plan: Plan,
@@ -48,9 +48,22 @@ pub struct Placement {
     pub budget: u64,
     /// How fast it will be.
     pub forecast: Forecast,
+    /// Where things lie while a long prompt is read, if elsewhere: larger steps, and as many weights less stay as their values
+    /// take. Its peak is no higher.
+    pub reading: Option<Box<Placement>>,
 }
 
 impl Placement {
+    /// Rows of a step in which a prompt is fed.
+    pub fn chunk(&self) -> u32 {
+        self.while_reading().bounds.rows
+    }
+
+    /// Where things lie while a prompt is read.
+    pub fn while_reading(&self) -> &Placement {
+        self.reading.as_deref().unwrap_or(self)
+    }
+
     /// Predicted peak of the whole process, bytes.
     pub fn peak(&self) -> u64 {
         self.lines.iter().map(|l| l.bytes).sum()

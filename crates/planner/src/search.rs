@@ -2,7 +2,10 @@
 //!
 //! Candidates are few (chunks and run sizes are powers of two), so all are tried. Of those that fit and take no longer
 //! than the fastest for a typical request, or hardly, one that reads nothing wins, then the one whose first token comes
-//! soonest, then the one that holds least.
+//! soonest, then the one that reads least, then the one that holds least. A prompt and its answer want different things of
+//! the same bytes: the one large steps, since each reads all weights that do not stay, the other weights that stay. So both
+//! have a placement of their own with the same cut where weights are streamed, and what lies between them is read once for
+//! each answer.
 
 use crate::cost::{FlashSeconds, Forecast, step_seconds};
 use crate::placement::{Line, Placement};
@@ -71,7 +74,7 @@ pub fn place(
         return Ok(Err(least));
     };
     let cut = Cut::new(request, file, profile, *run_bytes)?;
-    Ok(fit(request, profile, &cut, *rows).ok_or(least))
+    Ok(fit_exchange(request, profile, &cut, *rows).ok_or(least))
 }
 
 /// The best placement within the request's budget of a model that is loaded as `now`. Weights stay cut as they are if
@@ -88,7 +91,9 @@ pub fn adapt(
     let cut = Cut::of(Arc::clone(&now.tiling), Arc::clone(&now.experts), profile);
     let request = Request { kv_rows: Some(now.kv_rows), ..*request };
     let found: Vec<Candidate> = candidates(&request, profile, &cut).collect();
-    match best(&found, |candidate| candidate).and_then(|best| fit(&request, profile, &cut, best.rows)) {
+    match best(&found, |candidate| candidate)
+        .and_then(|best| fit_exchange(&request, profile, &cut, best.rows))
+    {
         Some(placement) => Ok(Ok(placement)),
         None => place(&request, file, profile),
     }
@@ -97,12 +102,14 @@ pub fn adapt(
 /// A placement that fits, in so far as it is compared with others.
 #[derive(Clone, Copy)]
 struct Candidate {
-    /// Rows of a step.
+    /// Rows of a step in which a prompt is read.
     rows: u32,
     /// Seconds of a typical request.
     seconds: f64,
     /// Seconds to its first token.
     first_token: f64,
+    /// Bytes that it reads; for its prompt, as if each step wanted all experts.
+    read: u64,
     peak: u64,
     /// Bytes of caches, which stay as they are if the budget shrinks.
     state: u64,
@@ -114,15 +121,22 @@ fn candidates(request: &Request<'_>, profile: &Profile, cut: &Cut) -> impl Itera
     let most = request.kv_rows.unwrap_or(u32::MAX);
     let useful = move |rows: &u32| *rows == CHUNKS[0] || *rows < request.context.saturating_mul(2);
     CHUNKS.into_iter().filter(move |rows| *rows <= most).filter(useful).filter_map(move |rows| {
-        let placement = fit(request, profile, cut, rows)?;
+        let placement = fit_exchange(request, profile, cut, rows)?;
         let Forecast { first_token_seconds, tokens_per_second, .. } = placement.forecast;
+        let reading = placement.while_reading();
+        let between = placement.resident_bytes().saturating_sub(reading.resident_bytes());
+        let between = between as f64 / profile.way(longest_run(&cut.tiling)).bytes_per_second;
+        let answer = f64::from(Exchange::TYPICAL.answer) / tokens_per_second;
+        let steps = placement.forecast.prompt_tokens.div_ceil(rows);
+        let of_answer = u64::from(Exchange::TYPICAL.answer) * placement.forecast.flash_bytes_per_token;
         Some(Candidate {
             rows,
-            seconds: first_token_seconds + f64::from(Exchange::TYPICAL.answer) / tokens_per_second,
+            seconds: first_token_seconds + between + answer,
             first_token: first_token_seconds,
+            read: u64::from(steps) * reading.streamed_bytes() + of_answer,
             peak: placement.peak(),
             state: placement.bytes_of(Part::State),
-            streams: placement.streamed_bytes() > 0,
+            streams: reading.streamed_bytes() > 0,
         })
     })
 }
@@ -142,7 +156,7 @@ fn best<T>(found: &[T], candidate: impl Fn(&T) -> &Candidate) -> Option<&T> {
     left.retain(|found| candidate(found).state as f64 <= caches * LARGER_CACHES);
     let soonest = least(|c| c.first_token, &left);
     left.retain(|found| candidate(found).first_token <= soonest * AS_SOON);
-    left.into_iter().min_by_key(|found| candidate(found).peak)
+    left.into_iter().min_by_key(|found| (candidate(found).read, candidate(found).peak))
 }
 
 /// The smallest budget that works, as the refusal of a budget of nothing.
@@ -303,8 +317,32 @@ fn expert_options(cut: &Cut, slots: Vec<u32>, align: usize) -> ExpertOptions {
     ExpertOptions { slots, window_bytes, stream: cut.expert_stream }
 }
 
-/// The placement with this cut and chunk that keeps as much as fits; `None` if it does not fit at all.
-fn fit(request: &Request<'_>, profile: &Profile, cut: &Cut, rows: u32) -> Option<Placement> {
+/// The placement with this cut that reads prompts in steps of `rows`, and answers in smaller ones if that keeps weights that are
+/// read otherwise; `None` if it does not fit.
+fn fit_exchange(request: &Request<'_>, profile: &Profile, cut: &Cut, rows: u32) -> Option<Placement> {
+    let whole = fit(request, profile, cut, rows, None)?;
+    let few = CHUNKS.into_iter().find(|chunk| *chunk >= request.logit_rows);
+    let Some(few) = few.filter(|few| *few < rows && whole.streamed_bytes() > 0) else { return Some(whole) };
+    let both = Request { kv_rows: Some(whole.kv_rows), ..*request };
+    // One that keeps everything has no window for what comes back.
+    let answering = fit(&both, profile, cut, few, None).filter(|answering| answering.streamed_bytes() > 0);
+    let reading = answering.as_ref().and_then(|answering| {
+        fit(&Request { budget: answering.peak(), ..both }, profile, cut, rows, Some(&answering.resident))
+    });
+    let (Some(mut placement), Some(reading)) = (answering, reading) else { return Some(whole) };
+    placement.reading = Some(Box::new(reading));
+    placement.forecast = forecast(request, profile, &placement, Exchange::TYPICAL);
+    Some(placement)
+}
+
+/// The placement with this cut and steps that keeps as much as fits, of the runs `among`; `None` if it does not fit at all.
+fn fit(
+    request: &Request<'_>,
+    profile: &Profile,
+    cut: &Cut,
+    rows: u32,
+    among: Option<&[bool]>,
+) -> Option<Placement> {
     let tiling = &cut.tiling;
     let account = |kept: &Kept| account(request, cut, rows, kept);
     // Page tables of what stays are not in the account of what does not: 8 bytes for each 4 KiB, and some to spare.
@@ -320,7 +358,7 @@ fn fit(request: &Request<'_>, profile: &Profile, cut: &Cut, rows: u32) -> Option
         // A step reads every run and only some of the experts, so runs come first.
         (all_runs(), account(&Kept { slots: slots(&cut.experts, room), ..Kept::runs(cut) }))
     } else {
-        let resident = spread(tiling, room(&account(&Kept::nothing(cut)))?);
+        let resident = spread(tiling, room(&account(&Kept::nothing(cut)))?, among);
         let kept = Kept { runs: held(tiling, &resident), ..Kept::nothing(cut) };
         (resident, account(&kept))
     };
@@ -350,6 +388,7 @@ fn fit(request: &Request<'_>, profile: &Profile, cut: &Cut, rows: u32) -> Option
             bound: crate::Bound::Arithmetic,
             flash_bytes_per_token: 0,
         },
+        reading: None,
     };
     placement.forecast = forecast(request, profile, &placement, Exchange::TYPICAL);
     Some(placement)
@@ -374,15 +413,18 @@ fn slots(experts: &ExpertSets, room: u64) -> Vec<u32> {
     slots
 }
 
-/// Marks runs that stay, spread evenly over a step so that reads and arithmetic overlap everywhere.
-fn spread(tiling: &Tiling, room: u64) -> Vec<bool> {
-    let total: u64 = tiling.runs.iter().map(|r| tiling.held_bytes(r)).sum();
+/// Marks runs that stay, of those `among` which they may be, spread evenly over a step so that reads and arithmetic overlap
+/// everywhere.
+fn spread(tiling: &Tiling, room: u64, among: Option<&[bool]>) -> Vec<bool> {
+    let may = |index: usize| among.is_none_or(|among| among[index]);
+    let of = |(index, run)| if may(index) { tiling.held_bytes(run) } else { 0 };
+    let total: u64 = tiling.runs.iter().enumerate().map(of).sum();
     let (mut seen, mut kept) = (0u64, 0u64);
-    let stays = tiling.runs.iter().map(|run| {
-        let bytes = tiling.held_bytes(run);
+    let stays = tiling.runs.iter().enumerate().map(|run| {
+        let bytes = of(run);
         seen += bytes;
         let due = (u128::from(room) * u128::from(seen) / u128::from(total.max(1))) as u64;
-        let stays = kept + bytes <= due;
+        let stays = may(run.0) && kept + bytes <= due;
         kept += if stays { bytes } else { 0 };
         stays
     });
@@ -421,12 +463,12 @@ pub fn forecast(
     exchange: Exchange,
 ) -> Forecast {
     let prompt = exchange.prompt.clamp(1, request.context.max(1));
-    let streamed = |logits: bool| -> u64 {
+    let streamed = |placement: &Placement, logits: bool| -> u64 {
         let runs = placement.tiling.runs.iter().zip(&placement.resident);
         runs.filter(|(r, stays)| !**stays && (logits || !r.logits_only)).map(|(r, _)| r.bytes).sum()
     };
     // As a run has shown; else if all are equally likely, and so to be found among those that stay.
-    let missed = |rows: u32| -> f64 {
+    let missed = |placement: &Placement, rows: u32| -> f64 {
         let sets = placement.experts.iter().zip(&placement.expert_options.slots).enumerate();
         let missed = |(index, (set, &slots)): (usize, (&::memory::ExpertSet, &u32))| {
             let known = profile.reuse.as_ref().and_then(|reuse| reuse.layers.get(index));
@@ -441,23 +483,25 @@ pub fn forecast(
     };
     let rate = profile.way(longest_run(&placement.tiling)).bytes_per_second;
     let rate_of_experts = profile.way(placement.experts.largest_read()).bytes_per_second;
-    let step = |rows: u32, logit_rows: u32, context: u32| {
+    let step = |placement: &Placement, rows: u32, logit_rows: u32, context: u32| {
         let bounds = Bounds { rows, logit_rows };
-        let ahead = streamed(logit_rows > 0) as f64 / rate;
-        let flash = FlashSeconds { ahead, experts: missed(rows) / rate_of_experts };
+        let ahead = streamed(placement, logit_rows > 0) as f64 / rate;
+        let flash = FlashSeconds { ahead, experts: missed(placement, rows) / rate_of_experts };
         step_seconds(request.graph, profile, &bounds, context, flash)
     };
-    let rows = placement.bounds.rows;
+    let reading = placement.while_reading();
+    let rows = reading.bounds.rows;
     let chunks = prompt.div_ceil(rows);
     let tail = prompt - (chunks - 1) * rows;
     // The chunks before the last begin, on average, in the middle of what they begin at.
-    let body = f64::from(chunks - 1) * step(rows, 0, chunks.saturating_sub(2) * rows / 2).0;
-    let (token, bound) = step(1, 1, request.context.min(prompt.saturating_add(exchange.answer / 2)));
+    let body = f64::from(chunks - 1) * step(reading, rows, 0, chunks.saturating_sub(2) * rows / 2).0;
+    let (token, bound) =
+        step(placement, 1, 1, request.context.min(prompt.saturating_add(exchange.answer / 2)));
     Forecast {
         tokens_per_second: 1.0 / token,
-        first_token_seconds: body + step(tail, 1, prompt - tail).0,
+        first_token_seconds: body + step(reading, tail, 1, prompt - tail).0,
         prompt_tokens: prompt,
         bound,
-        flash_bytes_per_token: streamed(true) + missed(1) as u64,
+        flash_bytes_per_token: streamed(placement, true) + missed(placement, 1) as u64,
     }
 }

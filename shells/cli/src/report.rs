@@ -74,7 +74,7 @@ pub(crate) fn answer(name: &str, engine: &Engine, model: &Model, answer: &Comple
         "major_faults": host::major_faults(),
         "answer_major_faults": timing.answer_major_faults,
         "ledger": ledger(&placement.lines),
-        "chunk": placement.bounds.rows,
+        "chunk": placement.chunk(),
         "context": placement.context,
         "kv": placement.kv.name(),
         "isa": engine.isa(),

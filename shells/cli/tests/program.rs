@@ -57,6 +57,22 @@ fn networks_are_shown() {
 }
 
 #[test]
+fn a_disk_that_is_full_leaves_nothing_half_written() {
+    let home = tempfile::tempdir().unwrap();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/tiny/gemma3-q8_0.gguf");
+    // The system refuses to make a file larger than so many KiB, as a full disk does.
+    let line = format!(
+        "trap '' XFSZ; ulimit -f 64; exec {} pack {model} packed.gguf",
+        env!("CARGO_BIN_EXE_pintpot")
+    );
+    let output = Command::new("bash").args(["-c", &line]).current_dir(home.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    assert!(said.contains("cannot write") && said.contains("nothing was left there"), "{said}");
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn networks_take_arrays_and_give_them() {
     const RANGE: &str = sample!("test_range_float_type_positive_delta_expanded/model.onnx");
     const SUM: &str = sample!("test_scan_sum/model.onnx");

@@ -197,6 +197,26 @@ fn the_budget_of_all_changes_and_others_give_way() {
 }
 
 #[test]
+fn a_file_that_is_cut_off_fails_its_model_alone_and_until_it_is_whole() {
+    let Case { paths, bounds, _folder } = case();
+    let server =
+        Running::share(&paths[..2], CONTEXT, bounds[0].1 + bounds[1].1, Some(Duration::from_millis(300)));
+    let (whole, beside) = (digest(&server, 0, 0), digest(&server, 1, 0));
+    until(&server, &[false; 2]);
+    let cut = std::fs::File::options().write(true).open(&paths[0]).unwrap();
+    cut.set_len(cut.metadata().unwrap().len() / 2).unwrap();
+    for n in 1..4 {
+        let reply = server.post("/v1/chat/completions", &ask(0, n));
+        assert!((500..600).contains(&reply.status), "{reply:?}");
+        assert!(reply.json()["error"]["message"].is_string(), "{reply:?}");
+        assert_eq!(server.get("/health").status, 200);
+        assert_eq!(digest(&server, 1, 0), beside);
+    }
+    tall(&tiny(&format!("{}.gguf", NAMES[0])).0, 160, &paths[0]);
+    assert_eq!(digest(&server, 0, 0), whole);
+}
+
+#[test]
 fn who_waits_for_another_model_has_his_place_in_the_queue() {
     let Case { paths, bounds, _folder } = case();
     let server = Running::share(&paths[..2], CONTEXT, bounds[0].0.max(bounds[1].0), None);

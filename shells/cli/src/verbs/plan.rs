@@ -117,6 +117,13 @@ fn text(
         format_bytes(placement.resident_bytes())
     );
     text += &format!("{} are read for every token\n", format_bytes(forecast.flash_bytes_per_token));
+    if let Some(reading) = &placement.reading {
+        text += &format!(
+            "a long prompt is read {} tokens at a time, while {} stay\n",
+            reading.bounds.rows,
+            format_bytes(reading.resident_bytes())
+        );
+    }
     text += &format!("{:.1} tokens/s, bound by {}; ", forecast.tokens_per_second, forecast.bound.name());
     text += &format!(
         "first token of a {}-token prompt after {:.2} s",
