@@ -26,12 +26,12 @@ _pintpot() {
         'pull '*) flags="--model --json --help" ;;
         'rerank '*) flags="--model --context --tokenizer --memory --threads --io --isa --query --input --json --stats --help" ;;
         'rm '*) flags=" --help" ;;
-        'run '*) flags="--model --context --kv --memory --threads --io --isa --foresee --grammar --grammar-file --json-schema --json-schema-file --prompt --tokens --system --raw --stop --ignore-eos --overflow --yield --temp --top-k --top-p --min-p --seed --repeat-penalty --presence-penalty --frequency-penalty --logit-bias --skip-weak --skip-cold --stand-in --by-sensitivity --input --shape --image --pipeline --out --top --out-dir --json --stats --help" ;;
+        'run '*) flags="--model --context --kv --memory --threads --io --isa --foresee --grammar --grammar-file --json-schema --json-schema-file --prompt --tokens --system --raw --stop --ignore-eos --overflow --yield --temp --top-k --top-p --min-p --seed --repeat-penalty --presence-penalty --frequency-penalty --logit-bias --skip-weak --skip-cold --stand-in --by-sensitivity --input --shape --image --pipeline --audio --text --out --top --out-dir --json --stats --help" ;;
         'serve '*) flags="--model --context --kv --memory --threads --io --isa --host --port --api-key --parallel --contexts --queue --connections --keep-alive --tokenizer --tokens --skip-weak --skip-cold --stand-in --by-sensitivity --help" ;;
         'show '*) flags="--model --context --kv --memory --threads --io --isa --json --help" ;;
         'speak '*) flags="--out --phonemes --noise --seed --memory --threads --io --isa --model --stats --help" ;;
         'stop '*) flags="--host --port --api-key --help" ;;
-        'transcribe '*) flags="--language --task --timestamps --format --memory --threads --io --isa --model --stats --help" ;;
+        'transcribe '*) flags="--language --task --timestamps --format --memory --threads --io --isa --model --json --stats --help" ;;
     esac
     case "$word" in
         -*) COMPREPLY=($(compgen -W "$flags" -- "$word")) ;;

@@ -41,6 +41,7 @@ pub(crate) const DEFAULT_SYSTEM: &str = "You are a helpful AI assistant.";
 
 flags! {
     API_KEY = "api-key", None, "KEY", "only who sends this key is answered; may be repeated";
+    AUDIO = "audio", None, "FILE", "a sound, WAV, that a model is to hear; - is standard input";
     BUDGETS = "budgets", None, "LIST", "budgets of a sweep: shares of the model's file or sizes, 100%,50%,2GiB";
     BY_NEURON = "by-neuron", None, "", "store the way back of ReLU feed-forwards by neuron too, for sparse reads";
     BY_SENSITIVITY = "by-sensitivity", None, "", "with --skip-weak: more of it in layers that mind less, as profile measured";
@@ -107,7 +108,7 @@ flags! {
     SYSTEM = "system", None, "TEXT", "the system message; \"\" for the template's own";
     TASK = "task", None, "TASK", "transcribe, or translate what is said into English";
     TEMP = "temp", None, "X", "0 takes the likeliest token; larger is more varied";
-    TEXT = "text", None, "FILE", "the text to judge by";
+    TEXT = "text", None, "TEXT", "a text that a network is to take, or the file of one to judge by";
     THREADS = "threads", Some('t'), "N", "threads that compute; all physical cores if not said; bench takes a list";
     THRESHOLD = "threshold", None, "SHARE", "how likely speech must be to count; 0.5 if not said";
     THROTTLE = "throttle", None, "RATE", "the most that the model's disk may give, such as 100MB/s; needs root";
@@ -131,7 +132,7 @@ impl Flag {
 }
 
 /// A command line: what was typed, and the environment behind it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Args {
     /// The words that are no flags.
     pub operands: Vec<String>,
@@ -201,6 +202,14 @@ impl Args {
     /// The value of a flag, if it was typed.
     pub fn typed(&self, flag: &Flag) -> Option<&str> {
         self.typed.iter().rfind(|(other, _)| *other == flag).map(|(_, value)| value.as_str())
+    }
+
+    /// The same, with what was typed behind a flag as the last operand instead.
+    pub fn as_operand(&self, flag: &Flag) -> Args {
+        let mut args = self.clone();
+        args.operands.extend(self.typed(flag).map(str::to_string));
+        args.typed.retain(|(other, _)| *other != flag);
+        args
     }
 
     /// Whether a switch is on; its twin may turn it off with 0.
@@ -291,7 +300,12 @@ mod tests {
         assert_eq!(args.all(&STOP).collect::<Vec<_>>(), ["a", "b"]);
         assert!(args.is_on(&JSON) && !args.is_on(&RAW));
         assert!(parse("m --help").unwrap().is_none());
-        for bad in ["m --nonsense", "m a b", "-m m a b", "m --temp", "m --text x"] {
+        let heard = parse("m --audio x.wav -n5").unwrap().unwrap().as_operand(&AUDIO);
+        assert_eq!(
+            (&*heard.operands, heard.get(&AUDIO), heard.get(&TOKENS)),
+            (&["m".into(), "x.wav".into()][..], None, Some("5"))
+        );
+        for bad in ["m --nonsense", "m a b", "-m m a b", "m --temp", "m --query x"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
         assert!(parse("m -c x").unwrap().unwrap().read::<u32>(&CONTEXT, "a number").is_err());

@@ -6,6 +6,7 @@
 mod batch;
 mod bench;
 mod curve;
+mod data;
 mod doctor;
 mod embed;
 mod eval;

@@ -7,7 +7,7 @@ use std::io::{IsTerminal, Read};
 
 use pintpot::{Message, Yielding};
 
-use super::Verb;
+use super::{Verb, data};
 use crate::budget::Reread;
 use crate::chat::{Chat, Overflow, speak};
 use crate::exit::Failure;
@@ -18,7 +18,7 @@ use crate::{arrays, find, load, pictures, report, setup};
 pub(super) const VERB: Verb = Verb {
     name: "run",
     operands: &["MODEL", "[PROMPT]"],
-    summary: "answer a prompt, chat when there is none, or run a network on arrays or a picture",
+    summary: "answer a prompt, chat when there is none, or run a network on arrays, a picture, a sound or a text",
     flags: &[
         setup::LOAD,
         setup::ENGINE,
@@ -41,6 +41,7 @@ pub(super) const VERB: Verb = Verb {
         setup::ECONOMY,
         arrays::FLAGS,
         pictures::FLAGS,
+        data::FLAGS,
         &[&flags::OUT, &flags::TOP, &flags::OUT_DIR, &flags::JSON, &flags::STATS],
     ],
     run,
@@ -50,6 +51,9 @@ pub(super) const VERB: Verb = Verb {
 const LONGEST: u64 = 16 << 20;
 
 fn run(args: &Args) -> Result<(), Failure> {
+    if let Some((work, args)) = data::verb(args)? {
+        return work(&args);
+    }
     let interrupt = Interrupt::new()?;
     let (reference, rest) = find::named(args)?;
     if let Some(network) = arrays::found(&reference, args)? {

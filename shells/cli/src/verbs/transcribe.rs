@@ -22,7 +22,7 @@ pub(super) const VERB: Verb = Verb {
     name: "transcribe",
     operands: &["MODEL", "SOUND.wav"],
     summary: "write down what is said in a sound; - reads standard input",
-    flags: &[FLAGS, setup::ENGINE, &[&flags::MODEL, &flags::STATS]],
+    flags: &[FLAGS, setup::ENGINE, &[&flags::MODEL, &flags::JSON, &flags::STATS]],
     run,
 };
 
@@ -73,7 +73,8 @@ fn run(args: &Args) -> Result<(), Failure> {
 
 fn form(args: &Args) -> Result<Form, Failure> {
     let timed = args.is_on(&flags::TIMESTAMPS);
-    match args.get(&flags::FORMAT).unwrap_or("text") {
+    let plain = if args.is_on(&flags::JSON) { "json" } else { "text" };
+    match args.get(&flags::FORMAT).unwrap_or(plain) {
         "json" => Ok(Form::Json),
         "srt" => Ok(Form::Srt),
         "text" if timed => Ok(Form::Timed),
