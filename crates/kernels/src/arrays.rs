@@ -56,7 +56,9 @@ impl Cpu {
             let rows = part * block..rows.min((part + 1) * block);
             let columns = start(panel)..columns.min(start(panel + 1));
             let (out, scratch) = (to.start(), scratches.worker(worker).cast());
-            (set.dense)(DenseSlice { product, rows: rows.clone(), columns: columns.clone(), out, scratch });
+            let (own, some) = (rows.clone(), columns.clone());
+            let out_stride = product.columns;
+            (set.dense)(DenseSlice { product, rows: own, columns: some, out, out_stride, scratch });
             let Some(kind) = product.finish.then else { return };
             for row in rows {
                 let row = row * product.columns;
@@ -94,7 +96,8 @@ impl Cpu {
             let out = unsafe { to.rows(&(i..i + 1), part) }.as_mut_ptr();
             let (rows, columns, scratch) =
                 (0..product.rows, 0..product.columns, scratches.worker(worker).cast());
-            (set.dense)(DenseSlice { product: &product, rows, columns, out, scratch });
+            let out_stride = product.columns;
+            (set.dense)(DenseSlice { product: &product, rows, columns, out, out_stride, scratch });
             if let Some(kind) = product.finish.then {
                 // SAFETY: as above.
                 (set.map)(Map { kind, x: unsafe { to.rows(&(i..i + 1), part) } });
@@ -162,7 +165,9 @@ impl Cpu {
             // SAFETY: ranges of different tasks do not overlap.
             let out = unsafe { to.rows(&channels, made) };
             let scratch = scratches.worker(worker).cast();
-            (set.planes)(PlaneSlice { image: *image, kind, channels: channels.clone(), out, scratch });
+            let x = &image.x[channels.start * plane..channels.end * plane];
+            let (image, apart, own) = (Image { x, ..*image }, [plane, made], channels.clone());
+            (set.planes)(PlaneSlice { image, kind, channels: own, out, apart, scratch });
             if let PlaneKind::Weighted { finish: Finish { then: Some(kind), .. }, .. } = kind {
                 // SAFETY: as above; the kernel is done with them.
                 (set.map)(Map { kind, x: unsafe { to.rows(&channels, made) } });

@@ -44,6 +44,9 @@ fn products_are_chains_along_the_common_extent() {
         (13, 64, 16),
         (13, 20, 1101),
         (110, 40, 1100),
+        (20, 300, 49),
+        (9, 70, 200),
+        (8, 20, 3),
     ] {
         let (a, b) = (numbers(rows * common, 1), numbers(common * columns, 2));
         let (scale, bias) = (numbers(rows, 30), numbers(rows, 3));
@@ -68,7 +71,7 @@ fn products_are_chains_along_the_common_extent() {
 type Case = ([usize; 2], [usize; 2], [usize; 2], [usize; 2], usize);
 
 /// Images with odd sizes, strides, margins, gaps: size, window, strides, dilations, margin before and behind.
-const IMAGES: [Case; 10] = [
+const IMAGES: [Case; 12] = [
     ([9, 11], [3, 3], [1, 1], [1, 1], 1),
     ([9, 40], [3, 3], [2, 2], [1, 1], 1),
     ([7, 7], [5, 5], [1, 1], [1, 1], 2),
@@ -79,6 +82,8 @@ const IMAGES: [Case; 10] = [
     ([3, 3], [3, 3], [1, 1], [1, 1], 4),
     ([13, 71], [5, 5], [2, 2], [1, 1], 2),
     ([6, 50], [3, 3], [1, 1], [1, 1], 0),
+    ([30, 20], [3, 3], [1, 1], [1, 1], 1),
+    ([45, 35], [3, 3], [2, 2], [1, 1], 1),
 ];
 
 type Made = ([usize; 2], Vec<f32>);

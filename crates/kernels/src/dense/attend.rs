@@ -326,11 +326,11 @@ fn compared<I: Isa, const R: usize, const V: usize>(
     assert_eq!(queries.len(), width * V * LANES);
     // SAFETY: the panel has `width` rows of V vectors.
     unsafe {
-        multiply(
+        multiply::<I, R, V, false>(
             isa,
             (&keys[..(R - 1) * stride + width], stride),
             (queries.as_ptr(), V * LANES),
-            width,
+            (width, V * LANES),
             &mut sums,
         )
     };

@@ -24,22 +24,37 @@ impl Finish<'_> {
     /// Nothing.
     pub const NOTHING: Finish<'static> = Finish { scale: None, bias: None, bounds: None, then: None };
 
+    /// As it is for one row.
     #[inline(always)]
-    pub(super) fn of<I: Isa>(&self, isa: I, row: usize, x: I::F) -> I::F {
+    pub(super) fn row<I: Isa>(&self, isa: I, row: usize) -> RowFinish<I> {
+        let number = |list: Option<&[f32]>| list.map(|list| isa.splat(list[row]));
+        let bounds = self.bounds.map(|(least, most)| [isa.splat(least), isa.splat(most)]);
+        RowFinish { scale: number(self.scale), bias: number(self.bias), bounds }
+    }
+}
+
+/// What becomes of sums of one row, but for the function.
+#[derive(Clone, Copy)]
+pub(super) struct RowFinish<I: Isa> {
+    scale: Option<I::F>,
+    bias: Option<I::F>,
+    bounds: Option<[I::F; 2]>,
+}
+
+impl<I: Isa> RowFinish<I> {
+    #[inline(always)]
+    pub(super) fn of(&self, isa: I, x: I::F) -> I::F {
         let x = match self.scale {
-            Some(scale) => isa.mul(x, isa.splat(scale[row])),
+            Some(scale) => isa.mul(x, scale),
             None => x,
         };
         let x = match self.bias {
-            Some(bias) => isa.add(x, isa.splat(bias[row])),
+            Some(bias) => isa.add(x, bias),
             None => x,
         };
         match self.bounds {
-            Some((least, most)) => {
-                let (least, most) = (isa.splat(least), isa.splat(most));
-                let x = isa.less(x, least, least, x);
-                isa.less(most, x, most, x)
-            }
+            // What is neither more nor less stays as it is, a NaN too.
+            Some([least, most]) => isa.min(most, isa.max(least, x)),
             None => x,
         }
     }

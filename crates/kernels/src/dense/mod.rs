@@ -36,6 +36,10 @@ pub(crate) const PANELS: usize = 8;
 const ROWS: usize = 6;
 /// Sums of a tile where registers are many.
 const MANY: usize = 24;
+/// Rows of the right matrix that are as good as near each other.
+const FEW: usize = 64;
+/// Floats from the first to the last of rows that are near each other: what the second cache and its pages hold.
+const NEAR: usize = 64 << 10;
 
 /// What a thread works in.
 #[repr(C, align(64))]
@@ -99,8 +103,10 @@ pub(crate) struct DenseSlice<'a> {
     pub rows: Range<usize>,
     /// They begin at a multiple of [`LANES`].
     pub columns: Range<usize>,
-    /// (product.rows, product.columns); nobody else writes to the rows and columns of this slice.
+    /// Where the first column of the first row of all is, or would be; nobody else writes to the rows and columns of this slice.
     pub out: *mut f32,
+    /// From a row of the result to the next.
+    pub out_stride: usize,
     /// Memory of this thread alone.
     pub scratch: *mut Scratch,
 }
@@ -185,9 +191,9 @@ impl DenseSlice<'_> {
     fn right<I: Isa, const V: usize>(&self, isa: I, tile: &Tile, panel: *mut f32) -> (*const f32, usize) {
         let width = V * LANES;
         match self.product.right {
-            // Laying it out for so few rows takes longer than the product.
-            Right::Rows { b, stride } if self.rows.len() <= ROWS && tile.columns == width => {
-                (b[tile.start * stride + tile.column..].as_ptr(), stride)
+            Right::Rows { b, stride } if self.as_it_lies::<I>(tile, stride, width) => {
+                let len = (tile.depth - 1) * stride + tile.columns;
+                (b[tile.start * stride + tile.column..][..len].as_ptr(), stride)
             }
             right => {
                 // SAFETY: the caller's.
@@ -213,20 +219,28 @@ impl DenseSlice<'_> {
         }
     }
 
+    /// Whether the right matrix's part of a tile is read as it lies: for few rows laying it out takes longer than the product, and
+    /// near rows are as fast.
+    #[inline(always)]
+    fn as_it_lies<I: Isa>(&self, tile: &Tile, stride: usize, width: usize) -> bool {
+        let near = I::PARTS && (tile.depth <= FEW || stride.saturating_mul(tile.depth) <= NEAR);
+        (self.rows.len() <= ROWS || near) && (tile.columns == width || I::PARTS)
+    }
+
     #[inline(always)]
     fn tile<I: Isa, const R: usize, const V: usize>(&self, isa: I, tile: Tile) -> usize {
-        let Dense { a, a_stride, common, columns, finish, .. } = *self.product;
+        let Dense { a, a_stride, common, finish, .. } = *self.product;
         let Tile { row, column, start, depth, right: (b, b_stride), .. } = tile;
         let left = &a[row * a_stride + start..][..(R - 1) * a_stride + depth];
         let mut sums = [[isa.splat(0.0); V]; R];
-        // SAFETY: rows and columns of the result belong to this slice.
-        let out = |r: usize| unsafe { self.out.add((row + r) * columns + column) };
+        // Rows and columns of the result belong to this slice.
+        let out = |r: usize| self.out.wrapping_add((row + r) * self.out_stride + column);
         let whole = tile.columns == V * LANES;
         if start > 0 {
             for r in 0..R {
                 for v in 0..V {
                     // SAFETY: as above; only columns that there are.
-                    sums[r][v] = unsafe { load(isa, out(r).add(v * LANES), tile.columns, v, whole) };
+                    sums[r][v] = unsafe { load(isa, out(r).wrapping_add(v * LANES), tile.columns, v, whole) };
                 }
             }
         }
@@ -236,14 +250,21 @@ impl DenseSlice<'_> {
                 (0..V).for_each(|v| isa.prefetch(out(r).wrapping_add(v * LANES).cast()));
             }
         }
-        // SAFETY: the panel, or the matrix where it is used as it lies, has `depth` rows of V vectors.
-        unsafe { multiply(isa, (left, a_stride), (b, b_stride), depth, &mut sums) };
+        let size = (depth, tile.columns);
+        // SAFETY: the panel has `depth` rows of V vectors, the matrix, where it is used as it lies, of so many columns.
+        unsafe {
+            match whole || !I::PARTS {
+                true => multiply::<I, R, V, false>(isa, (left, a_stride), (b, b_stride), size, &mut sums),
+                false => multiply::<I, R, V, true>(isa, (left, a_stride), (b, b_stride), size, &mut sums),
+            }
+        };
         let last = start + depth == common;
         for r in 0..R {
+            let finish = finish.row(isa, row + r);
             for v in 0..V {
-                let sum = if last { finish.of(isa, row + r, sums[r][v]) } else { sums[r][v] };
+                let sum = if last { finish.of(isa, sums[r][v]) } else { sums[r][v] };
                 // SAFETY: as above.
-                unsafe { store(isa, sum, out(r).add(v * LANES), tile.columns, v, whole) }
+                unsafe { store(isa, sum, out(r).wrapping_add(v * LANES), tile.columns, v, whole) }
             }
         }
         R
@@ -259,21 +280,27 @@ fn parts(range: &Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>>
 /// Adds `R` rows of `left` times `V` vectors of as many rows of the right matrix to `sums`.
 ///
 /// # Safety
-/// There are `depth` rows of `V` vectors from `right` on, `stride` apart.
+/// There are `depth` rows from `right` on, `stride` apart: of `V` vectors, or of `columns` elements if `PARTS` of vectors are read.
 #[inline(always)]
-unsafe fn multiply<I: Isa, const R: usize, const V: usize>(
+unsafe fn multiply<I: Isa, const R: usize, const V: usize, const PARTS: bool>(
     isa: I,
     (left, left_stride): (&[f32], usize),
     (right, stride): (*const f32, usize),
-    depth: usize,
+    (depth, columns): (usize, usize),
     sums: &mut [[I::F; V]; R],
 ) {
+    let mut lanes = [u16::MAX; V];
+    for v in 0..V {
+        lanes[v] = first_lanes(columns.saturating_sub(v * LANES));
+    }
     assert!(left.len() >= (R - 1) * left_stride + depth, "rows of the left matrix");
     for k in 0..depth {
         let mut vectors = [isa.splat(0.0); V];
         for v in 0..V {
+            let from = right.wrapping_add(k * stride + v * LANES);
             // SAFETY: the caller's.
-            vectors[v] = isa.load(unsafe { &*right.add(k * stride + v * LANES).cast() });
+            vectors[v] =
+                unsafe { if PARTS { isa.load_some(from, lanes[v]) } else { isa.load(&*from.cast()) } };
         }
         for r in 0..R {
             // SAFETY: checked above.

@@ -35,12 +35,14 @@ pub enum PlaneKind<'a> {
 
 /// What one thread does: some of the channels.
 pub(crate) struct PlaneSlice<'a> {
-    /// All channels.
+    /// The channels of this slice.
     pub image: Image<'a>,
     pub kind: PlaneKind<'a>,
     pub channels: Range<usize>,
-    /// (channels of this slice, made)
+    /// What is made of the channels of this slice.
     pub out: &'a mut [f32],
+    /// From a channel to the next in the image and in what is made.
+    pub apart: [usize; 2],
     /// Memory of this thread alone.
     pub scratch: *mut Scratch,
 }
@@ -129,7 +131,14 @@ impl<I: Isa> Kernel<I> for PlaneSlice<'_> {
             }
             PlaneKind::Weighted { weights, finish } => {
                 let fma = |isa: I, x, sum, tap: usize| isa.fma(isa.splat(weights[tap]), x, sum);
-                self.channels(isa, 0.0, 0.0, fma, |isa, x, channel| finish.of(isa, channel, x), |_, _, _| {});
+                self.channels(
+                    isa,
+                    0.0,
+                    0.0,
+                    fma,
+                    |isa, x, channel| finish.row(isa, channel).of(isa, x),
+                    |_, _, _| {},
+                );
             }
         }
     }
@@ -150,15 +159,16 @@ impl PlaneSlice<'_> {
     ) {
         let image = self.image;
         let (window, plane) = (image.kernel[0] * image.kernel[1], image.size[0] * image.size[1]);
-        let [high, wide] = image.made;
+        let ([high, wide], [x_apart, out_apart]) = (image.made, self.apart);
         let band = Band::largest(&image).expect("there is room for such an image: `fits` has been asked");
         // SAFETY: the scratch belongs to this thread.
         let scratch = unsafe { std::slice::from_raw_parts_mut(self.scratch.cast::<f32>(), SCRATCH) };
         let [seen, made] = band.floats(&image).unwrap_or_default();
         let (seen, made) = scratch[..seen + made].split_at_mut(seen);
         let (places, count) = places(&image, &band);
-        for (channel, out) in self.channels.clone().zip(self.out.chunks_exact_mut(high * wide)) {
-            let x = &image.x[channel * plane..][..plane];
+        for (number, channel) in self.channels.clone().enumerate() {
+            let x = &image.x[number * x_apart..][..plane];
+            let out = &mut self.out[number * out_apart..][..high * wide];
             for first in (0..high).step_by(band.rows) {
                 let rows = band.rows.min(high - first);
                 spread(&image, x, (first, rows), &band, margin, seen);

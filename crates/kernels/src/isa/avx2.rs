@@ -162,6 +162,11 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
+    fn min(self, a: Self::F, b: Self::F) -> Self::F {
+        both!(H => _mm256_min_ps(a[H], b[H]))
+    }
+
+    #[inline(always)]
     fn div(self, a: Self::F, b: Self::F) -> Self::F {
         both!(H => _mm256_div_ps(a[H], b[H]))
     }

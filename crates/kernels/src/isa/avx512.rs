@@ -157,6 +157,11 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
+    fn min(self, a: Self::F, b: Self::F) -> Self::F {
+        avx512!(_mm512_min_ps(a, b))
+    }
+
+    #[inline(always)]
     fn div(self, a: Self::F, b: Self::F) -> Self::F {
         avx512!(_mm512_div_ps(a, b))
     }

@@ -167,6 +167,11 @@ pub(crate) trait Isa: Copy + 'static {
     fn div(self, a: Self::F, b: Self::F) -> Self::F;
     /// `a` where it is greater, else `b`.
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a` where it is less, else `b`.
+    #[inline(always)]
+    fn min(self, a: Self::F, b: Self::F) -> Self::F {
+        self.less(a, b, a, b)
+    }
     /// `x` where `a` is less than `b`, else `y`.
     fn less(self, a: Self::F, b: Self::F, x: Self::F, y: Self::F) -> Self::F;
     /// `a * b + c`, as [`fused`].
