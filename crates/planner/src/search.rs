@@ -17,6 +17,8 @@ use formats::ModelFile;
 use graph::op::expected_experts;
 use graph::{Bounds, Plan};
 use host::{Extent, Part, Stream, StreamOptions, format_bytes, kernel_overhead};
+use std::cell::OnceCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Rows of a step that are tried. The first is the least that a prompt is fed in.
@@ -63,17 +65,18 @@ pub fn place(
     file: &ModelFile,
     profile: &Profile,
 ) -> Result<Result<Placement, Refusal>, Error> {
-    let least = smallest(request, file, profile)?;
+    let plans = Rc::default();
+    let least = smallest_with(request, file, profile, &plans)?;
     let mut found = Vec::new();
     for run_bytes in RUN_BYTES {
         // One cut at a time: the lists of a large model are not small.
-        let cut = Cut::new(request, file, profile, run_bytes)?;
+        let cut = Cut::new(request, file, profile, run_bytes, &plans)?;
         found.extend(candidates(request, profile, &cut).map(|candidate| (run_bytes, candidate)));
     }
     let Some((run_bytes, Candidate { rows, .. })) = best(&found, |(_, candidate)| candidate) else {
         return Ok(Err(least));
     };
-    let cut = Cut::new(request, file, profile, *run_bytes)?;
+    let cut = Cut::new(request, file, profile, *run_bytes, &plans)?;
     Ok(fit_exchange(request, profile, &cut, *rows).ok_or(least))
 }
 
@@ -88,7 +91,7 @@ pub fn adapt(
     now: &Placement,
     profile: &Profile,
 ) -> Result<Result<Placement, Refusal>, Error> {
-    let cut = Cut::of(Arc::clone(&now.tiling), Arc::clone(&now.experts), profile);
+    let cut = Cut::of(Arc::clone(&now.tiling), Arc::clone(&now.experts), profile, &Rc::default());
     let request = Request { kv_rows: Some(now.kv_rows), ..*request };
     let found: Vec<Candidate> = candidates(&request, profile, &cut).collect();
     match best(&found, |candidate| candidate)
@@ -161,12 +164,21 @@ fn best<T>(found: &[T], candidate: impl Fn(&T) -> &Candidate) -> Option<&T> {
 
 /// The smallest budget that works, as the refusal of a budget of nothing.
 pub fn smallest(request: &Request<'_>, file: &ModelFile, profile: &Profile) -> Result<Refusal, Error> {
+    smallest_with(request, file, profile, &Rc::default())
+}
+
+fn smallest_with(
+    request: &Request<'_>,
+    file: &ModelFile,
+    profile: &Profile,
+    plans: &Rc<Plans>,
+) -> Result<Refusal, Error> {
     let sum = |lines: &[Line]| lines.iter().map(|l| l.bytes).sum::<u64>();
-    let cut = Cut::new(request, file, profile, RUN_BYTES[0])?;
+    let cut = Cut::new(request, file, profile, RUN_BYTES[0], plans)?;
     let mut lines = account(request, &cut, CHUNKS[0], &Kept::nothing(&cut)).lines;
     // A model smaller than what streaming takes is better kept.
     for run_bytes in RUN_BYTES {
-        let cut = Cut::new(request, file, profile, run_bytes)?;
+        let cut = Cut::new(request, file, profile, run_bytes, plans)?;
         let whole = account(request, &cut, CHUNKS[0], &Kept::all(&cut)).lines;
         if sum(&whole) < sum(&lines) {
             lines = whole;
@@ -176,23 +188,42 @@ pub fn smallest(request: &Request<'_>, file: &ModelFile, profile: &Profile) -> R
     Ok(Refusal { needed, budget: request.budget, lines, context: request.context })
 }
 
+/// Where values live in a step of each size, worked out when it is wanted.
+#[derive(Default)]
+struct Plans([OnceCell<Plan>; CHUNKS.len()]);
+
+impl Plans {
+    fn of(&self, request: &Request<'_>, rows: u32) -> Plan {
+        let plan = || Plan::new(request.graph, Bounds { rows, logit_rows: request.logit_rows.min(rows) });
+        let known = CHUNKS.iter().position(|chunk| *chunk == rows).and_then(|at| self.0.get(at));
+        known.map_or_else(plan, |cell| cell.get_or_init(plan).clone())
+    }
+}
+
 /// Weights cut for one size of run, and how they are read.
 struct Cut {
     tiling: Arc<Tiling>,
     experts: Arc<ExpertSets>,
     stream: StreamOptions,
     expert_stream: StreamOptions,
+    plans: Rc<Plans>,
 }
 
 impl Cut {
-    fn new(request: &Request<'_>, file: &ModelFile, profile: &Profile, run_bytes: u64) -> Result<Cut, Error> {
+    fn new(
+        request: &Request<'_>,
+        file: &ModelFile,
+        profile: &Profile,
+        run_bytes: u64,
+        plans: &Rc<Plans>,
+    ) -> Result<Cut, Error> {
         let tile_bytes = run_bytes.min(1 << 20);
         let options = TilingOptions { tile_bytes, run_bytes };
         let tiling = Arc::new(Tiling::new(request.graph, file, options)?);
-        Ok(Cut::of(tiling, Arc::new(ExpertSets::new(request.graph, file, tile_bytes)?), profile))
+        Ok(Cut::of(tiling, Arc::new(ExpertSets::new(request.graph, file, tile_bytes)?), profile, plans))
     }
 
-    fn of(tiling: Arc<Tiling>, experts: Arc<ExpertSets>, profile: &Profile) -> Cut {
+    fn of(tiling: Arc<Tiling>, experts: Arc<ExpertSets>, profile: &Profile, plans: &Rc<Plans>) -> Cut {
         let most = tiling.runs.iter().map(|r| r.extents.len()).max().unwrap_or(1);
         let max_runs = 16;
         let max_extents = (most * max_runs).min(512).max(most);
@@ -202,7 +233,7 @@ impl Cut {
         // Small reads take as long as large ones, so many are under way.
         let depth = if experts.are_small() { SMALL_DEPTH } else { pieces.depth };
         let expert_stream = StreamOptions { depth, max_runs: EXPERT_RUNS, max_extents, ..pieces };
-        Cut { tiling, experts, stream, expert_stream }
+        Cut { tiling, experts, stream, expert_stream, plans: Rc::clone(plans) }
     }
 }
 
@@ -248,7 +279,7 @@ impl Account {
 /// The account of a placement that keeps so much.
 fn account(request: &Request<'_>, cut: &Cut, rows: u32, kept: &Kept) -> Account {
     let (graph, tiling) = (request.graph, &cut.tiling);
-    let plan = Plan::new(graph, Bounds { rows, logit_rows: request.logit_rows.min(rows) });
+    let plan = cut.plans.of(request, rows);
     let window = window_bytes(tiling, request.align).next_multiple_of(host::page_size() as u64);
     // A region is whole pages.
     let pages = |bytes: u64| bytes.max(1).next_multiple_of(host::page_size() as u64);
