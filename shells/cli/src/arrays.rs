@@ -228,7 +228,8 @@ pub(crate) fn feeds(found: &Found, args: &Args) -> Result<Vec<Feed>, Failure> {
         let (name, what) = text.split_once('=').ok_or_else(wrong)?;
         let path = PathBuf::from(what);
         let array = if path.is_file() {
-            file(&path, name)?
+            let fed: u64 = feeds.iter().filter_map(|feed| Some(feed.bytes.as_ref()?.len() as u64)).sum();
+            file(&path, name, found.engine.budget().bytes.saturating_sub(fed))?
         } else {
             numbers(what, elem(found, name)?, declared_rank(found, name)).ok_or_else(wrong)?
         };
@@ -279,8 +280,8 @@ fn numbers(text: &str, elem: Elem, rank: Option<usize>) -> Option<Array> {
     Some(Array { kind: ArrayType { elem, extents: Extents::new(&extents)? }, bytes })
 }
 
-/// An array from a file.
-fn file(path: &Path, name: &str) -> Result<Array, Failure> {
+/// An array from a file, if it is no larger than `room` bytes.
+fn file(path: &Path, name: &str, room: u64) -> Result<Array, Failure> {
     let damaged =
         |what: String| Failure::new(Code::Damaged, format!("{}, for input '{name}': {what}", path.display()));
     let file = FlashFile::open(path).map_err(pintpot::Error::from)?;
@@ -294,6 +295,14 @@ fn file(path: &Path, name: &str) -> Result<Array, Failure> {
     let stored = file.len().saturating_sub(header.start as u64);
     if stored != kind.bytes() as u64 {
         return Err(damaged(format!("{stored} bytes of elements, but {kind} takes {}", kind.bytes())));
+    }
+    if stored > room {
+        let (needed, room) = (format_bytes(stored), format_bytes(room));
+        let text = format!(
+            "{}, for input '{name}', takes {needed}; there are {room}\n  say more with --memory",
+            path.display()
+        );
+        return Err(Failure::new(Code::Budget, text));
     }
     let mut bytes = vec![0; kind.bytes()];
     file.read_exact_at(header.start as u64, &mut bytes).map_err(|error| damaged(error.to_string()))?;
