@@ -127,6 +127,7 @@ fn told(seen: &Seen) -> Value {
             let class = |class: &pintpot::tasks::Class| json!({"index": class.index, "label": class.label, "score": class.score});
             json!({"task": "classify", "classes": classes.iter().map(class).collect::<Vec<_>>()})
         }
+        Seen::Line(line) => json!({"task": "read", "text": line.text, "score": line.score}),
         Seen::Mask(mask) => {
             json!({"task": "segment", "width": mask.width, "height": mask.height, "mean_share": mask.mean()})
         }
@@ -134,6 +135,7 @@ fn told(seen: &Seen) -> Value {
             let object = |object: &pintpot::tasks::Object| json!({"label": object.label, "score": object.score, "corners": object.corners, "points": object.points});
             json!({"task": "detect", "objects": objects.iter().map(object).collect::<Vec<_>>()})
         }
+        Seen::Points(points) => json!({"task": "landmarks", "points": points}),
         _ => json!({}),
     }
 }
@@ -153,6 +155,8 @@ fn shown(seen: &Seen) -> String {
             };
             objects.iter().map(object).collect()
         }
+        Seen::Line(line) => format!("{:6.2} %  {}\n", line.score * 100.0, line.text),
+        Seen::Points(points) => points.iter().map(|[x, y]| format!("{x:.1},{y:.1}\n")).collect(),
         _ => String::new(),
     }
 }

@@ -5,7 +5,7 @@
 //! model's name or given by `--pipeline`, and every word in it is known or refused.
 
 use super::roi::Roi;
-use super::{Boxes, Classify, Detect, Segment};
+use super::{Boxes, Classify, Detect, Points, Read, Segment};
 use crate::Error;
 use host::{FlashFile, ReadAt};
 use processors::image::{CHANNELS, Canvas, Filter, Frame, Layout, Map, Normal, Picture, View, resize, warp};
@@ -56,6 +56,11 @@ pub enum Task {
     Classify(Classify),
     /// Where things are on it, in boxes around anchors.
     Detect(Detect),
+    /// Points of a thing that fills it.
+    #[serde(rename = "landmarks")]
+    Points(Points),
+    /// What it says, as a line of text.
+    Read(Read),
     /// Which part of it is what is looked for.
     Segment(Segment),
 }

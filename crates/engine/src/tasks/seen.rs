@@ -3,7 +3,7 @@
 //! What it is: the answers of all tasks, to be told and drawn. What it is not: how they came about. The one design choice: places
 //! are in pixels of the picture as it is upright, whatever the network saw of it.
 
-use super::{Class, Mask, Object};
+use super::{Class, Line, Mask, Object, Point};
 use processors::image::{Colour, Picture};
 
 /// The answer of a task.
@@ -12,10 +12,14 @@ use processors::image::{Colour, Picture};
 pub enum Seen {
     /// What is on it, likeliest first.
     Classes(Vec<Class>),
+    /// What it says.
+    Line(Line),
     /// Which part of it is what was looked for.
     Mask(Mask),
     /// Things on it, likeliest first.
     Objects(Vec<Object>),
+    /// Points, in the network's order.
+    Points(Vec<Point>),
 }
 
 /// What boxes and points are drawn in, and what is not of a mask.
@@ -29,9 +33,13 @@ impl Seen {
     /// Draws it on the picture that it was seen on; what has no place is not drawn.
     pub fn draw(&self, picture: &mut Picture) {
         match self {
-            Seen::Classes(_) => {}
+            Seen::Classes(_) | Seen::Line(_) => {}
             Seen::Mask(mask) => picture.draw_veil(|x, y| THICK * (1.0 - mask.at(x, y)), VEIL),
             Seen::Objects(objects) => objects.iter().for_each(|object| object.draw(picture)),
+            Seen::Points(points) => {
+                let radius = radius(picture);
+                points.iter().for_each(|point| picture.draw_point(*point, radius, POINT));
+            }
         }
     }
 }

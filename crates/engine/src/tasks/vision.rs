@@ -40,11 +40,12 @@ impl Look<'_> {
         let small = small.next_multiple_of(host::page_size()) as u64;
         let whole = self.source.bytes();
         let passing = self.source.decoding_bytes().max(whole + small) + fed;
-        let mask = match &self.pipeline.output {
+        let told = match &self.pipeline.output {
+            Task::Read(_) => super::Read::HEAP_BYTES,
             Task::Segment(_) => (self.pipeline.input.width * self.pipeline.input.height) as u64,
             _ => 0,
         };
-        built.beside = Beside { kept: fed + mask + if self.keep { whole } else { 0 }, passing };
+        built.beside = Beside { kept: fed + told + if self.keep { whole } else { 0 }, passing };
         Ok(built)
     }
 
@@ -76,6 +77,10 @@ impl Look<'_> {
             Task::Detect(task) => {
                 Seen::Objects(task.read(&network, [settings.width, settings.height], &map)?)
             }
+            Task::Points(task) => {
+                Seen::Points(task.read(&network, [settings.width, settings.height], &map)?)
+            }
+            Task::Read(task) => Seen::Line(task.read(&network)?),
             Task::Segment(task) => {
                 Seen::Mask(task.read(&network, [settings.width, settings.height], &map)?)
             }

@@ -5,12 +5,13 @@
 //! Temporal Classification, 2006.
 
 use crate::Error;
+use crate::tasks::values::Activation;
 
 /// Bytes of a list of characters at most.
-pub(super) const LONGEST: u64 = 1 << 20;
+pub(in crate::tasks) const LONGEST: u64 = 1 << 20;
 
 /// The characters that a network knows; the first is the blank between two.
-pub(super) struct Characters {
+pub(in crate::tasks) struct Characters {
     text: String,
     /// Where each begins, and where the last ends.
     starts: Vec<u32>,
@@ -47,14 +48,14 @@ impl Characters {
     }
 
     /// What places of `classes` numbers say, and how likely its characters are on average.
-    pub fn read(&self, shares: &[f32], classes: usize) -> (String, f32) {
+    pub fn read(&self, scores: &[f32], classes: usize, activation: Activation) -> (String, f32) {
         let (mut text, mut sum, mut count, mut last) = (String::new(), 0.0, 0usize, 0);
-        for place in shares.chunks_exact(classes.max(1)) {
+        for place in scores.chunks_exact(classes.max(1)) {
             let best = place.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
-            let Some((class, share)) = best else { continue };
+            let Some((class, score)) = best else { continue };
             if class != 0 && class != last {
                 text.push_str(self.get(class));
-                sum += share;
+                sum += activation.over(place)(*score);
                 count += 1;
             }
             last = class;
@@ -78,12 +79,15 @@ mod tests {
         for list in ["blank\na\nb\n \n", "a\nb\n ", "a\r\nb\n"] {
             let known = Characters::new(list.to_string(), 4).unwrap();
             assert_eq!(
-                known.read(&of(&[0, 1, 1, 0, 1, 2, 3, 3, 2, 0]), 4),
+                known.read(&of(&[0, 1, 1, 0, 1, 2, 3, 3, 2, 0]), 4, Activation::None),
                 ("aab b".to_string(), 0.5),
                 "{list:?}"
             );
         }
-        assert_eq!(Characters::new("a\nb\n".into(), 4).unwrap().read(&of(&[0]), 4), (String::new(), 0.0));
+        let known = Characters::new("a\nb\n".into(), 4).unwrap();
+        assert_eq!(known.read(&of(&[0]), 4, Activation::None), (String::new(), 0.0));
+        let (text, share) = known.read(&of(&[2]), 4, Activation::Softmax);
+        assert!(text == "b" && (share - 0.332_1).abs() < 1e-3, "{text} {share}");
         assert!(Characters::new("a\nb\n".into(), 99).is_err());
     }
 }

@@ -5,7 +5,7 @@
 //! only while it is needed, whatever the budget, so that the account is that of the largest of the three and the answer is the
 //! same everywhere. PaddleOCR; RapidOCR for the sizes.
 
-mod characters;
+pub(super) mod characters;
 mod folder;
 mod regions;
 mod shape;

@@ -7,7 +7,7 @@ use super::characters::Characters;
 use super::regions;
 use crate::network::Beside;
 use crate::tasks::Point;
-use crate::tasks::values::only;
+use crate::tasks::values::{Activation, only};
 use crate::{ArrayType, BuiltNetwork, Elem, Engine, Error, Examined, Extents, Feed, Network};
 use host::{Part, Region};
 use processors::image::{
@@ -219,6 +219,6 @@ impl Text {
         let (along, across) = size(corners);
         self.look(picture, corners, (ROWS as f32 * along / across).ceil() as usize)?;
         let (_, shares) = only(&self.network, None)?;
-        Ok(known.read(shares, self.classes()?))
+        Ok(known.read(shares, self.classes()?, Activation::None))
     }
 }
