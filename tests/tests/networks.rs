@@ -121,7 +121,7 @@ fn mobilenet_makes_its_head_in_bands_where_memory_is_scarce() {
     assert!(whole["bands"].is_null());
     let small = plan(&whole["smallest_budget_bytes"].to_string());
     let (arena, before) = (small["arena_bytes"].as_u64().unwrap(), whole["arena_bytes"].as_u64().unwrap());
-    assert!(2 * arena <= before, "{arena} of {before}");
+    assert!(4 * arena <= before, "{arena} of {before}");
     let recompute = small["bands"]["recompute"].as_f64().unwrap();
     assert!((1.0..1.5).contains(&recompute), "{recompute}");
 }

@@ -3,7 +3,7 @@
 //! Not a choice of what stays in memory. The one design choice: constants are cut along the rows of the result, so that each sum is as
 //! it was.
 
-use crate::array::{ArrayOp, Conv, Join};
+use crate::array::{ArrayOp, Join};
 use crate::pass::remove_dead;
 use crate::{ArrayType, Data, Error, Extents, Graph, Node, Op, ValueId};
 use std::ops::Range;
@@ -43,11 +43,7 @@ fn cut(
     let in_file =
         |id: ValueId| graph.constant_of(id).is_some_and(|data| data.in_file().is_some() && may(data));
     let axis = match op {
-        ArrayOp::Conv(Conv { groups: 1, .. }) | ArrayOp::ConvDepthwise(_)
-            if kind_of(graph, *x).is_some_and(|x| x.extents[0] == 1) =>
-        {
-            1
-        }
+        ArrayOp::Conv(conv) if conv.groups == 1 && kind_of(graph, *x).is_some_and(|x| x.extents[0] == 1) => 1,
         ArrayOp::MatMul(op) if op.b_is_transposed && !op.widens && kind.extents.len() == 2 => rank - 1,
         _ => return Ok(None),
     };

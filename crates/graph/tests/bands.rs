@@ -119,17 +119,6 @@ fn blocks_in_bands_are_the_same_and_smaller() {
 }
 
 #[test]
-fn convolutions_in_pairs_in_bands_are_the_same_and_smaller() {
-    let mut net = blocks();
-    let (whole, nodes) = (run(&net), net.nodes.len());
-    pintpot_graph::pass::pair_convolutions(&mut net).unwrap();
-    pintpot_graph::pass::remove_dead(&mut net).unwrap();
-    assert_eq!(net.nodes.len(), nodes - 4);
-    assert_eq!(run(&net).bytes, whole.bytes);
-    assert!(check(net) >= 6);
-}
-
-#[test]
 fn pools_branches_and_uneven_margins_are_the_same() {
     let mut net = Net(Graph::new());
     let x = net.0.input(kind(&[2, 4, 41, 23]).extents.into(), Elem::F32);

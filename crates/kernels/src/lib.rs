@@ -29,7 +29,6 @@
 mod activation;
 mod arrays;
 mod attention;
-mod conv_depthwise;
 mod cpu;
 mod dense;
 mod dot;
@@ -48,7 +47,6 @@ mod set;
 
 pub use activation::Activation;
 pub use attention::{Attention, KvFormat, KvShape};
-pub use conv_depthwise::ConvDepthwise;
 pub use cpu::{Cpu, NextRows};
 pub use dense::{Attend, Bytes, Dense, Finish, Heads, Image, Mask, Meaning, PlaneKind, Right, Whole};
 pub use fixed::{Fixed, Sums};

@@ -1,5 +1,4 @@
-//! MobileNetV2 with its head in bands makes what it makes whole, to the bit, on every instruction set, in a quarter of the arena;
-//! with convolutions in pairs too.
+//! MobileNetV2 with its head in bands makes what it makes whole, to the bit, on every instruction set, in a quarter of the arena.
 //!
 //! What it is: the network with numbers that look random, placed by the planner in less and less. What it is not: the trained one under
 //! a limit, see `tests/tests/networks.rs`.
@@ -57,25 +56,5 @@ fn a_head_in_bands_is_the_same_in_a_quarter_of_the_arena() {
             assert!(way.bands.is_some());
             assert!(run(kernels, &way.graph, &way.plan) == expected, "{:?} on {}", way.bands, kernels.name());
         }
-    }
-}
-
-#[test]
-fn convolutions_in_pairs_are_the_same_in_two_thirds_of_the_arena_and_in_bands() {
-    let plain = Arc::new(mobilenet());
-    let mut paired = mobilenet();
-    graph::pass::pair_convolutions(&mut paired).unwrap();
-    graph::pass::remove_dead(&mut paired).unwrap();
-    assert_eq!(paired.nodes.len(), plain.nodes.len() - 16);
-    let (paired, bounds) = (Arc::new(paired), Bounds { rows: 1, logit_rows: 1 });
-    let [before, after] = [&plain, &paired].map(|graph| Plan::new(graph, bounds));
-    assert!(3 * after.arena_bytes <= 2 * before.arena_bytes + (256 << 10), "{}", after.arena_bytes);
-    let smallest = placed(&paired, &after, 0).unwrap_err();
-    let least = placed(&paired, &after, smallest).unwrap();
-    assert!(least.bands.is_some());
-    for kernels in kernels::available() {
-        let expected = run(kernels, &plain, &before);
-        assert!(run(kernels, &paired, &after) == expected, "in pairs on {}", kernels.name());
-        assert!(run(kernels, &least.graph, &least.plan) == expected, "in bands on {}", kernels.name());
     }
 }

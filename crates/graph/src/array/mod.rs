@@ -101,7 +101,6 @@ arrays! {
     cast: Cast;
     compress: Compress;
     conv: Conv;
-    conv_depthwise: ConvDepthwise;
     conv_transpose: ConvTranspose;
     cumulate: Cumulate;
     deform: Deform;
@@ -233,7 +232,6 @@ impl ArrayOp {
     pub(crate) fn heap_bytes(&self) -> usize {
         match self {
             ArrayOp::Binary(_) | ArrayOp::Cast(_) | ArrayOp::Join(_) | ArrayOp::Unary(_) => 0,
-            ArrayOp::ConvDepthwise(_) => 2 * (size_of::<Conv>() + 4 * (MAX_RANK * size_of::<usize>() + 16)),
             _ => 4 * (MAX_RANK * size_of::<usize>() + 16),
         }
     }

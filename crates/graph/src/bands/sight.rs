@@ -65,10 +65,6 @@ pub(super) fn sights(
         }
         ArrayOp::Cast(_) | ArrayOp::Lookup(_) | ArrayOp::Unary(_) => first(Sight::plain(axis)),
         ArrayOp::Conv(op) => first(windows(&op.windows, axis)?),
-        // Rows of the first are those of its input.
-        ArrayOp::ConvDepthwise(op) if windows(&op.first.windows, axis)? == Sight::plain(axis) => {
-            first(windows(&op.second.windows, axis)?)
-        }
         ArrayOp::Join(op) if op.axis != axis => Some(vec![Some(Sight::plain(axis)); inputs.len()]),
         ArrayOp::Pool(op) => match op.kind {
             PoolKind::Max { place: true, .. } => None,
@@ -119,10 +115,6 @@ pub(super) fn cut(
             if whole.elem == Elem::F32 && few(made.len()) != few(whole.extents[axis]) {
                 return None;
             }
-        }
-        ArrayOp::ConvDepthwise(op) => {
-            let windows = &mut op.second.windows;
-            [windows.before[0], windows.behind[0]] = sight.margins(made, seen);
         }
         ArrayOp::Pool(pool) => {
             let windows = &mut pool.windows;

@@ -9,7 +9,6 @@ mod late;
 mod made;
 mod meant;
 mod norms;
-mod pairs;
 mod pick;
 mod share;
 
@@ -21,7 +20,6 @@ pub use int8::int8_products;
 pub use late::pick_rows_early;
 pub use meant::recognise_meant_products;
 pub use norms::recognise_norms;
-pub use pairs::pair_convolutions;
 pub use pick::pick_first;
 pub use share::share_equal;
 
@@ -43,7 +41,7 @@ pub fn standard(graph: &mut Graph) -> Result<(), Error> {
 
 /// The passes that every network goes through before it is planned, in order.
 pub fn network(graph: &mut Graph) -> Result<(), Error> {
-    let passes: [Pass; 10] = [
+    let passes: [Pass; 9] = [
         remove_dead,
         pick_first,
         recognise_attention,
@@ -52,7 +50,6 @@ pub fn network(graph: &mut Graph) -> Result<(), Error> {
         recognise_activations,
         remove_dead,
         fuse_convolutions,
-        pair_convolutions,
         remove_dead,
     ];
     for pass in passes {

@@ -101,6 +101,7 @@ impl Dense<'_> {
 pub(crate) struct DenseSlice<'a> {
     pub product: &'a Dense<'a>,
     pub rows: Range<usize>,
+    /// They begin at a multiple of [`LANES`].
     pub columns: Range<usize>,
     /// Where the first column of the first row of all is, or would be; nobody else writes to the rows and columns of this slice.
     pub out: *mut f32,

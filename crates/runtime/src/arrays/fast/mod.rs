@@ -6,7 +6,6 @@
 mod attention;
 mod elements;
 mod kinds;
-mod pairs;
 mod products;
 mod quantized;
 mod recurrent;
@@ -61,7 +60,6 @@ fn floats_alone(
         ArrayOp::Attention(op) => attention::attention(cpu, *op, inputs, outputs),
         ArrayOp::Binary(op) => elements::binary(cpu, *op, inputs, outputs),
         ArrayOp::Conv(op) => windows::conv(cpu, op, inputs, outputs, scratch),
-        ArrayOp::ConvDepthwise(op) => pairs::conv_depthwise(cpu, op, inputs, outputs, scratch),
         ArrayOp::ConvTranspose(op) => windows::conv_transpose(cpu, op, inputs, outputs, scratch),
         ArrayOp::MatMul(op) => products::matmul(cpu, *op, inputs, outputs),
         ArrayOp::Norm(op) => rows::norm(cpu, *op, inputs, outputs),

@@ -237,7 +237,7 @@ pub(super) fn pool(cpu: &Cpu, op: &Pool, inputs: &[View<'_>], outputs: &mut [Vie
 }
 
 /// An image of no elements, and the windows on it; `None` if it has more than two axes.
-pub(super) fn image(windows: &Windows, [own, made]: [Extents; 2]) -> Option<Image<'static>> {
+fn image(windows: &Windows, [own, made]: [Extents; 2]) -> Option<Image<'static>> {
     Some(Image {
         x: &[],
         size: pair(own.get(2..)?, 1)?,
