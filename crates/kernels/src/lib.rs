@@ -48,7 +48,7 @@ mod set;
 pub use activation::Activation;
 pub use attention::{Attention, KvFormat, KvShape};
 pub use cpu::{Cpu, NextRows};
-pub use dense::{Attend, Bytes, Dense, Finish, Heads, Image, Mask, Meaning, PlaneKind, Right, Whole};
+pub use dense::{Attend, Bytes, Dense, Finish, Heads, Image, Mask, Meaning, PlaneKind, Right, Scaled, Whole};
 pub use fixed::{Fixed, Sums};
 pub use isa::{available, best};
 pub use map::{JoinKind, MapKind};

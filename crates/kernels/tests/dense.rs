@@ -3,7 +3,7 @@
 use host::{Ledger, Pool};
 use pintpot_kernels::{
     Attend, Bytes, Cpu, Dense, Factor, Finish, Fixed, Heads, Image, JoinKind, MapKind, Mask, Meaning,
-    PlaneKind, Right, RowKind, Sums, TotalKind, Whole, available,
+    PlaneKind, Right, RowKind, Scaled, Sums, TotalKind, Whole, available,
 };
 
 /// Every instruction set, alone and with two threads.
@@ -50,12 +50,19 @@ fn products_are_chains_along_the_common_extent() {
     ] {
         let (a, b) = (numbers(rows * common, 1), numbers(common * columns, 2));
         let (scale, bias) = (numbers(rows, 30), numbers(rows, 3));
-        let finish = Finish { scale: Some(&scale), bias: Some(&bias), bounds: Some((-0.5, 2.0)), then: None };
+        let of_columns = numbers(columns, 31);
+        let finish = Finish {
+            of_columns: Some(&of_columns),
+            scale: Some(&scale),
+            bias: Some(&bias),
+            bounds: Some((-0.5, 2.0)),
+            then: None,
+        };
         let mut expected = Vec::new();
         for r in 0..rows {
             for c in 0..columns {
                 let sum = (0..common).fold(0.0, |sum, k| fused(a[r * common + k], b[k * columns + c], sum));
-                expected.push((sum * scale[r] + bias[r]).clamp(-0.5, 2.0));
+                expected.push(((sum + of_columns[c]) * scale[r] + bias[r]).clamp(-0.5, 2.0));
             }
         }
         each(|cpu, what| {
@@ -65,6 +72,53 @@ fn products_are_chains_along_the_common_extent() {
             cpu.dense(&product, &mut out);
             assert_eq!(out, expected, "{rows} x {common} x {columns}, {what}");
         });
+    }
+}
+
+#[test]
+fn bytes_on_the_right_are_the_numbers_that_they_stand_for() {
+    for (rows, common, columns) in [(1, 1, 1), (7, 300, 70), (6, 256, 64), (3, 513, 129), (100, 31, 200)] {
+        let a = numbers(rows * common, 1);
+        let bytes: Vec<u8> = numbers(common * columns, 2).iter().map(|x| (x * 4096.0) as i32 as u8).collect();
+        for (signed, by_row, many) in [
+            (true, false, true),
+            (false, false, true),
+            (true, true, true),
+            (false, true, true),
+            (false, false, false),
+        ] {
+            let count = if !many {
+                1
+            } else if by_row {
+                common
+            } else {
+                columns
+            };
+            let (scale, zeros) = (numbers(count, 3), (0..count).map(|i| (i * 37) as u8).collect::<Vec<u8>>());
+            let number = |byte: u8| if signed { byte as i8 as i32 } else { byte as i32 };
+            let widened = bytes.iter().enumerate().map(|(at, byte)| {
+                let place = if !many {
+                    0
+                } else if by_row {
+                    at / columns
+                } else {
+                    at % columns
+                };
+                (number(*byte) - number(zeros[place])) as f32 * scale[place]
+            });
+            let widened: Vec<f32> = widened.collect();
+            let b = Bytes { bytes: &bytes, signed, zeros: &zeros };
+            let bytes = Right::Bytes(Scaled { b, stride: columns, scale: &scale, by_row });
+            each(|cpu, what| {
+                let right = Right::Rows { b: &widened, stride: columns };
+                let finish = Finish { then: Some(MapKind::Gelu), ..Finish::NOTHING };
+                let product = Dense { a: &a, a_stride: common, rows, common, columns, right, finish };
+                let (mut expected, mut out) = (vec![0.0; rows * columns], vec![f32::NAN; rows * columns]);
+                cpu.dense(&product, &mut expected);
+                cpu.dense(&Dense { right: bytes, ..product }, &mut out);
+                assert_eq!(out, expected, "{rows} x {common} x {columns}, signed {signed}, {by_row}, {what}");
+            });
+        }
     }
 }
 

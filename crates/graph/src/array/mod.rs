@@ -104,6 +104,7 @@ arrays! {
     conv_transpose: ConvTranspose;
     cumulate: Cumulate;
     deform: Deform;
+    dense: Dense with DenseFactors;
     determinant: Determinant;
     extreme: Extreme;
     fourier: Fourier;

@@ -4,9 +4,10 @@
 //! Only where nobody else reads what comes between, and where extents are known before a run. Heads that were turned to lie
 //! one behind the other are read where they were. A result may differ in its last bits from that of the graph as it was.
 
-use super::made::Made;
+use super::made::{Made, number};
 use crate::array::{
-    Along, ArrayOp, ArrayOperator, Attention, Binary, BinaryKind, MatMul, Reshape, Restride, Softmax,
+    Along, ArrayOp, ArrayOperator, Attention, Binary, BinaryKind, MatMul, Reshape, Restride, Softmax, Unary,
+    UnaryKind,
 };
 use crate::{Elem, Error, Graph, Node, Op, ValueId};
 use std::collections::HashMap;
@@ -60,11 +61,9 @@ impl Looks<'_> {
             return None;
         };
         let &[weights, values] = &node.inputs[..] else { return None };
-        let (ArrayOp::Softmax(Softmax { axis, log: false }), &[mut scores]) = self.0.own(weights)? else {
-            return None;
-        };
+        let mut scores = self.scores(graph, weights)?;
         let rank = rank(graph, scores)?;
-        if !(3..=4).contains(&rank) || axis + 1 != rank || self.0.decided.contains(&node.output) {
+        if !(3..=4).contains(&rank) || self.0.decided.contains(&node.output) {
             return None;
         }
         let (mut scale, mut mask) = (1.0, None);
@@ -94,6 +93,38 @@ impl Looks<'_> {
         let keys = if is_turned { Keys::Rows(keys) } else { Keys::Columns(keys) };
         let parts = Parts { query, keys, values, scale, mask };
         parts.fit(graph, rank).then_some(parts)
+    }
+
+    /// What weights are the softmax of, along the last axis: rows of a matrix (older exports have them so) or not, and zero where no
+    /// key is seen or not, as an attention's always are.
+    fn scores(&self, graph: &Graph, weights: ValueId) -> Option<ValueId> {
+        let (weights, maker) = match self.guarded(graph, weights) {
+            Some(weights) => (weights, self.0.maker(weights)?),
+            None => (weights, self.0.own(weights)?),
+        };
+        let (reshaped, maker) = match maker {
+            (ArrayOp::Reshape(_), &[inner]) => (true, self.0.own(inner)?),
+            maker => (false, maker),
+        };
+        let (ArrayOp::Softmax(Softmax { axis, log: false }), &[scores]) = maker else { return None };
+        let is_last = axis + 1 == rank(graph, scores)?;
+        if !reshaped {
+            return is_last.then_some(scores);
+        }
+        let (ArrayOp::Reshape(_), &[from]) = self.0.own(scores)? else { return None };
+        let extents = |id: ValueId| graph.value_of(id).dims.known();
+        let same = extents(from) == extents(weights) && extents(from)?.last() == extents(scores)?.last();
+        (same && is_last).then_some(from)
+    }
+
+    /// Weights that become zero where they are not numbers.
+    fn guarded(&self, graph: &Graph, id: ValueId) -> Option<ValueId> {
+        let (ArrayOp::Select(_), &[is_nan, zero, weights]) = self.0.own(id)? else { return None };
+        let (ArrayOp::Unary(Unary { kind: UnaryKind::IsNan }), &[seen]) = self.0.own(is_nan)? else {
+            return None;
+        };
+        let readers = self.0.readers.get(&weights)?.len();
+        (seen == weights && readers == 2 && number(graph, zero) == Some(0.0)).then_some(weights)
     }
 
     /// Adds an attention that makes what `node` made, or what the only reader of that did, as other nodes at the given place.
@@ -138,6 +169,9 @@ impl Looks<'_> {
 
     /// Columns as rows: by a turn of their own, or by another one than they had.
     fn turned(&self, graph: &mut Graph, columns: ValueId) -> Result<ValueId, Error> {
+        if let Some(rows) = self.turned_as_heads(graph, columns) {
+            return Ok(rows);
+        }
         let rank = rank(graph, columns).unwrap_or(2);
         let (mut turn, from) = match self.0.maker(columns) {
             Some((ArrayOp::Restride(turn), &[from])) => (turn.clone(), from),
@@ -149,6 +183,19 @@ impl Looks<'_> {
             true => Ok(from),
             false => Ok(graph.push_array(turn, &[from])?[0]),
         }
+    }
+
+    /// What was turned with all heads as one axis, for keys of four axes.
+    fn turned_as_heads(&self, graph: &Graph, columns: ValueId) -> Option<ValueId> {
+        let (ArrayOp::Reshape(_), &[turned]) = self.0.maker(columns)? else { return None };
+        let (ArrayOp::Restride(turn), &[flat]) = self.0.maker(turned)? else { return None };
+        let (ArrayOp::Reshape(_), &[rows]) = self.0.maker(flat)? else { return None };
+        let extents = |id| graph.value_of(id).dims.known();
+        let &[batch, heads, width, count] = &extents(columns)?[..] else { return None };
+        let fits = is_order(turn, &[0, 2, 1])
+            && extents(flat)?[..] == [batch * heads, count, width]
+            && extents(rows)?[..] == [batch, heads, count, width];
+        fits.then_some(rows)
     }
 
     /// An array of (batch, heads, rows, width) as (batch, rows, heads times width), if it was turned from that.
@@ -226,10 +273,15 @@ fn is_nothing(turn: &Restride, graph: &Graph, from: ValueId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::array::Select;
     use crate::{ArrayType, Data, Dims, Extents};
 
     /// Two heads of three rows of four elements, turned as exports turn them; keys by columns, a scale and a mask.
     fn taken_apart() -> Graph {
+        with_softmax(|graph, x| graph.push_array(Softmax { axis: 3, log: false }, &[x]).unwrap()[0])
+    }
+
+    fn with_softmax(softmax: impl Fn(&mut Graph, ValueId) -> ValueId) -> Graph {
         let mut graph = Graph::new();
         let kind = |list: &[usize]| ArrayType { elem: Elem::F32, extents: Extents::new(list).unwrap() };
         let dims = |list: &[usize]| Dims::from(Extents::new(list).unwrap());
@@ -248,7 +300,7 @@ mod tests {
         let x = graph.push_array(product, &[query, keys]).unwrap()[0];
         let x = graph.push_array(Binary { kind: BinaryKind::Div }, &[x, eight]).unwrap()[0];
         let x = graph.push_array(Binary { kind: BinaryKind::Add }, &[x, mask]).unwrap()[0];
-        let x = graph.push_array(Softmax { axis: 3, log: false }, &[x]).unwrap()[0];
+        let x = softmax(&mut graph, x);
         let x = graph.push_array(product, &[x, values]).unwrap()[0];
         let x = graph.push_array(Restride::transpose(&[0, 2, 1, 3]), &[x]).unwrap()[0];
         let x = graph.push_array(Reshape { extents: [1, 3, 8].map(Some).to_vec() }, &[x]).unwrap()[0];
@@ -273,6 +325,62 @@ mod tests {
         });
         let op = op.unwrap();
         assert_eq!((op.heads, op.scale, op.masked), ([2, 2], 0.125, true));
+    }
+
+    #[test]
+    fn keys_that_were_turned_with_all_heads_as_one_axis_are_read_where_they_were() {
+        let mut graph = taken_apart();
+        let is_keys = |node: &Node| matches!(&node.op, Op::Array(ArrayOp::Restride(turn)) if is_order(turn, &[0, 2, 3, 1]));
+        let at = graph.nodes.iter().position(is_keys).unwrap();
+        let rest = graph.nodes.split_off(at);
+        let mut x = graph.push_array(Restride::transpose(&[0, 2, 1, 3]), &rest[0].inputs).unwrap()[0];
+        for extents in [[2, 3, 4].map(Some).to_vec(), [1, 2, 4, 3].map(Some).to_vec()] {
+            x = graph.push_array(Reshape { extents }, &[x]).unwrap()[0];
+            if graph.value_of(x).dims.known().unwrap().len() == 3 {
+                x = graph.push_array(Restride::transpose(&[0, 2, 1]), &[x]).unwrap()[0];
+            }
+        }
+        graph.nodes.extend(rest.into_iter().skip(1));
+        let old = graph.nodes.iter().find(|node| node.op.name() == "MatMul").unwrap().inputs[1];
+        graph
+            .nodes
+            .iter_mut()
+            .flat_map(|node| &mut node.inputs)
+            .filter(|id| **id == old)
+            .for_each(|id| *id = x);
+        crate::verify(&graph).unwrap();
+        recognise_attention(&mut graph).unwrap();
+        crate::pass::remove_dead(&mut graph).unwrap();
+        crate::verify(&graph).unwrap();
+        assert_eq!(names(&graph), ["Attention"]);
+    }
+
+    #[test]
+    fn softmax_of_rows_or_with_a_guard_is_an_attention_too() {
+        let of_rows = with_softmax(|graph, x| {
+            let rows = graph.push_array(Reshape { extents: [6, 3].map(Some).to_vec() }, &[x]).unwrap()[0];
+            let weights = graph.push_array(Softmax { axis: 1, log: false }, &[rows]).unwrap()[0];
+            graph.push_array(Reshape { extents: [1, 2, 3, 3].map(Some).to_vec() }, &[weights]).unwrap()[0]
+        });
+        let guarded = with_softmax(|graph, x| {
+            let kind = ArrayType { elem: Elem::F32, extents: Extents::default() };
+            let zero = graph.constant(kind, Data::Here([0; 4].into()));
+            let weights = graph.push_array(Softmax { axis: 3, log: false }, &[x]).unwrap()[0];
+            let is_nan = graph.push_array(Unary { kind: UnaryKind::IsNan }, &[weights]).unwrap()[0];
+            graph.push_array(Select, &[is_nan, zero, weights]).unwrap()[0]
+        });
+        // Rows of other extents are another softmax.
+        let others = with_softmax(|graph, x| {
+            let rows = graph.push_array(Reshape { extents: [3, 6].map(Some).to_vec() }, &[x]).unwrap()[0];
+            let weights = graph.push_array(Softmax { axis: 1, log: false }, &[rows]).unwrap()[0];
+            graph.push_array(Reshape { extents: [1, 2, 3, 3].map(Some).to_vec() }, &[weights]).unwrap()[0]
+        });
+        for (mut graph, is_one) in [(of_rows, true), (guarded, true), (others, false)] {
+            recognise_attention(&mut graph).unwrap();
+            crate::pass::remove_dead(&mut graph).unwrap();
+            crate::verify(&graph).unwrap();
+            assert_eq!(names(&graph) == ["Attention"], is_one);
+        }
     }
 
     #[test]

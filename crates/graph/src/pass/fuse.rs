@@ -81,7 +81,7 @@ fn fused(graph: &mut Graph, first: &Node, then: &Node) -> Option<Node> {
 }
 
 /// Functions that kernels apply to what they have just written.
-fn is_activation(kind: UnaryKind) -> bool {
+pub(super) fn is_activation(kind: UnaryKind) -> bool {
     use UnaryKind::{Gelu, HardSigmoid, HardSwish, LeakyRelu, Sigmoid, Swish, Tanh};
     matches!(
         kind,
@@ -153,41 +153,44 @@ fn is_of_maps(graph: &Graph, id: ValueId, rank: usize) -> bool {
     })
 }
 
+/// What a graph of operators makes of `x`, its first output: for tests.
+#[cfg(test)]
+pub(super) fn run(graph: &Graph, x: &[f32]) -> Vec<f32> {
+    use crate::Value;
+    use crate::array::{View, ViewMut};
+    let bytes = |numbers: &[f32]| numbers.iter().flat_map(|x| x.to_le_bytes()).collect::<Box<[u8]>>();
+    let mut values: HashMap<ValueId, Array> = HashMap::new();
+    let kind = |id: ValueId| {
+        let Value { dims, elem } = *graph.value_of(id);
+        ArrayType { elem, extents: dims.known().unwrap() }
+    };
+    values.insert(graph.inputs[0], Array { kind: kind(graph.inputs[0]), bytes: bytes(x) });
+    for constant in &graph.constants {
+        let Data::Here(bytes) = &constant.data else { panic!() };
+        values.insert(constant.value, Array { kind: kind(constant.value), bytes: bytes.clone() });
+    }
+    for node in &graph.nodes {
+        let Op::Array(op) = &node.op else { panic!() };
+        let inputs: Vec<View<'_>> = (node.inputs.iter().map(|id| &values[id]))
+            .map(|array| View { kind: array.kind, bytes: Some(&array.bytes) })
+            .collect();
+        let mut made = vec![0; kind(node.output).bytes()];
+        let out = ViewMut { kind: kind(node.output), bytes: &mut made };
+        op.evaluate(&inputs, &mut [out], &mut []).unwrap();
+        values.insert(node.output, Array { kind: kind(node.output), bytes: made.into() });
+    }
+    values[&graph.outputs[0]].fractions().into_iter().map(|x| x as f32).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::array::{View, ViewMut, Windows};
-    use crate::{Dims, Value};
+    use crate::Dims;
+    use crate::array::Windows;
 
     fn constant(graph: &mut Graph, extents: &[usize], numbers: &[f32]) -> ValueId {
         let kind = ArrayType { elem: Elem::F32, extents: Extents::new(extents).unwrap() };
         graph.constant(kind, Data::Here(numbers.iter().flat_map(|x| x.to_le_bytes()).collect()))
-    }
-
-    /// What a graph of operators with one output makes of `x`.
-    fn run(graph: &Graph, x: &[f32]) -> Vec<f32> {
-        let bytes = |numbers: &[f32]| numbers.iter().flat_map(|x| x.to_le_bytes()).collect::<Box<[u8]>>();
-        let mut values: HashMap<ValueId, Array> = HashMap::new();
-        let kind = |id: ValueId| {
-            let Value { dims, elem } = *graph.value_of(id);
-            ArrayType { elem, extents: dims.known().unwrap() }
-        };
-        values.insert(graph.inputs[0], Array { kind: kind(graph.inputs[0]), bytes: bytes(x) });
-        for constant in &graph.constants {
-            let Data::Here(bytes) = &constant.data else { panic!() };
-            values.insert(constant.value, Array { kind: kind(constant.value), bytes: bytes.clone() });
-        }
-        for node in &graph.nodes {
-            let Op::Array(op) = &node.op else { panic!() };
-            let inputs: Vec<View<'_>> = (node.inputs.iter().map(|id| &values[id]))
-                .map(|array| View { kind: array.kind, bytes: Some(&array.bytes) })
-                .collect();
-            let mut made = vec![0; kind(node.output).bytes()];
-            let out = ViewMut { kind: kind(node.output), bytes: &mut made };
-            op.evaluate(&inputs, &mut [out], &mut []).unwrap();
-            values.insert(node.output, Array { kind: kind(node.output), bytes: made.into() });
-        }
-        values[&graph.outputs[0]].fractions().into_iter().map(|x| x as f32).collect()
     }
 
     #[test]

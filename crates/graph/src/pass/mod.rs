@@ -3,6 +3,7 @@
 mod activations;
 mod attention;
 mod dead;
+mod dense;
 mod fuse;
 mod int8;
 mod late;
@@ -15,6 +16,7 @@ mod share;
 pub use activations::recognise_activations;
 pub use attention::recognise_attention;
 pub use dead::remove_dead;
+pub use dense::recognise_dense;
 pub use fuse::fuse_convolutions;
 pub use int8::int8_products;
 pub use late::pick_rows_early;
@@ -41,7 +43,7 @@ pub fn standard(graph: &mut Graph) -> Result<(), Error> {
 
 /// The passes that every network goes through before it is planned, in order.
 pub fn network(graph: &mut Graph) -> Result<(), Error> {
-    let passes: [Pass; 9] = [
+    let passes: [Pass; 10] = [
         remove_dead,
         pick_first,
         recognise_attention,
@@ -49,6 +51,7 @@ pub fn network(graph: &mut Graph) -> Result<(), Error> {
         recognise_meant_products,
         recognise_activations,
         remove_dead,
+        recognise_dense,
         fuse_convolutions,
         remove_dead,
     ];

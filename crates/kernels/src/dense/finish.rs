@@ -6,10 +6,12 @@
 use crate::isa::Isa;
 use crate::map::MapKind;
 
-/// What becomes of a sum: it is multiplied by a number of its row, another is added, then it is held between two bounds,
+/// What becomes of a sum: a number of its column is added, it is multiplied by a number of its row, another is added, then it is held between two bounds,
 /// and a function is applied.
 #[derive(Clone, Copy)]
 pub struct Finish<'a> {
+    /// (columns)
+    pub of_columns: Option<&'a [f32]>,
     /// (rows)
     pub scale: Option<&'a [f32]>,
     /// (rows)
@@ -22,7 +24,8 @@ pub struct Finish<'a> {
 
 impl Finish<'_> {
     /// Nothing.
-    pub const NOTHING: Finish<'static> = Finish { scale: None, bias: None, bounds: None, then: None };
+    pub const NOTHING: Finish<'static> =
+        Finish { of_columns: None, scale: None, bias: None, bounds: None, then: None };
 
     /// As it is for one row.
     #[inline(always)]

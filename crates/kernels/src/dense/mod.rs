@@ -13,6 +13,7 @@ mod pack;
 mod planes;
 mod stretches;
 mod whole;
+mod widen;
 
 use crate::isa::{Isa, Kernel, LANES, first_lanes};
 pub use attend::{Attend, Heads, Mask};
@@ -25,6 +26,7 @@ use std::ops::Range;
 use stretches::Stretches;
 pub(crate) use whole::WholeSlice;
 pub use whole::{Bytes, Meaning, Whole};
+pub use widen::Scaled;
 
 /// Elements of the common extent that are worked on at a time.
 const DEPTH: usize = 256;
@@ -88,10 +90,12 @@ impl Dense<'_> {
             Right::Columns { b, stride } => {
                 assert!(stride >= common && (columns == 0 || b.len() >= (columns - 1) * stride + common));
             }
+            Right::Bytes(matrix) => matrix.check(common, columns),
             Right::Rows { b, stride } => {
                 assert!(stride >= columns && (common == 0 || b.len() >= (common - 1) * stride + columns));
             }
         }
+        assert!(self.finish.of_columns.is_none_or(|list| list.len() == columns), "a number for each column");
         let lists = [self.finish.scale, self.finish.bias];
         assert!(lists.into_iter().flatten().all(|list| list.len() == self.rows), "a number for each row");
     }
@@ -208,6 +212,9 @@ impl DenseSlice<'_> {
                             }
                         }
                     }
+                    Right::Bytes(matrix) => {
+                        matrix.pack::<I, V>(isa, tile.start, tile.column, tile.columns, panel);
+                    }
                     Right::Image(image) => match Stretches::new::<I>(&image, tile.column, tile.columns) {
                         Some(all) => all.pack(isa, &image, tile.start, width, panel),
                         None => right.pack(tile.start, tile.column, tile.columns, width, panel),
@@ -259,6 +266,16 @@ impl DenseSlice<'_> {
             }
         };
         let last = start + depth == common;
+        if let Some(bias) = finish.of_columns.filter(|_| last) {
+            let from = bias[column..][..tile.columns].as_ptr();
+            for v in 0..V {
+                // SAFETY: only columns that there are.
+                let bias = unsafe { load(isa, from.wrapping_add(v * LANES), tile.columns, v, whole) };
+                for r in 0..R {
+                    sums[r][v] = isa.add(sums[r][v], bias);
+                }
+            }
+        }
         for r in 0..R {
             let finish = finish.row(isa, row + r);
             for v in 0..V {

@@ -1,10 +1,13 @@
 //! The right matrix of a product, and panels of it laid out for the registers.
 
+use super::Scaled;
 use crate::isa::LANES;
 
 /// The right matrix of a product.
 #[derive(Clone, Copy)]
 pub enum Right<'a> {
+    /// (common, columns) of bytes that stand for numbers.
+    Bytes(Scaled<'a>),
     /// (columns, common), one column `stride` behind the other.
     Columns {
         /// Its elements.
@@ -46,6 +49,8 @@ impl Right<'_> {
     /// Rows from `start` and `columns` columns from `column`, laid out `width` apart; zeros in the columns behind.
     pub(super) fn pack(&self, start: usize, column: usize, columns: usize, width: usize, panel: &mut [f32]) {
         match *self {
+            // Widened in registers instead: `Scaled::pack`.
+            Right::Bytes(_) => {}
             Right::Columns { b, stride } => {
                 let depth = panel.len() / width;
                 for (group, first) in (0..columns).step_by(LANES).enumerate() {

@@ -41,7 +41,7 @@ impl Bytes<'_> {
     }
 
     #[inline(always)]
-    fn zero(&self, place: usize) -> i32 {
+    pub(super) fn zero(&self, place: usize) -> i32 {
         self.number(self.zeros[if self.zeros.len() == 1 { 0 } else { place }])
     }
 }

@@ -27,6 +27,7 @@ pub(super) fn run(
 ) -> bool {
     let done = match op {
         ArrayOp::Cast(_) => kinds::widen(cpu, inputs, outputs),
+        ArrayOp::Dense(op) => products::dense(cpu, *op, inputs, outputs),
         ArrayOp::MatMul(op) if op.widens => products::whole(cpu, *op, inputs, outputs),
         ArrayOp::MatMulMeant(_) => products::meant(cpu, inputs, outputs),
         ArrayOp::Quantize(op) => quantized::quantize(cpu, *op, inputs, outputs),

@@ -1,10 +1,11 @@
 //! Products of matrices.
 
+use super::elements::map_kind;
 use super::{floats, floats_mut};
 use graph::Elem;
-use graph::array::{MatMul, View, ViewMut};
+use graph::array::{Dense as DenseOp, MatMul, View, ViewMut};
 use host::{as_bytes, cast_mut};
-use kernels::{Cpu, Dense, Finish, Meaning, Right, Weights, Whole};
+use kernels::{Cpu, Dense, Finish, Meaning, Right, Scaled, Weights, Whole};
 use tensor::DType;
 
 /// Rows beside which weights are used as they lie, at most.
@@ -50,6 +51,32 @@ pub(super) fn matmul(cpu: &Cpu, op: MatMul, inputs: &[View<'_>], outputs: &mut [
         return Some(());
     }
     None
+}
+
+/// A product with one matrix of floats or of bytes, and what follows it.
+pub(super) fn dense(cpu: &Cpu, op: DenseOp, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>]) -> Option<()> {
+    let ([a, w, ..], [out]) = (inputs, outputs) else { return None };
+    let factors = op.factors(inputs);
+    let &[common, columns] = &w.kind.extents[..] else { return None };
+    let (x, to) = (floats(a)?, floats_mut(out)?);
+    if common == 0 || to.is_empty() {
+        return None;
+    }
+    let right = match factors.scale {
+        None => Right::Rows { b: floats(w)?, stride: columns },
+        Some(scale) => {
+            let signed = w.kind.elem == Elem::I8;
+            let zeros = factors.zero.map_or(Some(&[0][..]), |zero| zero.bytes)?;
+            let b = kernels::Bytes { bytes: w.bytes?, signed, zeros };
+            let by_row = matches!(scale.kind.extents[..], [rows, 1] if rows > 1);
+            Right::Bytes(Scaled { b, stride: columns, scale: floats(scale)?, by_row })
+        }
+    };
+    let of_columns = factors.bias.map_or(Some(None), |bias| floats(bias).map(Some))?;
+    let then = op.then.map_or(Some(None), |kind| map_kind(kind).map(Some))?;
+    let finish = Finish { of_columns, then, ..Finish::NOTHING };
+    cpu.dense(&Dense { a: x, a_stride: common, rows: x.len() / common, common, columns, right, finish }, to);
+    Some(())
 }
 
 /// Products with f16 or bf16 in rows, as in a decoder; one matrix for all is more columns.

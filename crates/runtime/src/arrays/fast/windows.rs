@@ -20,7 +20,8 @@ pub(super) fn conv(
     let [scale, bias] =
         [scale.map_or(Some(None), |list| list.map(Some))?, bias.map_or(Some(None), |list| list.map(Some))?];
     let then = op.then.map_or(Some(None), |kind| map_kind(kind).map(Some))?;
-    let finish = Finish { scale, bias, bounds: op.bounds.map(|[least, most]| (least, most)), then };
+    let bounds = op.bounds.map(|[least, most]| (least, most));
+    let finish = Finish { of_columns: None, scale, bias, bounds, then };
     let empty = image(&op.windows, [x.kind.extents, out.kind.extents])?;
     let (pixels, weights) = (floats(x)?, floats(w)?);
     let to = floats_mut(out)?;
