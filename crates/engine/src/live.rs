@@ -186,8 +186,14 @@ impl Model {
     pub(crate) fn make_way(&mut self, rows: usize) -> Result<(), Error> {
         let reads = self.placement.reading.is_some() && rows > self.placement.bounds.rows as usize;
         if reads != self.reads {
-            let to = if reads { self.placement.while_reading() } else { &self.placement };
-            lie(to, false, &self.live, &mut self.executor, &mut self.reserved)?;
+            let (answering, reading) = (&self.placement, self.placement.while_reading());
+            let [from, to] = if reads { [answering, reading] } else { [reading, answering] };
+            let mut go = |to| lie(to, false, &self.live, &mut self.executor, &mut self.reserved);
+            match go(to) {
+                // Somebody else in this process has what was free for a while: then it stays where it was.
+                Err(error) if error.trouble() == crate::Trouble::Budget => return go(from),
+                lain => lain?,
+            }
             self.reads = reads;
         }
         Ok(())

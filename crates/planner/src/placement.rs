@@ -87,6 +87,11 @@ impl Placement {
         self.tiling.bytes(true) + self.experts.bytes() - self.resident_bytes()
     }
 
+    /// Whether some experts do not stay.
+    pub(crate) fn misses_experts(&self) -> bool {
+        self.experts.iter().zip(&self.expert_options.slots).any(|(set, &slots)| slots < set.count)
+    }
+
     /// Bytes of one part of the account.
     pub fn bytes_of(&self, part: Part) -> u64 {
         self.lines.iter().filter(|l| l.part == part).map(|l| l.bytes).sum()

@@ -355,12 +355,20 @@ fn fit_exchange(request: &Request<'_>, profile: &Profile, cut: &Cut, rows: u32) 
     let few = CHUNKS.into_iter().find(|chunk| *chunk >= request.logit_rows);
     let Some(few) = few.filter(|few| *few < rows && whole.streamed_bytes() > 0) else { return Some(whole) };
     let both = Request { kv_rows: Some(whole.kv_rows), ..*request };
-    // One that keeps everything has no window for what comes back.
-    let answering = fit(&both, profile, cut, few, None).filter(|answering| answering.streamed_bytes() > 0);
+    let answering = fit(&both, profile, cut, few, None);
     let reading = answering.as_ref().and_then(|answering| {
         fit(&Request { budget: answering.peak(), ..both }, profile, cut, rows, Some(&answering.resident))
     });
+    // What comes back comes through a window, which only who streams has in its account.
+    let comes_back = |reading: &Placement, answering: &Placement| {
+        let streams =
+            |placement: &Placement| [placement.resident.contains(&false), placement.misses_experts()];
+        streams(reading).iter().zip(streams(answering)).all(|(reads, answers)| answers || !reads)
+    };
     let (Some(mut placement), Some(reading)) = (answering, reading) else { return Some(whole) };
+    if !comes_back(&reading, &placement) {
+        return Some(whole);
+    }
     placement.reading = Some(Box::new(reading));
     placement.forecast = forecast(request, profile, &placement, Exchange::TYPICAL);
     Some(placement)
