@@ -25,7 +25,7 @@ const ROOMY: u64 = 4 << 30;
 const TALL: [(&str, u32); 6] = [
     ("deepseek3-tiny.gguf", 96),
     ("gemma3-q8_0.gguf", 192),
-    ("gpt-oss-mxfp4.gguf", 96),
+    ("gpt-oss-mxfp4.gguf", 160),
     ("llama-q4.gguf", 256),
     ("qwen2moe-q8_0.gguf", 96),
     ("qwen3-k.gguf", 48),

@@ -52,7 +52,8 @@ fn a_token_takes_no_memory() {
                 })
                 .unwrap();
             let counts = counts.into_inner();
-            let most = counts.windows(2).map(|two| two[1] - two[0]).max().unwrap();
+            // Behind the first, what the prompt needed becomes room for weights.
+            let most = counts[2..].windows(2).map(|two| two[1] - two[0]).max().unwrap();
             // A text may be held back for a few tokens.
             assert!(
                 most <= 4 * WORDS,
