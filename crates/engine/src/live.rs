@@ -171,12 +171,16 @@ impl Model {
             let needed = refusal.needed + beyond;
             Error::Refused(Box::new(Refusal { needed, budget: bytes, ..refusal }))
         })?;
-        let to = if self.reads { next.while_reading() } else { &next };
+        let to = if self.reads() { next.while_reading() } else { &next };
         let anew = !Arc::ptr_eq(&next.tiling, &self.placement.tiling);
         lie(to, anew, &self.live, &mut self.executor, &mut self.reserved)?;
-        self.reads &= next.reading.is_some();
         self.placement = Placement { budget: bytes, ..next };
         Ok(())
+    }
+
+    /// Whether it lies as it is best while a prompt is read.
+    pub(crate) fn reads(&self) -> bool {
+        self.executor.bounds().rows > self.placement.bounds.rows
     }
 
     /// Lies, from the next step on, as it is best for steps of so many rows.
@@ -185,7 +189,7 @@ impl Model {
     /// What the disk said.
     pub(crate) fn make_way(&mut self, rows: usize) -> Result<(), Error> {
         let reads = self.placement.reading.is_some() && rows > self.placement.bounds.rows as usize;
-        if reads != self.reads {
+        if reads != self.reads() {
             let (answering, reading) = (&self.placement, self.placement.while_reading());
             let [from, to] = if reads { [answering, reading] } else { [reading, answering] };
             let mut go = |to| lie(to, false, &self.live, &mut self.executor, &mut self.reserved);
@@ -194,7 +198,6 @@ impl Model {
                 Err(error) if error.trouble() == crate::Trouble::Budget => return go(from),
                 lain => lain?,
             }
-            self.reads = reads;
         }
         Ok(())
     }

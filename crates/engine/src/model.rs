@@ -22,8 +22,6 @@ pub struct Model {
     pub(crate) tokenizer: Arc<Tokenizer>,
     pub(crate) template: Option<ChatTemplate>,
     pub(crate) placement: Placement,
-    /// Whether it lies as it is best while a prompt is read.
-    pub(crate) reads: bool,
     /// What a change of the budget needs.
     pub(crate) live: Live,
     /// Lines of the account that nobody else holds.
@@ -54,7 +52,6 @@ impl Model {
             tokenizer: Arc::new(tokenizer),
             template,
             placement,
-            reads: false,
             live,
             reserved,
             rooms: Rooms::default(),

@@ -269,7 +269,7 @@ impl<'a> Schedule<'a> {
     fn make_way(&mut self) -> Result<(), Error> {
         let active = self.running.iter().filter(|answer| !answer.paused);
         match active.map(Answer::unread).max() {
-            Some(unread) if unread == 0 || !self.model.reads => self.model.make_way(unread),
+            Some(unread) if unread == 0 || !self.model.reads() => self.model.make_way(unread),
             _ => Ok(()),
         }
     }
@@ -307,7 +307,7 @@ impl<'a> Schedule<'a> {
         let ends = |at: usize| self.shares.iter().any(|share| share.answer == at && share.wanted);
         let unread = |(at, answer): (usize, &Answer<'_>)| active(answer) && answer.unread() > 0 && !ends(at);
         // What would be read for the step after this one is not of use where everything is put elsewhere between them.
-        let stays = !self.model.reads || self.running.iter().enumerate().any(unread);
+        let stays = !self.model.reads() || self.running.iter().enumerate().any(unread);
         let mut more = !self.waiting.is_empty();
         for share in &self.shares {
             let answer = &self.running[share.answer];

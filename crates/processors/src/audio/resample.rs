@@ -1,8 +1,8 @@
 //! A stream of samples at another rate: each new sample is the old ones around it, weighted by a sinc under Kaiser's window.
 //!
 //! Not an effect. The one design choice: the table of weights is exact for rates whose ratio is simple, which are those that
-//! occur, and of one in a thousand of a sample of the slower rate for others, so that no rate makes it large. Frequencies that the slower of both rates cannot have are taken
-//! out. (Crochiere and Rabiner, "Multirate Digital Signal Processing", 1983.)
+//! occur, and of one in a thousand of a sample of the slower rate for others, so that no rate makes it large. Frequencies
+//! that the slower of both rates cannot have are taken out. (Crochiere and Rabiner, "Multirate Digital Signal Processing", 1983.)
 
 /// Where the sinc crosses zero on each side before it ends.
 const CROSSINGS: f64 = 24.0;
