@@ -166,8 +166,8 @@ impl Cpu {
             let out = unsafe { to.rows(&channels, made) };
             let scratch = scratches.worker(worker).cast();
             let x = &image.x[channels.start * plane..channels.end * plane];
-            let (image, apart, own) = (Image { x, ..*image }, [plane, made], channels.clone());
-            (set.planes)(PlaneSlice { image, kind, channels: own, out, apart, scratch });
+            let (image, own) = (Image { x, ..*image }, channels.clone());
+            (set.planes)(PlaneSlice { image, kind, channels: own, out, scratch });
             if let PlaneKind::Weighted { finish: Finish { then: Some(kind), .. }, .. } = kind {
                 // SAFETY: as above; the kernel is done with them.
                 (set.map)(Map { kind, x: unsafe { to.rows(&channels, made) } });

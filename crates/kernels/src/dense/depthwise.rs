@@ -37,10 +37,10 @@ impl PlaneSlice<'_> {
     fn near<I: Isa, const K: usize, const S: usize>(self, isa: I, weights: &[f32], finish: Finish<'_>) {
         let image = self.image;
         let plane = image.size[0] * image.size[1];
-        let ([high, wide], [x_apart, out_apart]) = (image.made, self.apart);
+        let [high, wide] = image.made;
         for (number, channel) in self.channels.clone().enumerate() {
-            let x = &image.x[number * x_apart..][..plane];
-            let out = &mut self.out[number * out_apart..][..high * wide];
+            let x = &image.x[number * plane..][..plane];
+            let out = &mut self.out[number * high * wide..][..high * wide];
             let (weights, _) = weights[channel * K * K..][..K * K].as_chunks::<K>();
             let finish = finish.row(isa, channel);
             for strip in (0..wide).step_by(LANES) {

@@ -41,8 +41,6 @@ pub(crate) struct PlaneSlice<'a> {
     pub channels: Range<usize>,
     /// What is made of the channels of this slice.
     pub out: &'a mut [f32],
-    /// From a channel to the next in the image and in what is made.
-    pub apart: [usize; 2],
     /// Memory of this thread alone.
     pub scratch: *mut Scratch,
 }
@@ -159,7 +157,7 @@ impl PlaneSlice<'_> {
     ) {
         let image = self.image;
         let (window, plane) = (image.kernel[0] * image.kernel[1], image.size[0] * image.size[1]);
-        let ([high, wide], [x_apart, out_apart]) = (image.made, self.apart);
+        let [high, wide] = image.made;
         let band = Band::largest(&image).expect("there is room for such an image: `fits` has been asked");
         // SAFETY: the scratch belongs to this thread.
         let scratch = unsafe { std::slice::from_raw_parts_mut(self.scratch.cast::<f32>(), SCRATCH) };
@@ -167,8 +165,8 @@ impl PlaneSlice<'_> {
         let (seen, made) = scratch[..seen + made].split_at_mut(seen);
         let (places, count) = places(&image, &band);
         for (number, channel) in self.channels.clone().enumerate() {
-            let x = &image.x[number * x_apart..][..plane];
-            let out = &mut self.out[number * out_apart..][..high * wide];
+            let x = &image.x[number * plane..][..plane];
+            let out = &mut self.out[number * high * wide..][..high * wide];
             for first in (0..high).step_by(band.rows) {
                 let rows = band.rows.min(high - first);
                 spread(&image, x, (first, rows), &band, margin, seen);
