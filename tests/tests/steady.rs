@@ -9,7 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use host::CountingAlloc;
-use pintpot::{Engine, Examined, Flow, GenerateOptions, LoadOptions};
+use pintpot::tasks::Tensor;
+use pintpot::{Engine, Flow, GenerateOptions, LoadOptions, Trouble};
 use pintpot_tests::{tall, tiny};
 
 #[global_allocator]
@@ -103,13 +104,12 @@ fn a_run_of_a_network_takes_no_memory() {
     let path = folder.path().join("ten.onnx");
     std::fs::write(&path, ten_nodes()).unwrap();
     let engine = Engine::builder().memory("64MiB".parse().unwrap()).threads(Some(2)).build().unwrap();
-    let Examined::Network(file) = engine.examine(&path).unwrap() else { panic!("no network") };
-    let built = engine.build_network(&file, &[]).unwrap();
-    let mut network = engine.load_network(built).unwrap();
-    let fed: Vec<u8> = (0..8).flat_map(|n| (0.5 + n as f32 / 8.0).to_le_bytes()).collect();
+    let mut network = engine.tensors(&path, &[]).unwrap();
+    let fed: [f32; 8] = std::array::from_fn(|n| 0.5 + n as f32 / 8.0);
+    let eight = Tensor::new(&[8], &fed).unwrap();
     let mut run = |runs: u32| {
         let (before, start) = (host::allocations(), Instant::now());
-        (0..runs).for_each(|_| network.run(&[("x", &fed)]).unwrap());
+        (0..runs).for_each(|_| network.run(&[("x", eight)]).unwrap());
         (host::allocations() - before, start.elapsed())
     };
     run(100);
@@ -119,7 +119,14 @@ fn a_run_of_a_network_takes_no_memory() {
     let x = 0.5f32;
     let tanh = ((x + x) * x - x).tanh();
     let want = ((1.0 / (1.0 + (-tanh.max(x)).exp())) / x).sqrt().min(x).exp();
-    let (_, made) = network.output("v10").unwrap();
-    let made = f32::from_le_bytes(made[..4].try_into().unwrap());
-    assert!((made - want).abs() < 1e-5, "{made} {want}");
+    let made = network.output("v10").unwrap();
+    let numbers = made.elements::<f32>().unwrap();
+    assert!(numbers.len() == 8 && (numbers[0] - want).abs() < 1e-5, "{numbers:?} {want}");
+    assert!(made.elements::<i32>().is_none() && network.output("v11").is_none());
+    let wide = Tensor::new(&[2, 4], &fed).unwrap();
+    let whole = Tensor::new(&[8], &[1i32; 8]).unwrap();
+    for given in [vec![], vec![("y", eight)], vec![("x", wide)], vec![("x", whole)]] {
+        assert_eq!(network.run(&given).unwrap_err().trouble(), Trouble::Usage, "{given:?}");
+    }
+    assert!(Tensor::new(&[9], &fed).is_err() && Tensor::new(&[usize::MAX, 2], &fed).is_err());
 }

@@ -400,11 +400,15 @@ impl Network {
     /// # Errors
     /// An input that is missing, unknown or of another size; a number that an operator cannot take.
     pub fn run(&mut self, feeds: &[(&str, &[u8])]) -> Result<(), Error> {
-        let fed = |port: &PortType| feeds.iter().find(|(name, _)| *name == port.name);
-        if let Some(port) = self.inputs.iter().find(|port| fed(port).is_none()) {
+        self.run_with(|name| Some(feeds.iter().find(|(own, _)| *own == name)?.1))
+    }
+
+    /// As [`Network::run`], for whoever finds the elements of an input by its name.
+    pub(crate) fn run_with<'i>(&mut self, fed: impl Fn(&str) -> Option<&'i [u8]>) -> Result<(), Error> {
+        if let Some(port) = self.inputs.iter().find(|port| fed(&port.name).is_none()) {
             return Err(Error::MissingInput { name: port.name.clone(), kind: Box::new(port.kind) });
         }
-        let inputs = self.inputs.iter().filter_map(|port| Some((port.value, fed(port)?.1)));
+        let inputs = self.inputs.iter().filter_map(|port| Some((port.value, fed(&port.name)?)));
         Ok(self.executor.run(inputs)?)
     }
 

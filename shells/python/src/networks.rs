@@ -6,6 +6,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use engine::tasks::{Tensor, Tensors};
 use engine::{Array, ArrayType, Elem, Error, Examined, Extents, Feed, Line, NetworkFile, PortType, numpy};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -24,9 +25,7 @@ type Port = (String, &'static str, Vec<usize>);
 #[pyclass(frozen, module = "pintpot._pintpot")]
 pub(crate) struct Network {
     /// `None` once it is closed.
-    network: Mutex<Option<engine::Network>>,
-    /// Inputs whose numbers decided how it was built.
-    decided: Vec<(String, Box<[u8]>)>,
+    network: Mutex<Option<Tensors>>,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
     lines: Lines,
@@ -83,6 +82,12 @@ impl Given {
         let bytes = self.bytes.as_ref().map(|bytes| bytes.to_vec().into());
         Ok(Feed { name: self.name.clone(), kind, bytes })
     }
+
+    /// The array that it is, if its elements are known.
+    fn tensor(&self) -> Result<Option<(&str, Tensor<'_>)>, Error> {
+        let (kind, bytes) = (self.kind(None)?, self.bytes.as_deref());
+        Ok(bytes.and_then(|bytes| Some((&*self.name, Tensor::of_bytes(kind, bytes)?))))
+    }
 }
 
 impl Network {
@@ -99,36 +104,10 @@ impl Network {
         let feeds = given.iter().map(|given| given.feed(&file)).collect::<Result<Vec<Feed>, Error>>()?;
         let mut built = engine.build_network(&file, &feeds)?;
         carry.iter().try_for_each(|(output, input)| built.carry(output, input))?;
-        let network = engine.load_network(built)?;
-        let decides = |feed: &Feed| {
-            let port = network.inputs().iter().find(|port| port.name == feed.name);
-            port.is_some_and(|port| network.is_decided_by(port))
-        };
-        let decided = feeds.iter().filter(|feed| decides(feed));
-        let decided = decided.filter_map(|feed| Some((feed.name.clone(), feed.bytes.clone()?))).collect();
+        let network = engine.load_tensors(built, &feeds)?;
         let (inputs, outputs) = (ports(network.inputs()), ports(network.outputs()));
         let lines = lines(network.lines());
-        Ok(Network { network: Mutex::new(Some(network)), decided, inputs, outputs, lines })
-    }
-
-    /// Runs it.
-    fn compute(&self, network: &mut engine::Network, given: &[Given]) -> Result<(), Error> {
-        for given in given {
-            let Some(port) = network.inputs().iter().find(|port| port.name == given.name) else {
-                let inputs: Vec<&str> = network.inputs().iter().map(|port| &*port.name).collect();
-                return Err(Error::NoSuchInput { name: given.name.clone(), inputs: inputs.join(", ") });
-            };
-            let (name, kind) = (given.name.clone(), given.kind(None)?);
-            if kind != port.kind {
-                return Err(Error::InputKind { name, built: Box::new(port.kind), given: Box::new(kind) });
-            }
-            let decided = self.decided.iter().find(|(own, _)| *own == name);
-            if decided.is_some_and(|(_, own)| given.bytes.as_deref() != Some(own)) {
-                return Err(Error::InputDecided { name });
-            }
-        }
-        let fed = given.iter().filter_map(|given| Some((&*given.name, given.bytes.as_deref()?)));
-        network.run(&fed.collect::<Vec<_>>())
+        Ok(Network { network: Mutex::new(Some(network)), inputs, outputs, lines })
     }
 }
 
@@ -150,11 +129,16 @@ impl Network {
         // Whoever waits for his turn has given the interpreter's lock back, so it can be taken again here.
         let mut guard = self.network.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         let network = guard.as_mut().ok_or_else(|| raise(py, &closed()))?;
-        py.detach(|| self.compute(network, &given)).map_err(|error| raise(py, &error))?;
+        py.detach(|| {
+            let tensors = given.iter().filter_map(|given| given.tensor().transpose());
+            network.run(&tensors.collect::<Result<Vec<_>, Error>>()?)
+        })
+        .map_err(|error| raise(py, &error))?;
         let output = |(name, kind, extents): &Port| {
-            let Some((array, bytes)) = network.output(name) else {
+            let Some(tensor) = network.output(name) else {
                 return ((name.clone(), *kind, extents.clone()), PyByteArray::new(py, &[]));
             };
+            let (array, bytes) = (tensor.kind(), tensor.bytes());
             let elements = match numpy::kind(array.elem) {
                 Some(_) => PyByteArray::new(py, bytes),
                 // NumPy has no brain floats.
