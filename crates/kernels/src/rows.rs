@@ -6,7 +6,7 @@
 
 use crate::elementwise::{Lanes, each_alone};
 use crate::float::exp;
-use crate::isa::{Isa, Kernel, LANES};
+use crate::isa::{Isa, Kernel, LANES, first_lanes};
 use crate::map::{Join, JoinKind};
 
 /// Vectors of sums side by side.
@@ -158,7 +158,13 @@ fn sum<I: Isa>(isa: I, x: &[f32], f: impl Fn(I, I::F, I::F) -> I::F) -> f32 {
             sums[v] = f(isa, isa.load(&vectors[v]), sums[v]);
         }
     }
-    if !tail.is_empty() {
+    if I::PARTS && !tail.is_empty() {
+        for v in 0..SIDE {
+            let (from, lanes) = (tail.as_ptr().wrapping_add(v * LANES), tail.len().saturating_sub(v * LANES));
+            // SAFETY: lanes of the tail.
+            sums[v] = f(isa, unsafe { isa.load_some(from, first_lanes(lanes)) }, sums[v]);
+        }
+    } else if !tail.is_empty() {
         let mut all = [0.0; SIDE * LANES];
         all[..tail.len()].copy_from_slice(tail);
         let (vectors, _) = all.as_chunks::<LANES>();

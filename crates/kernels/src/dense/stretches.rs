@@ -23,8 +23,8 @@ pub(super) struct Stretches {
     lanes: [u16; MOST],
     /// By place down, stretches that lie in the image.
     rows: [u32; PLACES],
-    /// By place across, lanes that lie in the image.
-    columns: [[u16; MOST]; PLACES],
+    /// By place across, lanes that lie in the image, as they are read: of windows two places apart those of two vectors.
+    columns: [[[u16; 2]; MOST]; PLACES],
 }
 
 impl Stretches {
@@ -44,7 +44,7 @@ impl Stretches {
             to: [0; MOST],
             lanes: [0; MOST],
             rows: [0; PLACES],
-            columns: [[0; MOST]; PLACES],
+            columns: [[[0; 2]; MOST]; PLACES],
         };
         let mut at = 0;
         while at < columns {
@@ -65,7 +65,8 @@ impl Stretches {
                 // Lane l sees number place + l * stride of the line.
                 let first = place + (j * dilations[1]) as isize;
                 let count = |places: isize| first_lanes((places.max(0) as usize).div_ceil(stride));
-                all.columns[j][number] = all.lanes[number] & count(wide - first) & !count(-first);
+                let seen = all.lanes[number] & count(wide - first) & !count(-first);
+                all.columns[j][number] = if stride == 1 { [seen, 0] } else { apart(seen) };
             }
             (all.count, at) = (number + 1, at + len);
             if at == columns {
@@ -96,16 +97,16 @@ impl Stretches {
             let plane = &image.x[channel * size[0] * size[1]..][..size[0] * size[1]];
             let from = plane.as_ptr().wrapping_add(i * dilations[0] * size[1] + j * dilations[1]);
             for s in 0..self.count {
-                let seen = if self.rows[i] >> s & 1 == 1 { self.columns[j][s] } else { 0 };
+                let seen = if self.rows[i] >> s & 1 == 1 { self.columns[j][s] } else { [0; 2] };
                 let from = from.wrapping_offset(self.from[s]);
                 let to = &mut row[self.to[s] as usize..][..LANES];
                 // SAFETY: the lanes that are read lie in a line of the plane; the vector lies in the row.
                 unsafe {
                     let x = if strides[0] == 1 {
-                        isa.load_some(from, seen)
+                        isa.load_some(from, seen[0])
                     } else {
-                        let [low, high] = apart(seen);
-                        isa.evens(isa.load_some(from, low), isa.load_some(from.wrapping_add(LANES), high))
+                        let behind = from.wrapping_add(LANES);
+                        isa.evens(isa.load_some(from, seen[0]), isa.load_some(behind, seen[1]))
                     };
                     isa.store_some(x, to.as_mut_ptr(), self.lanes[s]);
                 }
