@@ -25,6 +25,7 @@ mod pressure;
 mod process;
 mod region;
 mod rights;
+mod rivals;
 mod sys;
 mod threads;
 

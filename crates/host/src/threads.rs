@@ -3,9 +3,10 @@
 //! Not an executor: one job at a time, its tasks handed out one by one from a counter, and the caller works
 //! too. The one design choice: a worker *claims* a task by taking one from the number that remain and reads the
 //! job only after a successful claim. A job cannot end while a claimed task runs, so what was read is alive,
-//! and a worker that the system forgot to schedule holds nobody up. Nothing allocates after [`Pool::new`].
+//! and a worker that the system forgot to schedule holds nobody up; one that lost its core in the middle of a task
+//! keeps away for a while ([`Rivals`]). Nothing allocates after [`Pool::new`].
 
-use std::cell::UnsafeCell;
+use std::cell::{RefCell, UnsafeCell};
 use std::fmt;
 use std::hint::spin_loop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::ledger::{Ledger, Part, Reservation};
+use crate::rivals::Rivals;
 use crate::sys;
 
 /// How long an idle thread watches for work before it sleeps: longer than the pause between two operators of a step and
@@ -31,6 +33,11 @@ pub(crate) const KERNEL_PER_THREAD: usize = 24 << 10;
 /// A task gets its number, from 0, and the number of the worker that runs it, less than [`Pool::threads`].
 /// No two tasks run at the same time under the same worker's number.
 type Task<'a> = dyn Fn(usize, usize) + Sync + 'a;
+
+thread_local! {
+    /// The watch over a thread that calls.
+    static RIVALS: RefCell<Rivals> = RefCell::new(Rivals::new());
+}
 
 /// A fixed set of threads, the caller's included.
 pub struct Pool {
@@ -52,6 +59,8 @@ struct Shared {
     asleep: Box<[AtomicBool]>,
     panicked: AtomicBool,
     stop: AtomicBool,
+    /// Whether the caller lost its core in the middle of a job: a worker that sees it keeps away, and takes it back.
+    crowded: AtomicBool,
 }
 
 // SAFETY: `job` is the only part that is not Sync by itself. It is written by the one caller who holds `turn`,
@@ -81,6 +90,7 @@ impl Pool {
             asleep: (0..others).map(|_| AtomicBool::new(false)).collect(),
             panicked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
+            crowded: AtomicBool::new(false),
         });
         let workers = Vec::with_capacity(others);
         let mut pool = Pool { shared, workers, turn: Mutex::new(()), _stacks: stacks };
@@ -134,7 +144,11 @@ impl Pool {
                 worker.thread().unpark();
             }
         }
+        let start = RIVALS.with_borrow_mut(Rivals::begin);
         while shared.work(0) {}
+        if RIVALS.with_borrow_mut(|rivals| rivals.lost(start)) {
+            shared.crowded.store(true, SeqCst);
+        }
         shared.wait_for_the_rest();
         if shared.panicked.swap(false, SeqCst) {
             panic!("a task of the thread pool panicked");
@@ -212,8 +226,15 @@ impl Shared {
     /// The life of a worker.
     fn serve(&self, index: usize) {
         let asleep = &self.asleep[index - 1];
+        let mut rivals = Rivals::new();
         while !self.stop.load(SeqCst) {
-            while self.work(index) {}
+            let mut start = rivals.begin();
+            while self.work(index) {
+                if rivals.lost(start) || self.crowded.swap(false, SeqCst) {
+                    self.keep_away(rivals.leave(Instant::now()));
+                }
+                start = rivals.begin();
+            }
             if spin_until(SPIN, || self.unclaimed.load(SeqCst) > 0 || self.stop.load(SeqCst)) {
                 continue;
             }
@@ -223,6 +244,15 @@ impl Shared {
                 thread::park();
             }
             asleep.store(false, SeqCst);
+        }
+    }
+
+    /// Leaves all work to the others for a while.
+    fn keep_away(&self, until: Instant) {
+        while !self.stop.load(SeqCst)
+            && let Some(rest) = until.checked_duration_since(Instant::now())
+        {
+            thread::park_timeout(rest);
         }
     }
 

@@ -181,6 +181,12 @@ pub(crate) fn cached_pages(file: &File) -> Option<(u64, u64)> {
     Some((cached, len.div_ceil(page)))
 }
 
+/// How long the calling thread has run; `None` if the system does not tell.
+pub(crate) fn thread_time() -> Option<std::time::Duration> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    std::time::Duration::try_from(time).ok()
+}
+
 /// Physical cores that this thread may run on; `None` if the system does not tell.
 pub(crate) fn physical_cores() -> Option<usize> {
     let allowed = rustix::thread::sched_getaffinity(None).ok()?;

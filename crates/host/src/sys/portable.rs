@@ -110,6 +110,11 @@ pub(crate) fn cached_pages(_file: &File) -> Option<(u64, u64)> {
 }
 
 /// Unknown here.
+pub(crate) fn thread_time() -> Option<std::time::Duration> {
+    None
+}
+
+/// Unknown here.
 pub(crate) fn physical_cores() -> Option<usize> {
     None
 }
