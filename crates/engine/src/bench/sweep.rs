@@ -42,7 +42,7 @@ pub struct Sweep {
 }
 
 /// What a sweep gave.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Swept {
     /// Bytes of the model's files.
     pub file_bytes: u64,
@@ -60,6 +60,8 @@ pub struct Swept {
     pub cached: Option<f64>,
     /// The roomiest budget first.
     pub points: Vec<SweepPoint>,
+    /// Why it ended early, if it did: not every budget has all of its turns.
+    pub cut: Option<Box<Error>>,
 }
 
 /// What one budget gave.
@@ -146,7 +148,8 @@ impl Sweep {
     ///
     /// # Errors
     /// [`Error::Option`] for too little to measure, [`Error::Throttle`] for a disk that cannot be slowed, [`Error::Digests`]
-    /// if two budgets give different answers, [`Error::Peer`] if our own program fails. A peer that fails is a remark.
+    /// if two budgets give different answers, [`Error::Peer`] if our own program fails before anything was measured; later it
+    /// cuts the sweep short. A peer that fails is a remark.
     pub fn run(
         &self,
         engine: &Engine,
@@ -186,15 +189,22 @@ impl Sweep {
             points: Vec::new(),
             smallest: 0,
         };
+        let mut cut = None;
         for round in 1..=self.rounds {
-            run.foretell()?;
-            run.round(round, on_turn)?;
+            match run.foretell().and_then(|()| run.round(round, on_turn)) {
+                Ok(()) => {}
+                Err(error @ Error::Peer { .. }) if run.points.iter().any(|point| !point.ours.is_empty()) => {
+                    cut = Some(Box::new(error));
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
         }
         let Run { stage, disk, mut points, smallest, turn, .. } = run;
         let disk_bytes = median(&disk);
         bound(&mut points, disk_bytes);
         let (open, cached, threads) = (stage.open, stage.cached, turn.threads);
-        Ok(Swept { file_bytes, smallest, exchange, threads, disk_bytes, open, cached, points })
+        Ok(Swept { file_bytes, smallest, exchange, threads, disk_bytes, open, cached, points, cut })
     }
 }
 

@@ -82,6 +82,14 @@ fn repetitions(args: &Args) -> Result<Option<u32>, Failure> {
     }
 }
 
+/// Says whose turn it is, which may take minutes: on a terminal in one line, elsewhere in lines.
+fn say_turn(text: &str) {
+    match std::io::stderr().is_terminal() {
+        true => eprint!("\r{text}\x1b[K\r"),
+        false => eprintln!("{text}"),
+    }
+}
+
 /// Says on a terminal what is being timed.
 fn progress(of: u32) -> impl FnMut(&Test, usize, u32) {
     let shown = std::io::stderr().is_terminal();

@@ -3,7 +3,6 @@
 //! What it is: flags into the library's [`PeerBench`], and both medians into a table. What it is not: a way to get
 //! llama.cpp. The one design choice: what is ours in the comparison is this very program, as anyone would run it.
 
-use std::io::IsTerminal;
 use std::path::Path;
 
 use pintpot::bench::{Compared, Peer, PeerBench, median};
@@ -52,11 +51,8 @@ fn run(args: &Args) -> Result<(), Failure> {
         rounds,
     };
     let local = find::local(&reference, args)?;
-    let shown = std::io::stderr().is_terminal();
     let compared = bench.run(&peer, &local.path, &mut |program, round| {
-        if shown {
-            eprint!("\rround {round} of {rounds}: {}\x1b[K\r", program.display());
-        }
+        super::say_turn(&format!("round {round} of {rounds}: {}", program.display()));
     })?;
     let rows: Vec<Value> = compared.iter().map(|test| row(&local.path, &peer, &bench, test)).collect();
     crate::print(&table::print(format, COLUMNS, &rows))

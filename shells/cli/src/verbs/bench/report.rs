@@ -62,6 +62,9 @@ fn run(args: &Args) -> Result<(), Failure> {
         let measured = bench.run(std::slice::from_ref(&engine), &local.path, &mut on_run)?;
         say(&format!("{}: in many budgets", local.name));
         let swept = sweep::measured(&sweep, &engine, &local.path, peer.as_ref(), &interrupt)?;
+        if let Some(error) = swept.cut {
+            return Err(Failure::from(*error));
+        }
         let name = short_name(&local.name);
         chapters.push(Chapter { name, measured, swept });
     }

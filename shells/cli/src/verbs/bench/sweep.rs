@@ -3,7 +3,6 @@
 //! What it is: flags into the library's [`Sweep`], and its points into a table. What it is not: the measuring. The one
 //! design choice: a budget that was refused, and a peer that failed, are rows that say so.
 
-use std::io::IsTerminal;
 use std::path::Path;
 
 use host::{Memory, format_bytes};
@@ -72,7 +71,12 @@ fn run(args: &Args) -> Result<(), Failure> {
     }
     let rows: Vec<Value> =
         swept.points.iter().map(|point| row(&local.path, peer.as_ref(), &sweep, &swept, point)).collect();
-    crate::print(&table::print(format, COLUMNS, &rows))
+    crate::print(&table::print(format, COLUMNS, &rows))?;
+    match swept.cut {
+        Some(_) if interrupt.is_pressed() => Err(Failure::new(Code::Interrupted, "")),
+        Some(error) => Err(Failure::from(*error)),
+        None => Ok(()),
+    }
 }
 
 /// The sweep that the flags describe.
@@ -110,7 +114,8 @@ pub(super) fn peer(args: &Args) -> Result<Option<Peer>, Failure> {
     }
 }
 
-/// Measures, and says on a terminal what is under way. Ctrl-C reaches the program that is measured, and ends with it.
+/// Measures, and says what is under way. Ctrl-C reaches the program that is measured, and ends with it; what was measured by then
+/// remains.
 pub(super) fn measured(
     sweep: &Sweep,
     engine: &Engine,
@@ -118,17 +123,14 @@ pub(super) fn measured(
     peer: Option<&Peer>,
     interrupt: &Interrupt,
 ) -> Result<Swept, Failure> {
-    let shown = std::io::stderr().is_terminal();
     let mut on_turn = |program: &Path, budget: u64, round: u32| {
-        if shown {
-            let (budget, of) = (format_bytes(budget), sweep.rounds);
-            eprint!("\rround {round} of {of}: {} in {budget}\x1b[K\r", program.display());
-        }
+        let (budget, of) = (format_bytes(budget), sweep.rounds);
+        super::say_turn(&format!("round {round} of {of}: {} in {budget}", program.display()));
     };
     let swept = interrupt.only_stops(|| sweep.run(engine, path, peer, &mut on_turn));
-    match interrupt.is_pressed() {
-        true => Err(Failure::new(Code::Interrupted, "")),
-        false => Ok(swept?),
+    match swept {
+        Err(_) if interrupt.is_pressed() => Err(Failure::new(Code::Interrupted, "")),
+        swept => Ok(swept?),
     }
 }
 
