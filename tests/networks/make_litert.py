@@ -13,6 +13,7 @@ import flatbuffers
 import numpy as np
 import tflite
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from flatbuffers import flexbuffers
 
 FOLDER = pathlib.Path(__file__).parent / "litert"
 RUNS = 3
@@ -56,7 +57,7 @@ class Net:
         return self.constant(kind, data, scale=scale, zero=zero, axis=axis), scale
 
     def op(self, name, inputs, made, options=None, graph=0, **fields):
-        """An operator; `made` are tensors that it makes."""
+        """An operator; `made` are tensors that it makes. One that is not of TFLite's own has its settings by name in `custom`."""
         self.operators[graph].append((name, inputs, made, options, fields))
         return made[0] if made else None
 
@@ -104,6 +105,8 @@ class Net:
                     is_list, is_text = isinstance(value, list), isinstance(value, str)
                     built[key] = self.ints(value) if is_list else self.builder.CreateString(value) if is_text else value
                 more = dict(BuiltinOptionsType=OPTIONS[options], BuiltinOptions=self.table(options, **built))
+            if "custom" in fields:
+                more["CustomOptions"] = self.builder.CreateByteVector(flexbuffers.Dumps(fields["custom"]))
             inputs, made = self.ints(inputs), self.ints(made)
             index = self.codes.index(name)
             operators.append(self.table("Operator", OpcodeIndex=index, Inputs=inputs, Outputs=made, **more))
@@ -120,9 +123,10 @@ class Net:
         graphs = self.offsets([self.graph(number) for number in range(len(self.tensors))])
         codes = []
         for name in self.codes:
-            code = NUMBERS[name]
-            version = VERSIONS.get(name, 1)
-            codes.append(self.table("OperatorCode", DeprecatedBuiltinCode=min(code, 127), BuiltinCode=code, Version=version))
+            own = {} if name in NUMBERS else {"CustomCode": self.builder.CreateString(name)}
+            code = NUMBERS.get(name, NUMBERS["CUSTOM"])
+            own |= dict(DeprecatedBuiltinCode=min(code, 127), BuiltinCode=code, Version=VERSIONS.get(name, 1))
+            codes.append(self.table("OperatorCode", **own))
         lists = dict(OperatorCodes=self.offsets(codes), Subgraphs=graphs, Buffers=self.offsets(buffers))
         self.builder.Finish(self.table("Model", Version=3, **lists), b"TFL3")
         return bytes(self.builder.Output())
@@ -363,6 +367,25 @@ def variable(net):
     net.outputs.append(ring)
 
 
+def detections(kind=F32, classes=4, skip=1, most=6, count=40, **settings):
+    """Boxes around anchors that lie anywhere, and a choice among them."""
+
+    def make(net):
+        told = dict(scale=0.05, zero=128) if kind == U8 else {}
+        boxes = net.input(kind, [1, count, 4], **told)
+        scores = net.input(kind, [1, count, classes + skip], **(dict(scale=1 / 256) if kind == U8 else {}))
+        anchors = net.rng.uniform(0.1, 0.9, [count, 4])
+        far = dict(scale=1 / 255) if kind == U8 else {}
+        anchors = net.constant(kind, (anchors * 255).round() if kind == U8 else anchors, **far)
+        custom = dict(max_detections=most, max_classes_per_detection=1, num_classes=classes, nms_score_threshold=0.4)
+        custom |= dict(nms_iou_threshold=0.3, y_scale=10.0, x_scale=10.0, h_scale=5.0, w_scale=5.0) | settings
+        each = most * custom["max_classes_per_detection"]
+        net.outputs += [net.tensor(F32, shape) for shape in ([1, each, 4], [1, each], [1, each], [1])]
+        net.op("TFLite_Detection_PostProcess", [boxes, scores, anchors], net.outputs[-4:], custom=custom)
+
+    return make
+
+
 CASES = {
     "add_i16": pair("ADD", I16, PotScaleInt16=False),
     "add_i8": pair("ADD", FusedActivationFunction=1),
@@ -378,6 +401,11 @@ CASES = {
     "conv_transpose_f32": conv_transpose,
     "conv_u8": conv_u8,
     "depthwise_i8": depthwise_i8,
+    "detections_classes_f32": detections(max_classes_per_detection=3, nms_score_threshold=0.1),
+    "detections_f32": detections(nms_score_threshold=0.1),
+    "detections_regular_f32": detections(use_regular_nms=True, nms_score_threshold=1.0, most=30, detections_per_class=5),
+    "detections_regular_u8": detections(U8, 1, 0, most=15, count=12, use_regular_nms=True),
+    "detections_u8": detections(U8, 5, 1),
     "gelu_f32": function("GELU", F32, options="GeluOptions", Approximate=False),
     "hard_swish_f32": function("HARD_SWISH", F32, options="HardSwishOptions"),
     "hard_swish_i8": function("HARD_SWISH", options="HardSwishOptions"),

@@ -57,24 +57,12 @@ impl ArrayOperator for Suppress {
                     candidates += 1;
                 }
             }
-            sort(&mut keys[..candidates], candidates);
-            // Those that stay take the front.
-            let mut kept = 0;
-            for candidate in 0..candidates {
-                if kept >= self.most {
-                    break;
-                }
-                let place = place_of(&keys[candidate]);
-                let own = self.corners(boxes, batch * count + place);
-                let overlaps = keys[..kept].iter().any(|other| {
-                    overlap(own, self.corners(boxes, batch * count + place_of(other))) > self.overlap
-                });
-                if !overlaps {
-                    keys[kept] = keys[candidate];
-                    kept += 1;
-                    out.store(3 * rows, &[batch as i64, class as i64, place as i64]);
-                    rows += 1;
-                }
+            let found = keys.get_mut(..candidates).unwrap_or_default();
+            let corners = |place: usize| self.corners(boxes, batch * count + place);
+            let is_same = |a: usize, b: usize| overlap(corners(a), corners(b)) > self.overlap;
+            for place in best(found, self.most, is_same).iter().map(place_of) {
+                out.store(3 * rows, &[batch as i64, class as i64, place as i64]);
+                rows += 1;
             }
         }
         out.kind.extents = extents("Suppress", &[rows, 3])?;
@@ -103,8 +91,29 @@ impl Suppress {
     }
 }
 
+/// Of places by their keys the first that are not of one thing with any before them, in order, `most` at most; they are put in front.
+pub(super) fn best(
+    keys: &mut [[u8; KEYED]],
+    most: usize,
+    is_same: impl Fn(usize, usize) -> bool,
+) -> &[[u8; KEYED]] {
+    sort(keys, keys.len());
+    let mut kept = 0;
+    for at in 0..keys.len() {
+        if kept >= most {
+            break;
+        }
+        let place = place_of(&keys[at]);
+        if !keys[..kept].iter().any(|other| is_same(place_of(other), place)) {
+            keys[kept] = keys[at];
+            kept += 1;
+        }
+    }
+    &keys[..kept]
+}
+
 /// The intersection as a part of the union.
-fn overlap(a: [[f32; 2]; 2], b: [[f32; 2]; 2]) -> f32 {
+pub(super) fn overlap(a: [[f32; 2]; 2], b: [[f32; 2]; 2]) -> f32 {
     let side = |axis: usize| (a[axis][1].min(b[axis][1]) - a[axis][0].max(b[axis][0])).max(0.0);
     let area = |own: [[f32; 2]; 2]| (own[0][1] - own[0][0]) * (own[1][1] - own[1][0]);
     let common = side(0) * side(1);

@@ -9,6 +9,7 @@
 mod blocks;
 mod call;
 mod control;
+mod detection;
 mod elementwise;
 mod held;
 mod linear;
@@ -16,6 +17,7 @@ mod mediapipe;
 mod quantized;
 mod reduce;
 mod resize;
+mod settings;
 mod shape;
 mod slice;
 mod variable;
@@ -40,6 +42,7 @@ type Row = (&'static str, Lower);
 static OPERATORS: &[&[Row]] = &[
     blocks::ROWS,
     control::ROWS,
+    detection::ROWS,
     elementwise::ROWS,
     linear::ROWS,
     mediapipe::ROWS,
