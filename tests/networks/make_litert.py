@@ -464,4 +464,5 @@ def main():
     print(f"{len(files) // 3} cases, {sum(file.stat().st_size for file in files)} bytes")
 
 
-main()
+if __name__ == "__main__":
+    main()
