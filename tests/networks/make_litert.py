@@ -17,7 +17,7 @@ from flatbuffers import flexbuffers
 
 FOLDER = pathlib.Path(__file__).parent / "litert"
 RUNS = 3
-F32, F16, I32, U8, I64, I16, I8, BOOL, RESOURCE = 0, 1, 2, 3, 4, 7, 9, 6, 13
+F32, F16, I32, U8, I64, I16, I8, BOOL, RESOURCE, C64 = 0, 1, 2, 3, 4, 7, 9, 6, 13, 8
 TYPES = {F32: "f4", F16: "f2", I32: "i4", U8: "u1", I64: "i8", I16: "i2", I8: "i1", BOOL: "?"}
 CODES = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v, int)}
 NUMBERS = {name: code for code, name in CODES.items()}
@@ -33,12 +33,12 @@ class Net:
         self.inputs, self.outputs = [], []
         self.rng = np.random.default_rng(11)
 
-    def tensor(self, kind, shape, data=None, scale=None, zero=0, axis=0, graph=0):
+    def tensor(self, kind, shape, data=None, scale=None, zero=0, axis=0, graph=0, variable=False):
         buffer = 0
         if data is not None:
             self.buffers.append(np.ascontiguousarray(data, TYPES[kind]).tobytes())
             buffer = len(self.buffers) - 1
-        self.tensors[graph].append((kind, shape, buffer, scale, zero, axis))
+        self.tensors[graph].append((kind, shape, buffer, scale, zero, axis, variable))
         return len(self.tensors[graph]) - 1
 
     def input(self, kind, shape, **quantization):
@@ -87,12 +87,12 @@ class Net:
 
     def graph(self, number):
         tensors = []
-        for at, (kind, shape, buffer, scale, zero, axis) in enumerate(self.tensors[number]):
+        for at, (kind, shape, buffer, scale, zero, axis, variable) in enumerate(self.tensors[number]):
             more = {}
             if scale is not None:
                 more["Quantization"] = self.quantization(scale, zero, axis)
             name, shape = self.builder.CreateString(f"t{at}"), self.ints(shape)
-            more |= dict(Name=name, Shape=shape, Type=kind, Buffer=buffer, HasRank=True)
+            more |= dict(Name=name, Shape=shape, Type=kind, Buffer=buffer, HasRank=True, IsVariable=variable)
             tensors.append(self.table("Tensor", **more))
         operators = []
         for name, inputs, made, options, fields in self.operators[number]:
@@ -132,8 +132,8 @@ class Net:
         return bytes(self.builder.Output())
 
 
-# Versions that take quantised numbers.
-VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "ADD": 2, "SUB": 2, "MUL": 2}
+# Versions that take quantised numbers, and the first that there are.
+VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "ADD": 2, "SUB": 2, "MUL": 2, "BROADCAST_TO": 2}
 
 
 def layer(net, name, x, w, made, maps, scale, bias=True, bias_kind=I32, x_scale=0.05, **fields):
@@ -386,6 +386,122 @@ def detections(kind=F32, classes=4, skip=1, most=6, count=40, **settings):
     return make
 
 
+def index(net):
+    x = net.input(F32, [3, 4, 5])
+    one = lambda values: net.constant(I32, values)  # noqa: E731
+    made = [net.tensor(F32, [3, 4, 2]), net.tensor(I32, [3, 4, 2])]
+    net.op("TOPK_V2", [x, one(2)], made, "TopKV2Options")
+    net.outputs += made
+    net.outputs.append(net.op("GATHER_ND", [x, one([[2, 3], [0, 1]])], [net.tensor(F32, [2, 5])], "GatherNdOptions"))
+    fields = dict(Axis=1, BatchDims=1)
+    net.outputs.append(net.op("GATHER", [x, one([[3, 0], [1, 1], [0, 2]])], [net.tensor(F32, [3, 2, 5])], "GatherOptions", **fields))
+    net.outputs.append(net.op("GATHER", [x, one([4, 0])], [net.tensor(F32, [3, 4, 2])], "GatherOptions", Axis=-1))
+    places = net.op("ARG_MAX", [x, one(2)], [net.tensor(I32, [3, 4])], "ArgMaxOptions", OutputType=I32)
+    hot = [places, one(4), net.constant(F32, 2.0), net.constant(F32, -1.0)]
+    net.outputs.append(net.op("ONE_HOT", hot, [net.tensor(F32, [3, 4, 4])], "OneHotOptions", Axis=-1))
+    net.outputs.append(net.op("ONE_HOT", hot, [net.tensor(F32, [3, 4, 4])], "OneHotOptions", Axis=1))
+    made = net.tensor(F32, [4, 3])
+    slices = net.op("REDUCE_MAX", [x, one(2)], [net.tensor(F32, [3, 4])], "ReducerOptions", KeepDims=False)
+    rows = net.op("TRANSPOSE", [slices, one([1, 0])], [made], "TransposeOptions")
+    net.outputs.append(net.op("SCATTER_ND", [one([[1], [5], [1], [0]]), rows, one([6, 3])], [net.tensor(F32, [6, 3])], "ScatterNdOptions"))
+    lens = one([2, 4, 1])
+    fields = dict(SeqDim=1, BatchDim=0)
+    net.outputs.append(net.op("REVERSE_SEQUENCE", [x, lens], [net.tensor(F32, [3, 4, 5])], "ReverseSequenceOptions", **fields))
+    lens = one([2, 4, 1, 3, 0])
+    fields = dict(SeqDim=1, BatchDim=2)
+    net.outputs.append(net.op("REVERSE_SEQUENCE", [x, lens], [net.tensor(F32, [3, 4, 5])], "ReverseSequenceOptions", **fields))
+    table = net.constant(F32, net.rng.standard_normal([6, 2]))
+    net.outputs.append(net.op("EMBEDDING_LOOKUP", [one([5, 0, 3]), table], [net.tensor(F32, [3, 2])]))
+    counted = net.op("RANGE", [one(3), one(-4), one(-3)], [net.tensor(I32, [3])], "RangeOptions")
+    net.outputs.append(net.op("CAST", [counted], [net.tensor(F32, [3])], "CastOptions", InDataType=I32, OutDataType=F32))
+    part = net.constant(F32, net.rng.standard_normal([1, 3, 5]))
+    start = net.input(I32, [3])
+    net.outputs.append(net.op("DYNAMIC_UPDATE_SLICE", [x, part, start], [net.tensor(F32, [3, 4, 5])], "DynamicUpdateSliceOptions"))
+
+
+def masks(net):
+    """Slices with new axes and with all that is left."""
+    x = net.input(F32, [3, 4, 5, 2])
+    one = lambda values: net.constant(I32, values)  # noqa: E731
+    ends = [one(values) for values in ([0, 0, 1], [0, 0, 2], [1, 1, 1])]
+    made = net.tensor(F32, [1, 3, 4, 5, 1])
+    net.outputs.append(net.op("STRIDED_SLICE", [x, *ends], [made], "StridedSliceOptions", NewAxisMask=1, EllipsisMask=2))
+    ends = [one(values) for values in ([1, 0, 0, 4], [0, 0, 0, 1], [1, 1, 1, -2])]
+    made = net.tensor(F32, [4, 1, 2, 2])
+    fields = dict(ShrinkAxisMask=1, NewAxisMask=4, BeginMask=2, EndMask=2)
+    net.outputs.append(net.op("STRIDED_SLICE", [x, *ends], [made], "StridedSliceOptions", **fields))
+    margins = one([[0, 0], [2, 1], [0, 5], [0, 0]])
+    net.outputs.append(net.op("MIRROR_PAD", [x, margins], [net.tensor(F32, [3, 7, 10, 2])], "MirrorPadOptions", Mode=1))
+    margins = one([[0, 0], [2, 1], [0, 4], [0, 0]])
+    net.outputs.append(net.op("MIRROR_PAD", [x, margins], [net.tensor(F32, [3, 7, 9, 2])], "MirrorPadOptions", Mode=0))
+    extents = net.op("BROADCAST_ARGS", [one([3, 1, 5, 2]), one([4, 1, 1])], [net.tensor(I32, [4])])
+    row = net.constant(F32, net.rng.standard_normal([5, 2]))
+    net.outputs.append(net.op("BROADCAST_TO", [row, extents], [net.tensor(F32, [3, 4, 5, 2])], "BroadcastToOptions"))
+
+
+def norms(net):
+    x = net.input(F32, [1, 3, 4, 9])
+    fields = dict(Radius=2, Bias=1.5, Alpha=0.2, Beta=0.75)
+    made = net.tensor(F32, [1, 3, 4, 9])
+    net.outputs.append(net.op("LOCAL_RESPONSE_NORMALIZATION", [x], [made], "LocalResponseNormalizationOptions", **fields))
+    fields = dict(Min=-1.3, Max=2.1, NumBits=4, NarrowRange=False)
+    net.outputs.append(net.op("FAKE_QUANT", [x], [net.tensor(F32, [1, 3, 4, 9])], "FakeQuantOptions", **fields))
+    y = net.input(I32, [5])
+    net.outputs.append(net.op("BITWISE_XOR", [y, net.constant(I32, [1, 2, -3, 99, 0])], [net.tensor(I32, [5])], "BitwiseXorOptions"))
+
+
+def fourier(net):
+    """As a spectrum of a sound comes out of a converter: an axis more there, and less behind."""
+    x = net.input(F32, [2, 40])
+    one = lambda values: net.constant(I32, values)  # noqa: E731
+    rows = net.op("EXPAND_DIMS", [x, one(-2)], [net.tensor(F32, [2, 1, 40])], "ExpandDimsOptions")
+    parts = net.op("RFFT2D", [rows, one([1, 64])], [net.tensor(C64, [2, 1, 33])], "Rfft2dOptions")
+    parts = net.op("RESHAPE", [parts, one([2, 33])], [net.tensor(C64, [2, 33])], "ReshapeOptions", NewShape=[2, 33])
+    net.outputs.append(net.op("COMPLEX_ABS", [parts], [net.tensor(F32, [2, 33])]))
+    y = net.input(F32, [3, 8, 10])
+    both = net.op("RFFT2D", [y, one([8, 8])], [net.tensor(C64, [3, 8, 5])], "Rfft2dOptions")
+    net.outputs.append(net.op("REAL", [both], [net.tensor(F32, [3, 8, 5])]))
+    net.outputs.append(net.op("IMAG", [both], [net.tensor(F32, [3, 8, 5])]))
+
+
+def lstm(steps, peepholes=False, kind=F32, time_first=False):
+    def make(net):
+        width, cells, batch = 5, 4, 2
+        x = net.input(F32, [batch, width] if steps == 0 else [steps, batch, width] if time_first else [batch, steps, width])
+
+        def weights(shape):
+            if kind == I8:
+                return net.constant(I8, net.rng.integers(-127, 127, shape), scale=0.01)
+            return net.constant(F32, net.rng.standard_normal(shape) * 0.5)
+
+        floats = lambda shape: net.constant(F32, net.rng.standard_normal(shape) * 0.5)  # noqa: E731
+        inputs = [x] + [weights([cells, width]) for _ in range(4)] + [weights([cells, cells]) for _ in range(4)]
+        inputs += [floats([cells]) for _ in range(3)] if peepholes else [-1] * 3
+        inputs += [floats([cells]) for _ in range(4)] + [-1, -1]
+        inputs += [net.tensor(F32, [batch, cells], variable=True) for _ in range(2)]
+        if steps:
+            inputs += [-1] * 4
+        shape = net.tensors[0][x][1][:-1] + [cells]
+        name, options = ("UNIDIRECTIONAL_SEQUENCE_LSTM", "UnidirectionalSequenceLSTMOptions") if steps else ("LSTM", "LSTMOptions")
+        fields = dict(TimeMajor=time_first) if steps else {}
+        net.outputs.append(net.op(name, inputs, [net.tensor(F32, shape)], options, FusedActivationFunction=4, **fields))
+
+    return make
+
+
+def recurrent(net):
+    floats = lambda shape: net.constant(F32, net.rng.standard_normal(shape) * 0.5)  # noqa: E731
+    x = net.input(F32, [2, 3, 5])
+    inputs = [x, floats([4, 5]), floats([4, 4]), floats([4]), net.tensor(F32, [2, 4], variable=True)]
+    fields = dict(FusedActivationFunction=4, TimeMajor=False)
+    net.outputs.append(net.op("UNIDIRECTIONAL_SEQUENCE_RNN", inputs, [net.tensor(F32, [2, 3, 4])], "SequenceRNNOptions", **fields))
+    y = net.input(F32, [2, 5])
+    inputs = [y, floats([4, 5]), floats([4, 4]), floats([4]), net.tensor(F32, [2, 4], variable=True)]
+    net.outputs.append(net.op("RNN", inputs, [net.tensor(F32, [2, 4])], "RNNOptions", FusedActivationFunction=1))
+    inputs = [y, floats([6, 5]), floats([6, 4]), floats([3]), net.tensor(F32, [2, 24], variable=True)]
+    net.outputs.append(net.op("SVDF", inputs, [net.tensor(F32, [2, 3])], "SVDFOptions", Rank=2, FusedActivationFunction=1))
+
+
 CASES = {
     "add_i16": pair("ADD", I16, PotScaleInt16=False),
     "add_i8": pair("ADD", FusedActivationFunction=1),
@@ -406,15 +522,23 @@ CASES = {
     "detections_regular_f32": detections(use_regular_nms=True, nms_score_threshold=1.0, most=30, detections_per_class=5),
     "detections_regular_u8": detections(U8, 1, 0, most=15, count=12, use_regular_nms=True),
     "detections_u8": detections(U8, 5, 1),
+    "fourier_f32": fourier,
     "gelu_f32": function("GELU", F32, options="GeluOptions", Approximate=False),
     "hard_swish_f32": function("HARD_SWISH", F32, options="HardSwishOptions"),
     "hard_swish_i8": function("HARD_SWISH", options="HardSwishOptions"),
+    "index_f32": index,
     "leaky_relu_i8": function("LEAKY_RELU", options="LeakyReluOptions", Alpha=0.3),
     "logistic_i8": function("LOGISTIC", to=1 / 256, zero=-128),
+    "lstm_f32": lstm(3),
+    "lstm_peepholes_f32": lstm(4, peepholes=True, time_first=True),
+    "lstm_step_f32": lstm(0),
+    "masks_f32": masks,
     "max_pool_i8": pool("MAX_POOL_2D"),
     "mean_i8": mean,
     "mul_i8": pair("MUL"),
+    "norms_f32": norms,
     "pad_i8": pad_i8,
+    "recurrent_f32": recurrent,
     "relu6_i8": function("RELU6"),
     "resize_f32": resize("RESIZE_BILINEAR", HalfPixelCenters=True),
     "resize_corners_f32": resize("RESIZE_BILINEAR", AlignCorners=True),
@@ -430,6 +554,10 @@ CASES = {
 }
 
 
+# Cases of LiteRT's usual kernels: the reference kernel of LOCAL_RESPONSE_NORMALIZATION leaves out the last channel around each.
+USUAL = ["norms_f32"]
+
+
 def main():
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
@@ -438,7 +566,8 @@ def main():
         make(net)
         model = net.bytes()
         try:
-            other = Interpreter(model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+            kernels = OpResolverType.BUILTIN if name in USUAL else OpResolverType.BUILTIN_REF
+            other = Interpreter(model_content=model, experimental_op_resolver_type=kernels)
             other.allocate_tensors()
         except Exception as error:  # noqa: BLE001
             print(f"{name}: {str(error)[:200]}")
