@@ -464,6 +464,17 @@ def fourier(net):
     net.outputs.append(net.op("IMAG", [both], [net.tensor(F32, [3, 8, 5])]))
 
 
+def sound(net):
+    """As networks begin that know commands by their sound."""
+    x = net.input(F32, [400, 2])
+    custom = dict(window_size=100, stride=30, magnitude_squared=True)
+    seen = net.op("AudioSpectrogram", [x], [net.tensor(F32, [2, 11, 65])], custom=custom)
+    custom = dict(upper_frequency_limit=4000, lower_frequency_limit=20, filterbank_channel_count=20, dct_coefficient_count=13)
+    heard = net.op("Mfcc", [seen, net.constant(I32, [16000])], [net.tensor(F32, [2, 11, 13])], custom=custom)
+    custom = dict(window_size=128, stride=64, magnitude_squared=False)
+    net.outputs += [seen, heard, net.op("AudioSpectrogram", [x], [net.tensor(F32, [2, 5, 65])], custom=custom)]
+
+
 def lstm(steps, peepholes=False, kind=F32, time_first=False):
     def make(net):
         width, cells, batch = 5, 4, 2
@@ -547,6 +558,7 @@ CASES = {
     "rows_f32": rows,
     "shapes_f32": shapes,
     "softmax_i8": softmax,
+    "sound_f32": sound,
     "sub_i8": pair("SUB"),
     "tanh_i8": function("TANH", to=1 / 128, zero=0),
     "there_and_back": there_and_back,
