@@ -57,7 +57,8 @@ class Net:
         return self.constant(kind, data, scale=scale, zero=zero, axis=axis), scale
 
     def op(self, name, inputs, made, options=None, graph=0, **fields):
-        """An operator; `made` are tensors that it makes. One that is not of TFLite's own has its settings by name in `custom`."""
+        """An operator; `made` are tensors that it makes. One that is not of TFLite's own has its settings by name in `custom`; it works in
+        the tensors `within`."""
         self.operators[graph].append((name, inputs, made, options, fields))
         return made[0] if made else None
 
@@ -101,12 +102,14 @@ class Net:
             more = {}
             if options:
                 built = {}
-                for key, value in fields.items():
+                for key, value in ((key, value) for key, value in fields.items() if key != "within"):
                     is_list, is_text = isinstance(value, list), isinstance(value, str)
                     built[key] = self.ints(value) if is_list else self.builder.CreateString(value) if is_text else value
                 more = dict(BuiltinOptionsType=OPTIONS[options], BuiltinOptions=self.table(options, **built))
             if "custom" in fields:
                 more["CustomOptions"] = self.builder.CreateByteVector(flexbuffers.Dumps(fields["custom"]))
+            if "within" in fields:
+                more["Intermediates"] = self.ints(fields["within"])
             inputs, made = self.ints(inputs), self.ints(made)
             index = self.codes.index(name)
             operators.append(self.table("Operator", OpcodeIndex=index, Inputs=inputs, Outputs=made, **more))
@@ -133,7 +136,7 @@ class Net:
 
 
 # Versions that take quantised numbers, and the first that there are.
-VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "ADD": 2, "SUB": 2, "MUL": 2, "BROADCAST_TO": 2}
+VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "ADD": 2, "SUB": 2, "MUL": 2, "BROADCAST_TO": 2, "SVDF": 3}
 
 
 def layer(net, name, x, w, made, maps, scale, bias=True, bias_kind=I32, x_scale=0.05, **fields):
@@ -500,6 +503,33 @@ def lstm(steps, peepholes=False, kind=F32, time_first=False):
     return make
 
 
+def lstm_i8(net):
+    """Scales as converters choose them: of gates and of the cell they are powers of two, of biases products."""
+    width, cells, batch, steps = 5, 4, 2, 3
+    x = net.input(I8, [batch, steps, width], scale=0.02, zero=3)
+    weights = lambda shape: net.constant(I8, net.rng.integers(-127, 127, shape), scale=0.008)  # noqa: E731
+    bias = lambda: net.constant(I32, net.rng.integers(-3000, 3000, [cells]), scale=0.02 * 0.008)  # noqa: E731
+    of_hidden = dict(scale=1 / 128, zero=-2)
+    inputs = [x] + [weights([cells, width]) for _ in range(4)] + [weights([cells, cells]) for _ in range(4)] + [-1] * 3
+    inputs += [bias() for _ in range(4)] + [-1, -1]
+    inputs += [net.tensor(I8, [batch, cells], variable=True, **of_hidden), net.tensor(I16, [batch, cells], variable=True, scale=2.0**-11)]
+    within = [net.tensor(I16, [], scale=2.0**-12) for _ in range(4)] + [net.tensor(I8, [], **of_hidden)]
+    made = net.tensor(I8, [batch, steps, cells], **of_hidden)
+    fields = dict(FusedActivationFunction=4, TimeMajor=False, within=within)
+    net.outputs.append(net.op("UNIDIRECTIONAL_SEQUENCE_LSTM", inputs + [-1] * 4, [made], "UnidirectionalSequenceLSTMOptions", **fields))
+
+
+def svdf_i8(net):
+    x = net.input(I8, [2, 5], scale=0.02, zero=-5)
+    feature = net.constant(I8, net.rng.integers(-127, 127, [6, 5]), scale=0.008)
+    time = net.constant(I16, net.rng.integers(-9000, 9000, [6, 4]), scale=0.0001)
+    state = 1 / 4096
+    bias = net.constant(I32, net.rng.integers(-3000, 3000, [3]), scale=state * 0.0001)
+    inputs = [x, feature, time, bias, net.tensor(I16, [2, 24], variable=True, scale=state)]
+    made = net.tensor(I8, [2, 3], scale=0.02, zero=-128)
+    net.outputs.append(net.op("SVDF", inputs, [made], "SVDFOptions", Rank=2, FusedActivationFunction=1))
+
+
 def recurrent(net):
     floats = lambda shape: net.constant(F32, net.rng.standard_normal(shape) * 0.5)  # noqa: E731
     x = net.input(F32, [2, 3, 5])
@@ -541,6 +571,7 @@ CASES = {
     "leaky_relu_i8": function("LEAKY_RELU", options="LeakyReluOptions", Alpha=0.3),
     "logistic_i8": function("LOGISTIC", to=1 / 256, zero=-128),
     "lstm_f32": lstm(3),
+    "lstm_i8": lstm_i8,
     "lstm_peepholes_f32": lstm(4, peepholes=True, time_first=True),
     "lstm_step_f32": lstm(0),
     "masks_f32": masks,
@@ -560,6 +591,7 @@ CASES = {
     "softmax_i8": softmax,
     "sound_f32": sound,
     "sub_i8": pair("SUB"),
+    "svdf_i8": svdf_i8,
     "tanh_i8": function("TANH", to=1 / 128, zero=0),
     "there_and_back": there_and_back,
     "variable_i8": variable,

@@ -1,8 +1,8 @@
 //! Networks that walk along a sequence with a state, which stays from run to run.
 //!
 //! What it is: LSTM without projection and norms, plain ones, and SVDF (P. Nakkiran et al., Compressing Deep Neural Networks using a
-//! Rank-Constrained Topology, 2015), of floats; whole-number weights are widened. The one design choice: a state is an input that the
-//! executor feeds with what the run before it left, as variables are.
+//! Rank-Constrained Topology, 2015), of floats; whole numbers are taken as the fractions that they stand for. The one design choice: a
+//! state is an input that the executor feeds with what the run before it left, as variables are, and a float whatever the file says.
 
 use super::call::{Call, Made};
 use super::{Importer, Row, kind_of, name};
@@ -11,7 +11,7 @@ use formats::tflite::{Activation, LstmKernel, Options};
 use graph::array::{
     BinaryKind, MatMul, Recurrent, RecurrentInputs, RecurrentKind, Reduce, ReduceKind, UnaryKind,
 };
-use graph::{Carried, ValueId};
+use graph::{ArrayType, Carried, Elem, ValueId};
 
 pub(super) const ROWS: &[Row] = &[
     ("LSTM", lstm),
@@ -38,13 +38,18 @@ impl Lstm {
 }
 
 impl Importer<'_> {
+    /// Whether a tensor is a state that nothing but its operator makes.
+    pub(super) fn is_state(&self, number: u32) -> bool {
+        self.tensor(number).is_variable && self.held[number as usize].value().is_none()
+    }
+
     /// The state that an operator finds, and whether it stays from run to run.
     fn state(&mut self, number: u32) -> Result<(ValueId, bool), Error> {
-        if self.held[number as usize].value().is_some() || !self.tensor(number).is_variable {
+        if !self.is_state(number) {
             return Ok((self.plain(number)?, false));
         }
         let kind = kind_of(&name(self.graph, number), self.tensor(number))?;
-        Ok((self.builder.input(kind, None), true))
+        Ok((self.builder.input(ArrayType { elem: Elem::F32, ..kind }, None), true))
     }
 
     /// What an operator leaves is what it finds in the next run.

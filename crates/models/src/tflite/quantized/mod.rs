@@ -126,7 +126,8 @@ impl Importer<'_> {
         let mut kept = Vec::new();
         let numbers: Vec<u32> = call.operator.inputs.iter().copied().flatten().collect();
         for number in numbers {
-            if self.scales(number)?.is_some() && kept.iter().all(|(own, _)| *own != number) {
+            let is_new = kept.iter().all(|(own, _)| *own != number) && !self.is_state(number);
+            if is_new && self.scales(number)?.is_some() {
                 let x = self.plain(number)?;
                 let meant = self.meant(number, x)?;
                 kept.push((number, self.held[number as usize].clone()));
