@@ -467,6 +467,21 @@ def fourier(net):
     net.outputs.append(net.op("IMAG", [both], [net.tensor(F32, [3, 8, 5])]))
 
 
+def suppressed(net):
+    """Those that overlap much, twice: with room for more than there are boxes, and for less than stay."""
+    boxes, scores = net.input(F32, [30, 4]), net.input(F32, [30])
+    numbers = lambda *values: [net.constant(F32, value) for value in values]  # noqa: E731
+    made = [net.tensor(I32, [40]), net.tensor(I32, [])]
+    net.op("NON_MAX_SUPPRESSION_V4", [boxes, scores, net.constant(I32, 40), *numbers(0.2, 0.1)], made, "NonMaxSuppressionV4Options")
+    net.outputs += made
+    made = [net.tensor(I32, [5]), net.tensor(F32, [5]), net.tensor(I32, [])]
+    net.op("NON_MAX_SUPPRESSION_V5", [boxes, scores, net.constant(I32, 5), *numbers(0.3, -0.5, 0.0)], made, "NonMaxSuppressionV5Options")
+    net.outputs += made
+    made = [net.tensor(I32, [30]), net.tensor(F32, [30]), net.tensor(I32, [])]
+    net.op("NON_MAX_SUPPRESSION_V5", [boxes, scores, net.constant(I32, 30), *numbers(0.3, 0.4, 0.0)], made, "NonMaxSuppressionV5Options")
+    net.outputs += made
+
+
 def sound(net):
     """As networks begin that know commands by their sound."""
     x = net.input(F32, [400, 2])
@@ -591,6 +606,7 @@ CASES = {
     "softmax_i8": softmax,
     "sound_f32": sound,
     "sub_i8": pair("SUB"),
+    "suppressed_f32": suppressed,
     "svdf_i8": svdf_i8,
     "tanh_i8": function("TANH", to=1 / 128, zero=0),
     "there_and_back": there_and_back,

@@ -4,7 +4,8 @@ use super::order::{KEYED, key, keyed, place_of, sort};
 use super::{ArrayOperator, ArrayType, View, ViewMut, extents, fault};
 use crate::{Elem, Error};
 
-/// Of boxes (batch, box, 4) with scores (batch, class, box), a row of batch, class and box as i64 for each that stays.
+/// Of boxes (batch, box, 4) with scores (batch, class, box), a row of batch, class and box as i64 for each that stays. If there are
+/// always as many rows, zeros fill them up, and a second output says as i64 how many are meant.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Suppress {
     /// Whether boxes are a centre, a width and a height; otherwise two opposite corners, y first.
@@ -15,6 +16,8 @@ pub struct Suppress {
     pub overlap: f32,
     /// What a score must be above.
     pub score: Option<f32>,
+    /// Whether there are always as many rows.
+    pub filled: bool,
 }
 
 impl ArrayOperator for Suppress {
@@ -27,7 +30,9 @@ impl ArrayOperator for Suppress {
         {
             let most = batch.checked_mul(*classes).and_then(|n| n.checked_mul(self.most.min(*count)));
             let made = extents("Suppress", &[most.unwrap_or(usize::MAX), 3])?;
-            return Ok(vec![ArrayType { elem: Elem::I64, extents: made }]);
+            let rows = ArrayType { elem: Elem::I64, extents: made };
+            let number = ArrayType { elem: Elem::I64, extents: extents("Suppress", &[1])? };
+            return Ok(if self.filled { vec![rows, number] } else { vec![rows] });
         }
         fault("Suppress", "boxes (batch, box, 4) and scores (batch, class, box) are needed", inputs)
     }
@@ -38,7 +43,7 @@ impl ArrayOperator for Suppress {
         outputs: &mut [ViewMut<'_>],
         scratch: &mut [u8],
     ) -> Result<(), Error> {
-        let ([boxes, scores], [out]) = (inputs, outputs) else {
+        let ([boxes, scores], [out, number @ ..]) = (inputs, outputs) else {
             return fault("Suppress", "two inputs are needed", &[]);
         };
         let [batches, classes, count] = scores.kind.extents[..] else {
@@ -65,12 +70,18 @@ impl ArrayOperator for Suppress {
                 rows += 1;
             }
         }
-        out.kind.extents = extents("Suppress", &[rows, 3])?;
+        match number {
+            [number, ..] => {
+                out.bytes[3 * rows * Elem::I64.bytes()..].fill(0);
+                number.store(0, &[rows as i64]);
+            }
+            [] => out.kind.extents = extents("Suppress", &[rows, 3])?,
+        }
         Ok(())
     }
 
     fn is_dynamic(&self) -> bool {
-        true
+        !self.filled
     }
 
     fn scratch(&self, inputs: &[ArrayType]) -> usize {

@@ -7,11 +7,17 @@ use super::call::{Call, Made};
 use super::settings::Settings;
 use super::{Importer, Row};
 use crate::Error;
-use graph::array::{BinaryKind, Detections, DetectionsBy, UnaryKind};
+use graph::array::{BinaryKind, Detections, DetectionsBy, Pick, Select, Suppress, UnaryKind};
 use graph::{Elem, ValueId};
 
-pub(super) const ROWS: &[Row] = &[("TFLite_Detection_PostProcess", detections)];
+pub(super) const ROWS: &[Row] = &[
+    ("NON_MAX_SUPPRESSION_V4", |i, c| suppress(i, c, false)),
+    ("NON_MAX_SUPPRESSION_V5", |i, c| suppress(i, c, true)),
+    ("TFLite_Detection_PostProcess", detections),
+];
 
+/// Boxes that stay at most.
+const MOST: usize = 1 << 20;
 /// Things of a class at most, if that is not said.
 const OF_CLASS: usize = 100;
 
@@ -48,6 +54,46 @@ fn detections(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>,
     });
     let lists = lists.into_iter().collect::<Result<Vec<ValueId>, Error>>()?;
     Ok(lists.into_iter().chain([number]).flat_map(Made::plain).collect())
+}
+
+/// Places of boxes that stay, likeliest first, with their scores if those are told, and how many they are; zeros behind them.
+fn suppress(importer: &mut Importer<'_>, call: &Call<'_>, tells_scores: bool) -> Result<Vec<Made>, Error> {
+    let most = importer.integers(call.input(2)?)?.first().copied().unwrap_or(-1);
+    let most = usize::try_from(most).ok().filter(|most| *most <= MOST);
+    let Some(most) = most else { return call.wrong("max_output_size", "a count is needed") };
+    let mut setting = |input| {
+        let id = importer.plain(call.input(input)?)?;
+        importer.builder.fractions(id)?.first().map(|number| *number as f32).ok_or(Error::DataDependent)
+    };
+    let (overlap, score) = (setting(3)?, setting(4)?);
+    if tells_scores && setting(5)? != 0.0 {
+        return call.wrong("soft_nms_sigma", "0 is needed");
+    }
+    let (boxes, scores) = (importer.plain(call.input(0)?)?, importer.plain(call.input(1)?)?);
+    let builder = &mut importer.builder;
+    let [count] = builder.extents(scores)?[..] else { return call.wrong("scores", "a list is needed") };
+    let all = [builder.reshaped(boxes, &[1, count, 4])?, builder.reshaped(scores, &[1, 1, count])?];
+    // Here as much as is said is too much already.
+    let op =
+        Suppress { centered: false, most, overlap: overlap.next_down(), score: Some(score), filled: true };
+    let made = builder.push(op, &all)?;
+    let [rows, number] = made[..] else { return Err(Error::NoOutput) };
+    let places = builder.part_along(rows, 1, 2, 1)?;
+    let len = most.min(count);
+    let places = builder.reshaped(places, &[len])?;
+    let nothing = builder.table(Elem::I64, &[most - len], &vec![0.0; most - len])?;
+    let places = builder.join(&[places, nothing], 0)?;
+    let mut told = vec![builder.cast(places, Elem::I32)?];
+    if tells_scores {
+        let picked = builder.one(Pick { axis: 0 }, &[scores, places])?;
+        let list = builder.integers_constant(&(0..most as i64).collect::<Vec<i64>>())?;
+        let is = builder.of_both(BinaryKind::Less, list, number)?;
+        let zero = builder.number(builder.elem(scores), 0.0);
+        told.push(builder.one(Select, &[is, picked, zero])?);
+    }
+    let number = builder.reshaped(number, &[])?;
+    told.push(builder.cast(number, Elem::I32)?);
+    Ok(told.into_iter().flat_map(Made::plain).collect())
 }
 
 /// Top, left, bottom and right of boxes whose middles and sizes are said as parts of those of anchors: (box, 4).
