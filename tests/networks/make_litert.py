@@ -294,6 +294,16 @@ def conv_f32(net):
     net.outputs += [y, net.op("TRANSPOSE", [y, order], [net.tensor(F32, [1, 5, 4, 3])], "TransposeOptions")]
 
 
+def conv_3d(net):
+    x = net.input(F32, [1, 5, 6, 7, 3])
+    w = net.constant(F32, net.rng.standard_normal([3, 2, 3, 3, 4]))
+    b = net.constant(F32, net.rng.standard_normal(4))
+    strides = dict(StrideD=2, StrideH=1, StrideW=2, FusedActivationFunction=1)
+    net.outputs.append(net.op("CONV_3D", [x, w, b], [net.tensor(F32, [1, 3, 6, 4, 4])], "Conv3DOptions", Padding=0, **strides))
+    fields = dict(Padding=1, DilationHFactor=2, **strides)
+    net.outputs.append(net.op("CONV_3D", [x, w], [net.tensor(F32, [1, 2, 4, 3, 4])], "Conv3DOptions", **fields))
+
+
 def conv_transpose(net):
     shape = net.constant(I32, [1, 9, 8, 3])
     w = net.constant(F32, net.rng.standard_normal([3, 3, 3, 4]))
@@ -566,6 +576,7 @@ CASES = {
     "concatenation_u8": concatenation,
     "connected_i16": connected_i16,
     "connected_i8": connected_i8,
+    "conv_3d_f32": conv_3d,
     "conv_dilated_i8": conv_dilated_i8,
     "conv_f32": conv_f32,
     "conv_i16": conv_i16,

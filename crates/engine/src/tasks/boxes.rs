@@ -221,17 +221,16 @@ impl Boxes {
         let own = || network.outputs().iter().map(|port| &*port.name).collect();
         let names: Vec<&str> =
             if self.outputs.is_empty() { own() } else { self.outputs.iter().map(|name| &**name).collect() };
-        let failed = |reason| Err(Error::Pipeline { name: names.join(", "), reason });
+        let failed = |reason| Err(Error::Pipeline { name: "boxes".into(), reason });
+        let all = names.join(", ");
         if names.len() != self.numbers.len() {
-            let (lists, outputs) = (self.numbers.len(), names.len());
-            return failed(format!(
-                "numbers has {lists} lists for {outputs} outputs; name those that are read in outputs"
-            ));
+            let lists = self.numbers.len();
+            return failed(format!("numbers has {lists} lists for {all}; outputs names those that are read"));
         }
         let outputs = names.iter().map(|name| Values::of(network, name)).collect::<Result<Vec<_>, _>>()?;
         let Some((parts, count)) = self.parts(&outputs) else {
             let extents: Vec<&Extents> = outputs.iter().map(|(extents, _)| extents).collect();
-            return failed(format!("they are {extents:?}, not of the numbers that the pipeline names"));
+            return failed(format!("{all} are {extents:?}, not of the numbers that it names"));
         };
         let place = |x, y| {
             let [x, y] = map.place(f64::from(x), f64::from(y)).map(|at| at as f32);
