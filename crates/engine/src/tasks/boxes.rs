@@ -96,6 +96,8 @@ pub enum Number {
 /// Things that are told at most, and boxes that are compared.
 const MOST: usize = 300;
 const MOST_BOXES: usize = 1024;
+/// Bytes of what a thing is called, with what an allocator keeps beside.
+const LABEL: usize = 64;
 
 /// A box that may be told.
 #[derive(Clone, Copy, Debug)]
@@ -181,6 +183,11 @@ impl<'p> Row<'p> {
 }
 
 impl Boxes {
+    /// Heap of lists of boxes, which are sorted beside themselves, and of what is told.
+    pub(super) const HEAP_BYTES: u64 = (6 * MOST_BOXES * size_of::<Candidate>()
+        + MOST * (size_of::<Candidate>() + size_of::<Object>() + LABEL))
+        as u64;
+
     /// What is wrong with the words of a pipeline.
     pub(super) fn check(&self) -> Result<(), String> {
         use Number::{Bottom, Class, Count, Height, Left, Right, Score, Scores, Top, Width, X, Y};

@@ -42,6 +42,7 @@ impl Look<'_> {
         let fitting = self.pipeline.input.fitting_bytes(self.source.width(), self.source.height());
         let passing = self.source.decoding_bytes().max(whole + small + fitting) + fed;
         let told = match &self.pipeline.output {
+            Task::Boxes(_) => super::Boxes::HEAP_BYTES,
             Task::Read(_) => super::Read::HEAP_BYTES,
             Task::Segment(_) => (self.pipeline.input.width * self.pipeline.input.height) as u64,
             _ => 0,
