@@ -22,6 +22,7 @@ TYPES = {F32: "f4", F16: "f2", I32: "i4", U8: "u1", I64: "i8", I16: "i2", I8: "i
 CODES = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v, int)}
 NUMBERS = {name: code for code, name in CODES.items()}
 OPTIONS = {k: v for k, v in vars(tflite.BuiltinOptions).items() if isinstance(v, int)}
+OPTIONS_2 = {k: v for k, v in vars(tflite.BuiltinOptions2).items() if isinstance(v, int)}
 
 
 class Net:
@@ -31,6 +32,8 @@ class Net:
         self.builder = flatbuffers.Builder()
         self.buffers, self.tensors, self.codes, self.operators = [b""], [[]], [], [[]]
         self.inputs, self.outputs = [], []
+        # Inputs and outputs of the graphs within it.
+        self.ports = {}
         self.rng = np.random.default_rng(11)
 
     def tensor(self, kind, shape, data=None, scale=None, zero=0, axis=0, graph=0, variable=False):
@@ -103,9 +106,12 @@ class Net:
             if options:
                 built = {}
                 for key, value in ((key, value) for key, value in fields.items() if key != "within"):
-                    is_list, is_text = isinstance(value, list), isinstance(value, str)
-                    built[key] = self.ints(value) if is_list else self.builder.CreateString(value) if is_text else value
-                more = dict(BuiltinOptionsType=OPTIONS[options], BuiltinOptions=self.table(options, **built))
+                    kinds = {list: self.ints, str: self.builder.CreateString, bytes: self.builder.CreateByteVector}
+                    built[key] = kinds.get(type(value), lambda value: value)(value)
+                if options in OPTIONS_2:
+                    more = dict(BuiltinOptions2Type=OPTIONS_2[options], BuiltinOptions2=self.table(options, **built))
+                else:
+                    more = dict(BuiltinOptionsType=OPTIONS[options], BuiltinOptions=self.table(options, **built))
             if "custom" in fields:
                 more["CustomOptions"] = self.builder.CreateByteVector(flexbuffers.Dumps(fields["custom"]))
             if "within" in fields:
@@ -114,8 +120,8 @@ class Net:
             index = self.codes.index(name)
             operators.append(self.table("Operator", OpcodeIndex=index, Inputs=inputs, Outputs=made, **more))
         lists = dict(Tensors=self.offsets(tensors), Operators=self.offsets(operators))
-        lists["Inputs"] = self.ints(self.inputs if number == 0 else [])
-        lists["Outputs"] = self.ints(self.outputs if number == 0 else [])
+        inputs, outputs = self.ports.get(number, ([], [])) if number else (self.inputs, self.outputs)
+        lists["Inputs"], lists["Outputs"] = self.ints(inputs), self.ints(outputs)
         return self.table("SubGraph", **lists)
 
     def bytes(self):
@@ -568,11 +574,26 @@ def recurrent(net):
     net.outputs.append(net.op("SVDF", inputs, [net.tensor(F32, [2, 3])], "SVDFOptions", Rank=2, FusedActivationFunction=1))
 
 
+def composite(net):
+    """An operator with a name of its own, and the graph that it is made of."""
+    net.tensors.append([])
+    net.operators.append([])
+    a, b = (net.tensor(F32, [2, 3, 4], graph=1) for _ in range(2))
+    sum_ = net.op("ADD", [a, b], [net.tensor(F32, [2, 3, 4], graph=1)], "AddOptions", graph=1)
+    made = net.op("TANH", [sum_], [net.tensor(F32, [2, 3, 4], graph=1)], graph=1)
+    net.ports[1] = ([a, b], [made])
+    x, y = net.input(F32, [2, 3, 4]), net.input(F32, [2, 3, 4])
+    made = net.tensor(F32, [2, 3, 4])
+    fields = dict(Name="own.sum", DecompositionSubgraphIndex=1, CompositeAttributes=bytes(flexbuffers.Dumps({"axis": 1})))
+    net.outputs.append(net.op("STABLEHLO_COMPOSITE", [x, y], [made], "StableHLOCompositeOptions", **fields))
+
+
 CASES = {
     "add_i16": pair("ADD", I16, PotScaleInt16=False),
     "add_i8": pair("ADD", FusedActivationFunction=1),
     "add_u8": pair("ADD", U8, shapes=((2, 3, 4), (2, 3, 4))),
     "average_pool_i8": pool("AVERAGE_POOL_2D", FusedActivationFunction=1),
+    "composite_f32": composite,
     "concatenation_u8": concatenation,
     "connected_i16": connected_i16,
     "connected_i8": connected_i8,

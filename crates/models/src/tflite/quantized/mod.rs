@@ -57,6 +57,7 @@ const MOVES: &[&str] = &[
     "SPLIT",
     "SPLIT_V",
     "SQUEEZE",
+    "STABLEHLO_COMPOSITE",
     "STRIDED_SLICE",
     "TILE",
     "TOPK_V2",
