@@ -176,6 +176,10 @@ def shown_number(value):
 
 def options(operator):
     """Settings as Rust's debugging form has them."""
+    if operator.BuiltinOptions2Type() == tflite.BuiltinOptions2.StableHLOCompositeOptions:
+        found = tflite.StableHLOCompositeOptions()
+        found.Init(operator.BuiltinOptions2().Bytes, operator.BuiltinOptions2().Pos)
+        return f"StablehloComposite {{ decomposition_subgraph_index: {found.DecompositionSubgraphIndex()} }}"
     if operator.BuiltinOptions2Type():
         return f"Other {{ number: {operator.BuiltinOptions2Type()}, is_second: true }}"
     number, table = operator.BuiltinOptionsType(), operator.BuiltinOptions()

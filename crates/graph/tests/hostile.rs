@@ -2,8 +2,8 @@
 //! error, never with a panic.
 
 use pintpot_graph::array::{
-    Array, ArrayOp, Attention, MatMul, MatMulBlocks, Norm, Quantize, Recurrent, RecurrentInputs,
-    RecurrentKind, Rotary, Scores, TreeVotes, Trees, UnaryKind, evaluate,
+    Array, ArrayOp, Attention, Detections, DetectionsBy, MatMul, MatMulBlocks, Norm, Quantize, Recurrent,
+    RecurrentInputs, RecurrentKind, Rotary, Scores, TreeVotes, Trees, UnaryKind, evaluate,
 };
 use pintpot_graph::{ArrayType, Elem, Extents};
 
@@ -200,6 +200,19 @@ fn trees(dice: &mut Dice) -> (ArrayOp, Vec<Array>) {
     (op.into(), inputs)
 }
 
+fn detections(dice: &mut Dice) -> (ArrayOp, Vec<Array>) {
+    let [boxes, width, told] = std::array::from_fn(|_| dice.roll(6));
+    let op = Detections {
+        most: dice.of(&[0, 1, 4, 9, usize::MAX]),
+        by: dice.of(&[DetectionsBy::Box(told), DetectionsBy::Class(told)]),
+        skip: dice.roll(2),
+        score: dice.of(&[0.0, f32::NEG_INFINITY, f32::NAN]),
+        overlap: dice.of(&[0.5, 1.0, -1.0]),
+    };
+    let elem = dice.float();
+    (op.into(), vec![dice.array(elem, &[boxes, 4]), dice.array(elem, &[boxes, width])])
+}
+
 fn each_element(dice: &mut Dice) -> (ArrayOp, Vec<Array>) {
     let extents: [usize; 3] = std::array::from_fn(|_| dice.roll(4));
     let elem = dice.float();
@@ -227,8 +240,8 @@ fn each_element(dice: &mut Dice) -> (ArrayOp, Vec<Array>) {
 #[test]
 fn operators_never_panic() {
     let mut dice = Dice(1);
-    let kinds = [attention, recurrent, rotary, products, trees, each_element];
-    let mut done = [0; 6];
+    let kinds = [attention, recurrent, rotary, products, trees, detections, each_element];
+    let mut done = [0; 7];
     for round in 0..60_000 {
         let kind = round % kinds.len();
         let (op, inputs) = kinds[kind](&mut dice);

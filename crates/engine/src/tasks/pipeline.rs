@@ -8,7 +8,9 @@ use super::roi::Roi;
 use super::{Boxes, Classify, Detect, Points, Read, Segment};
 use crate::Error;
 use host::{FlashFile, ReadAt};
-use processors::image::{CHANNELS, Canvas, Filter, Frame, Layout, Map, Normal, Picture, View, resize, warp};
+use processors::image::{
+    CHANNELS, Canvas, Filter, Frame, Layout, Map, Normal, Picture, View, resize, resize_bytes, warp,
+};
 use serde::Deserialize;
 use std::path::Path;
 
@@ -23,6 +25,7 @@ static CATALOG: &[(&str, &str)] = &[
     ("pose", include_str!("pipelines/pose.toml")),
     ("selfie", include_str!("pipelines/selfie.toml")),
     ("selfie-landscape", include_str!("pipelines/selfie-landscape.toml")),
+    ("ssd-mobilenet", include_str!("pipelines/ssd-mobilenet.toml")),
     ("yolo", include_str!("pipelines/yolo.toml")),
     ("yolo-chosen", include_str!("pipelines/yolo-chosen.toml")),
     ("yolo-object", include_str!("pipelines/yolo-object.toml")),
@@ -212,39 +215,51 @@ impl PictureInput {
         if self.sampled {
             return self.sample(from, to);
         }
-        let (width, height) = (from.width as f32, from.height as f32);
-        let (wanted_width, wanted_height) = (self.width as f32, self.height as f32);
+        let (frame, [left, top]) = self.frame(from.width, from.height);
+        if self.fit == Fit::Letterbox {
+            to.pixels_mut().fill(self.border);
+        }
         let stride = self.width * CHANNELS;
+        let pixels = &mut to.pixels_mut()[top * stride + left * CHANNELS..];
+        resize(from, self.filter, &frame, pixels, stride);
+        let scale = [from.width as f64 / frame.width as f64, from.height as f64 / frame.height as f64];
+        let far = [frame.left as f64 - left as f64, frame.top as f64 - top as f64];
+        let [c, f] = [far[0] * scale[0], far[1] * scale[1]];
+        Map([scale[0], 0.0, c, 0.0, scale[1], f, 0.0, 0.0, 1.0])
+    }
+
+    /// Bytes that this takes besides both pictures; nothing where pixels are looked up, as in pictures that are followed.
+    pub(crate) fn fitting_bytes(&self, width: usize, height: usize) -> u64 {
+        match self.sampled {
+            true => 0,
+            false => resize_bytes([width, height], self.filter, &self.frame(width, height).0),
+        }
+    }
+
+    /// The part that is made of a picture, and where on what the network sees it begins.
+    fn frame(&self, width: usize, height: usize) -> (Frame, [usize; 2]) {
         match self.fit {
-            Fit::Stretch => {
-                resize(from, self.filter, &Frame::whole(self.width, self.height), to.pixels_mut(), stride);
-                straight([width / wanted_width, height / wanted_height], [0.0; 2])
-            }
+            Fit::Stretch => (Frame::whole(self.width, self.height), [0; 2]),
             Fit::Letterbox => {
-                let scale = (wanted_width / width).min(wanted_height / height);
-                let side = |side: f32, most: usize| ((side * scale).round() as usize).clamp(1, most);
+                // As Ultralytics: each side is rounded by itself, and of an odd margin the smaller part is before.
+                let scale = (self.width as f64 / width as f64).min(self.height as f64 / height as f64);
+                let side = |side: usize, most: usize| {
+                    ((side as f64 * scale).round_ties_even() as usize).clamp(1, most)
+                };
                 let (w, h) = (side(width, self.width), side(height, self.height));
-                let (left, top) = ((self.width - w) / 2, (self.height - h) / 2);
-                to.pixels_mut().fill(self.border);
-                let pixels = &mut to.pixels_mut()[top * stride + left * CHANNELS..];
-                resize(from, self.filter, &Frame::whole(w, h), pixels, stride);
-                let scale = [width / w as f32, height / h as f32];
-                straight(scale, [-(left as f32) * scale[0], -(top as f32) * scale[1]])
+                (Frame::whole(w, h), [(self.width - w) / 2, (self.height - h) / 2])
             }
             Fit::Crop => {
                 // As torchvision: the longer side is cut, not rounded.
                 let long = |long: usize, short: usize| (self.shorter * long) / short;
-                let (w, h) = match from.width < from.height {
-                    true => (self.shorter, long(from.height, from.width)),
-                    false => (long(from.width, from.height), self.shorter),
+                let (w, h) = match width < height {
+                    true => (self.shorter, long(height, width)),
+                    false => (long(width, height), self.shorter),
                 };
                 let middle =
                     |whole: usize, part: usize| ((whole - part) as f32 / 2.0).round_ties_even() as usize;
                 let (left, top) = (middle(w, self.width), middle(h, self.height));
-                let frame = Frame { width: w, height: h, left, top, columns: self.width, rows: self.height };
-                resize(from, self.filter, &frame, to.pixels_mut(), stride);
-                let scale = [width / w as f32, height / h as f32];
-                straight(scale, [left as f32 * scale[0], top as f32 * scale[1]])
+                (Frame { width: w, height: h, left, top, columns: self.width, rows: self.height }, [0; 2])
             }
         }
     }
@@ -266,12 +281,6 @@ impl PictureInput {
         warp(from, &map, border, false, self.width, to.pixels_mut());
         map
     }
-}
-
-/// The map of a picture that was made smaller by `scale` and begins at `offset`.
-fn straight(scale: [f32; 2], offset: [f32; 2]) -> Map {
-    let ([a, e], [c, f]) = (scale.map(f64::from), offset.map(f64::from));
-    Map([a, 0.0, c, 0.0, e, f, 0.0, 0.0, 1.0])
 }
 
 #[cfg(test)]

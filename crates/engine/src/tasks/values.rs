@@ -8,8 +8,11 @@ use serde::Deserialize;
 use std::path::PathBuf;
 
 /// Labels that are built in, by name.
-static LISTS: &[(&str, &str)] =
-    &[("coco", include_str!("labels/coco.txt")), ("imagenet", include_str!("labels/imagenet.txt"))];
+static LISTS: &[(&str, &str)] = &[
+    ("coco", include_str!("labels/coco.txt")),
+    ("coco90", include_str!("labels/coco90.txt")),
+    ("imagenet", include_str!("labels/imagenet.txt")),
+];
 /// Bytes of a file of labels at most.
 const LONGEST: u64 = 1 << 20;
 

@@ -39,8 +39,10 @@ impl Look<'_> {
         let small = self.pipeline.input.width * self.pipeline.input.height * CHANNELS;
         let small = small.next_multiple_of(host::page_size()) as u64;
         let whole = self.source.bytes();
-        let passing = self.source.decoding_bytes().max(whole + small) + fed;
+        let fitting = self.pipeline.input.fitting_bytes(self.source.width(), self.source.height());
+        let passing = self.source.decoding_bytes().max(whole + small + fitting) + fed;
         let told = match &self.pipeline.output {
+            Task::Boxes(_) => super::Boxes::HEAP_BYTES,
             Task::Read(_) => super::Read::HEAP_BYTES,
             Task::Segment(_) => (self.pipeline.input.width * self.pipeline.input.height) as u64,
             _ => 0,
@@ -71,7 +73,8 @@ impl Look<'_> {
         let seconds = start.elapsed().as_secs_f64();
         let seen = match &self.pipeline.output {
             Task::Boxes(task) => {
-                Seen::Objects(task.read(&network, [settings.width, settings.height], &map)?)
+                let whole = [self.source.width(), self.source.height()];
+                Seen::Objects(task.read(&network, [settings.width, settings.height], &map, whole)?)
             }
             Task::Classify(task) => Seen::Classes(task.read(&network, self.top)?),
             Task::Detect(task) => {

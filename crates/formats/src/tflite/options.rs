@@ -103,9 +103,9 @@ macro_rules! options {
             $($variant { $($field: $type),* },)*
         }
 
-        /// Reads the settings of the kind `number`.
+        /// Reads the settings of the kind `number`; those of the second list count from [`SECOND`].
         pub(super) fn read(
-            number: u8,
+            number: u16,
             flat: &mut Flat<'_>,
             table: &Table,
             meter: &mut Meter,
@@ -115,14 +115,17 @@ macro_rules! options {
                     $($field: <$type as Setting>::read(flat, table, $slot, $default, meter)?),*
                 },)*
                 number if WITHOUT_FIELDS.contains(&number) => Options::None,
-                number => Options::Other { number, is_second: false },
+                number => Options::Other { number: number as u8, is_second: number >= SECOND },
             })
         }
     };
 }
 
+/// What is added to the numbers of the second list, `BuiltinOptions2`.
+pub(super) const SECOND: u16 = 1 << 8;
+
 /// Settings without fields.
-const WITHOUT_FIELDS: &[u8] = &[
+const WITHOUT_FIELDS: &[u16] = &[
     22, 24, 25, 26, 33, 34, 36, 38, 39, 41, 42, 43, 44, 45, 46, 47, 48, 51, 52, 53, 54, 56, 60, 62, 63, 65,
     66, 67, 68, 72, 73, 76, 78, 81, 82, 83, 84, 85, 86, 88, 89, 90, 91, 95, 96, 97, 98, 99, 100, 104, 105,
     108, 109, 110, 112, 113, 117, 118, 119, 120, 121, 122, 123, 124, 125, 126,
@@ -288,4 +291,5 @@ options! {
     114 Random { 0 seed: i64 = 0, 1 seed2: i64 = 0 },
     115 Bucketize { 0 boundaries: Box<[f32]> = Box::default() },
     116 Gelu { 0 approximate: bool = false },
+    277 StablehloComposite { 1 decomposition_subgraph_index: i32 = 0 },
 }

@@ -288,12 +288,11 @@ impl Parser<'_> {
     }
 
     fn options(&mut self, table: &Table) -> Result<Options, Error> {
-        let second = self.flat.scalar::<u8>(table, 11, 0)?;
-        if second != 0 {
-            return Ok(Options::Other { number: second, is_second: true });
-        }
-        let number = self.flat.scalar::<u8>(table, 3, 0)?;
-        let Some(settings) = self.flat.child(table, 4)?.filter(|_| number != 0) else {
+        let (number, slot) = match self.flat.scalar::<u8>(table, 11, 0)? {
+            0 => (self.flat.scalar::<u8>(table, 3, 0)?.into(), 4),
+            second => (options::SECOND + u16::from(second), 12),
+        };
+        let Some(settings) = self.flat.child(table, slot)?.filter(|_| number != 0) else {
             return Ok(Options::None);
         };
         let options = options::read(number, &mut self.flat, &settings, &mut self.meter)?;
@@ -305,6 +304,7 @@ impl Parser<'_> {
                 [cond_subgraph_index, body_subgraph_index]
             }
             Options::CallOnce { init_subgraph_index } => [init_subgraph_index; 2],
+            Options::StablehloComposite { decomposition_subgraph_index } => [decomposition_subgraph_index; 2],
             Options::Call { subgraph } => [i32::try_from(subgraph).unwrap_or(-1); 2],
             _ => return Ok(options),
         };

@@ -105,6 +105,7 @@ arrays! {
     cumulate: Cumulate;
     deform: Deform;
     dense: Dense with DenseFactors;
+    detections: Detections with DetectionsBy;
     determinant: Determinant;
     extreme: Extreme;
     fourier: Fourier;

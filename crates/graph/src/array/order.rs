@@ -9,6 +9,9 @@ use crate::{Elem, Error};
 /// Bytes of a key with a place beside it.
 pub(super) const KEYED: usize = 16;
 
+/// The key of what is not a number.
+pub(super) const NOT_A_NUMBER: u64 = u64::MAX;
+
 /// The key of the element at `at`: equal for equal numbers; what is not a number comes last.
 pub(super) fn key(view: &View<'_>, at: usize) -> u64 {
     const SIGN: u64 = 1 << 63;
@@ -20,7 +23,7 @@ pub(super) fn key(view: &View<'_>, at: usize) -> u64 {
             // Minus zero becomes zero.
             let bits = (x[0] + 0.0).to_bits();
             match bits {
-                _ if x[0].is_nan() => u64::MAX,
+                _ if x[0].is_nan() => NOT_A_NUMBER,
                 _ if bits & SIGN != 0 => !bits,
                 _ => bits | SIGN,
             }

@@ -4,7 +4,8 @@ use super::order::{KEYED, key, keyed, place_of, sort};
 use super::{ArrayOperator, ArrayType, View, ViewMut, extents, fault};
 use crate::{Elem, Error};
 
-/// Of boxes (batch, box, 4) with scores (batch, class, box), a row of batch, class and box as i64 for each that stays.
+/// Of boxes (batch, box, 4) with scores (batch, class, box), a row of batch, class and box as i64 for each that stays. If there are
+/// always as many rows, zeros fill them up, and a second output says as i64 how many are meant.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Suppress {
     /// Whether boxes are a centre, a width and a height; otherwise two opposite corners, y first.
@@ -15,6 +16,8 @@ pub struct Suppress {
     pub overlap: f32,
     /// What a score must be above.
     pub score: Option<f32>,
+    /// Whether there are always as many rows.
+    pub filled: bool,
 }
 
 impl ArrayOperator for Suppress {
@@ -27,7 +30,9 @@ impl ArrayOperator for Suppress {
         {
             let most = batch.checked_mul(*classes).and_then(|n| n.checked_mul(self.most.min(*count)));
             let made = extents("Suppress", &[most.unwrap_or(usize::MAX), 3])?;
-            return Ok(vec![ArrayType { elem: Elem::I64, extents: made }]);
+            let rows = ArrayType { elem: Elem::I64, extents: made };
+            let number = ArrayType { elem: Elem::I64, extents: extents("Suppress", &[1])? };
+            return Ok(if self.filled { vec![rows, number] } else { vec![rows] });
         }
         fault("Suppress", "boxes (batch, box, 4) and scores (batch, class, box) are needed", inputs)
     }
@@ -38,7 +43,7 @@ impl ArrayOperator for Suppress {
         outputs: &mut [ViewMut<'_>],
         scratch: &mut [u8],
     ) -> Result<(), Error> {
-        let ([boxes, scores], [out]) = (inputs, outputs) else {
+        let ([boxes, scores], [out, number @ ..]) = (inputs, outputs) else {
             return fault("Suppress", "two inputs are needed", &[]);
         };
         let [batches, classes, count] = scores.kind.extents[..] else {
@@ -57,32 +62,26 @@ impl ArrayOperator for Suppress {
                     candidates += 1;
                 }
             }
-            sort(&mut keys[..candidates], candidates);
-            // Those that stay take the front.
-            let mut kept = 0;
-            for candidate in 0..candidates {
-                if kept >= self.most {
-                    break;
-                }
-                let place = place_of(&keys[candidate]);
-                let own = self.corners(boxes, batch * count + place);
-                let overlaps = keys[..kept].iter().any(|other| {
-                    overlap(own, self.corners(boxes, batch * count + place_of(other))) > self.overlap
-                });
-                if !overlaps {
-                    keys[kept] = keys[candidate];
-                    kept += 1;
-                    out.store(3 * rows, &[batch as i64, class as i64, place as i64]);
-                    rows += 1;
-                }
+            let found = keys.get_mut(..candidates).unwrap_or_default();
+            let corners = |place: usize| self.corners(boxes, batch * count + place);
+            let is_same = |a: usize, b: usize| overlap(corners(a), corners(b)) > self.overlap;
+            for place in best(found, self.most, is_same).iter().map(place_of) {
+                out.store(3 * rows, &[batch as i64, class as i64, place as i64]);
+                rows += 1;
             }
         }
-        out.kind.extents = extents("Suppress", &[rows, 3])?;
+        match number {
+            [number, ..] => {
+                out.bytes[3 * rows * Elem::I64.bytes()..].fill(0);
+                number.store(0, &[rows as i64]);
+            }
+            [] => out.kind.extents = extents("Suppress", &[rows, 3])?,
+        }
         Ok(())
     }
 
     fn is_dynamic(&self) -> bool {
-        true
+        !self.filled
     }
 
     fn scratch(&self, inputs: &[ArrayType]) -> usize {
@@ -103,8 +102,29 @@ impl Suppress {
     }
 }
 
+/// Of places by their keys the first that are not of one thing with any before them, in order, `most` at most; they are put in front.
+pub(super) fn best(
+    keys: &mut [[u8; KEYED]],
+    most: usize,
+    is_same: impl Fn(usize, usize) -> bool,
+) -> &[[u8; KEYED]] {
+    sort(keys, keys.len());
+    let mut kept = 0;
+    for at in 0..keys.len() {
+        if kept >= most {
+            break;
+        }
+        let place = place_of(&keys[at]);
+        if !keys[..kept].iter().any(|other| is_same(place_of(other), place)) {
+            keys[kept] = keys[at];
+            kept += 1;
+        }
+    }
+    &keys[..kept]
+}
+
 /// The intersection as a part of the union.
-fn overlap(a: [[f32; 2]; 2], b: [[f32; 2]; 2]) -> f32 {
+pub(super) fn overlap(a: [[f32; 2]; 2], b: [[f32; 2]; 2]) -> f32 {
     let side = |axis: usize| (a[axis][1].min(b[axis][1]) - a[axis][0].max(b[axis][0])).max(0.0);
     let area = |own: [[f32; 2]; 2]| (own[0][1] - own[0][0]) * (own[1][1] - own[1][0]);
     let common = side(0) * side(1);

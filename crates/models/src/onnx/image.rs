@@ -205,6 +205,7 @@ fn suppress(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Item>, E
         most: most.unwrap_or(0.0).max(0.0) as usize,
         overlap: overlap.unwrap_or(0.0) as f32,
         score: score.map(|score| score as f32),
+        filled: false,
     };
     importer.single(op, &[call.value(0)?, call.value(1)?])
 }

@@ -11,7 +11,8 @@ use formats::tflite::Options;
 use graph::ValueId;
 use graph::array::Select;
 
-pub(super) const ROWS: &[Row] = &[("CALL", inline), ("IF", branch), ("WHILE", roll_out)];
+pub(super) const ROWS: &[Row] =
+    &[("CALL", inline), ("IF", branch), ("STABLEHLO_COMPOSITE", inline), ("WHILE", roll_out)];
 
 /// Graphs within graphs.
 const DEPTH_MAX: usize = 16;
@@ -47,12 +48,15 @@ fn made(ids: Vec<ValueId>) -> Vec<Made> {
     ids.into_iter().flat_map(Made::plain).collect()
 }
 
+/// A graph of the file in place of an operator; of one that has a name of its own, what it is made of.
 fn inline(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error> {
-    let Options::Call { subgraph } = call.operator.options else {
-        return call.wrong("builtin_options", "the number of a graph is needed");
+    let number = match call.operator.options {
+        Options::Call { subgraph } => i32::try_from(subgraph).unwrap_or(-1),
+        Options::StablehloComposite { decomposition_subgraph_index } => decomposition_subgraph_index,
+        _ => return call.wrong("builtin_options", "the number of a graph is needed"),
     };
     let inputs = importer.plain_all(&call.all()?)?;
-    Ok(made(importer.inner(i32::try_from(subgraph).unwrap_or(-1), &inputs)?))
+    Ok(made(importer.inner(number, &inputs)?))
 }
 
 fn branch(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error> {

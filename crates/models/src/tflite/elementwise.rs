@@ -11,6 +11,7 @@ pub(super) const ROWS: &[Row] = &[
     ("ABS", |i, c| unary(i, c, UnaryKind::Abs)),
     ("ADD", |i, c| binary(i, c, BinaryKind::Add)),
     ("ADD_N", add_all),
+    ("BITWISE_XOR", |i, c| binary(i, c, BinaryKind::BitXor)),
     ("CAST", cast),
     ("CEIL", |i, c| unary(i, c, UnaryKind::Ceil)),
     ("COS", |i, c| unary(i, c, UnaryKind::Cos)),
@@ -18,6 +19,7 @@ pub(super) const ROWS: &[Row] = &[
     ("ELU", |i, c| unary(i, c, UnaryKind::Elu { alpha: 1.0 })),
     ("EQUAL", |i, c| binary(i, c, BinaryKind::Equal)),
     ("EXP", |i, c| unary(i, c, UnaryKind::Exp)),
+    ("FAKE_QUANT", fake_quant),
     ("FLOOR", |i, c| unary(i, c, UnaryKind::Floor)),
     ("FLOOR_DIV", floor_div),
     ("FLOOR_MOD", |i, c| binary(i, c, BinaryKind::Mod)),
@@ -145,6 +147,31 @@ fn cast(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error
     let (x, first) = importer.either(call.input(0)?)?;
     let to = importer.elem(call.output(0)?)?;
     Ok(Made::ordered(importer.builder.cast(x, to)?, first))
+}
+
+/// What is left of fractions that became whole numbers of so many bits and fractions again.
+fn fake_quant(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error> {
+    let Options::FakeQuant { min, max, num_bits: bits @ 2..=16, narrow_range } = call.operator.options else {
+        return call.wrong("num_bits", "a number from 2 to 16 is needed");
+    };
+    let (least, most) = (f32::from(u8::from(narrow_range)), ((1u32 << bits) - 1) as f32);
+    if min > 0.0 || max < 0.0 || min >= max {
+        return call.wrong("min", "a range with zero in it is needed");
+    }
+    // Zero is a whole number.
+    let scale = (max - min) / (most - least);
+    let zero = (least - min / scale).clamp(least, most).round();
+    let [least, most] = [least, most].map(|end| (end - zero) * scale);
+    let (x, first) = importer.either(call.input(0)?)?;
+    let builder = &mut importer.builder;
+    let x = builder.with_number(BinaryKind::Max, x, least.into())?;
+    let x = builder.with_number(BinaryKind::Min, x, most.into())?;
+    let x = builder.with_number(BinaryKind::Sub, x, least.into())?;
+    let x = builder.with_number(BinaryKind::Mul, x, (1.0 / scale).into())?;
+    let x = builder.with_number(BinaryKind::Add, x, 0.5)?;
+    let x = builder.of_each(UnaryKind::Floor, x)?;
+    let x = builder.with_number(BinaryKind::Mul, x, scale.into())?;
+    Ok(Made::ordered(builder.with_number(BinaryKind::Add, x, least.into())?, first))
 }
 
 fn floor_div(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error> {

@@ -5,12 +5,13 @@ use super::{Importer, Row};
 use crate::Error;
 use formats::tflite::{Activation, Options, WeightsFormat};
 use graph::ValueId;
-use graph::array::{BinaryKind, MatMul, Reduce, ReduceKind, Softmax, UnaryKind};
+use graph::array::{BinaryKind, MatMul, Pad, PadKind, Reduce, ReduceKind, Softmax, UnaryKind};
 
 pub(super) const ROWS: &[Row] = &[
     ("BATCH_MATMUL", batch_matmul),
     ("FULLY_CONNECTED", fully_connected),
     ("L2_NORMALIZATION", l2_norm),
+    ("LOCAL_RESPONSE_NORMALIZATION", local_response),
     ("LOG_SOFTMAX", |i, c| softmax(i, c, true)),
     ("SOFTMAX", |i, c| softmax(i, c, false)),
 ];
@@ -101,4 +102,36 @@ fn l2_norm(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Er
         return Ok(Made::plain(made));
     };
     Ok(Made::plain(importer.activated(made, fused_activation_function)?))
+}
+
+/// Channels that a channel is seen beside, at most.
+const BESIDE: i32 = 64;
+
+/// Each channel by a power of the squares of those around it.
+fn local_response(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error> {
+    let Options::LocalResponseNormalization { radius, bias, alpha, beta } = call.operator.options else {
+        return call.wrong("builtin_options", "settings of this norm are needed");
+    };
+    let Some(radius) = Some(radius).filter(|radius| (0..=BESIDE).contains(radius)) else {
+        return call.wrong("radius", "a number from 0 to 64 is needed");
+    };
+    let x = importer.plain(call.input(0)?)?;
+    let builder = &mut importer.builder;
+    let axis = builder.axis(x, -1)?;
+    let own = builder.extents(x)?;
+    let square = builder.of_both(BinaryKind::Mul, x, x)?;
+    let mut margin = vec![0; own.len()];
+    margin[axis] = radius as isize;
+    let zero = builder.number(builder.elem(x), 0.0);
+    let pad = Pad { kind: PadKind::Constant, before: margin.clone(), behind: margin };
+    let padded = builder.one(pad, &[square, zero])?;
+    let mut sum = builder.part_along(padded, axis, 0, own[axis])?;
+    for start in 1..=2 * radius as usize {
+        let next = builder.part_along(padded, axis, start, own[axis])?;
+        sum = builder.of_both(BinaryKind::Add, sum, next)?;
+    }
+    let sum = builder.with_number(BinaryKind::Mul, sum, alpha.into())?;
+    let sum = builder.with_number(BinaryKind::Add, sum, bias.into())?;
+    let power = builder.with_number(BinaryKind::Pow, sum, (-beta).into())?;
+    Ok(Made::plain(builder.of_both(BinaryKind::Mul, x, power)?))
 }

@@ -4,14 +4,13 @@
 //! choice: they are broken down into operators that are there; what is rare needs no kernel.
 
 use super::call::{Call, Made};
+use super::settings::Settings;
 use super::{Importer, Row};
 use crate::Error;
-use formats::tflite::flex;
 use graph::array::{
     Beyond, BinaryKind, MatMul, Pick, Reduce, ReduceKind, Sample, SampleKind, Select, UnaryKind,
 };
 use graph::{Elem, ValueId};
-use host::ReadAt;
 
 pub(super) const ROWS: &[Row] = &[
     ("Landmarks2TransformMatrix", matrix),
@@ -19,36 +18,17 @@ pub(super) const ROWS: &[Row] = &[
     ("TransformTensorBilinear", picture),
 ];
 
-/// An operator's settings by name.
-struct Settings(Vec<(String, Vec<f64>)>);
-
-impl Settings {
-    fn read(importer: &Importer<'_>, call: &Call<'_>) -> Result<Settings, Error> {
-        let range = call.operator.custom_options.clone().unwrap_or(0..0);
-        let mut bytes = vec![0; range.end.saturating_sub(range.start).min(flex::MOST as u64) as usize];
-        let file: Option<&&dyn ReadAt> = importer.builder.files().first();
-        let read = file.map(|file| file.read_exact_at(range.start, &mut bytes));
-        match (call.operator.version, read, flex::numbers(&bytes)) {
-            (2, Some(Ok(())), Some(numbers)) => Ok(Settings(numbers)),
-            _ => call.wrong("custom_options", "settings of version 2 are needed"),
-        }
-    }
-
-    fn list(&self, name: &str) -> &[f64] {
-        self.0.iter().find(|(own, _)| own == name).map_or(&[], |(_, list)| list)
-    }
-
-    fn one(&self, call: &Call<'_>, name: &'static str) -> Result<f64, Error> {
-        match self.list(name) {
-            [number] => Ok(*number),
-            _ => call.wrong(name, "a number is needed"),
-        }
+/// The settings of the version that is read.
+fn settings(importer: &Importer<'_>, call: &Call<'_>) -> Result<Settings, Error> {
+    match call.operator.version {
+        2 => Settings::read(importer, call),
+        _ => call.wrong("version", "version 2 is needed"),
     }
 }
 
 /// Where landmarks lie, turned upright, as the matrix that takes places of a small picture to those of the large one.
 fn matrix(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error> {
-    let settings = Settings::read(importer, call)?;
+    let settings = settings(importer, call)?;
     let eyes = [settings.one(call, "left_rotation_idx")?, settings.one(call, "right_rotation_idx")?];
     let target = settings.one(call, "target_rotation_radians")?;
     let x = importer.plain(call.input(0)?)?;
@@ -181,7 +161,7 @@ fn landmarks(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, 
 
 /// A cut of a picture: each place's number is between four of the picture, nothing where that lies beyond it.
 fn picture(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error> {
-    let settings = Settings::read(importer, call)?;
+    let settings = settings(importer, call)?;
     let x = importer.first(call.input(0)?)?;
     let [1, _, height, width] = importer.builder.extents(x)?[..] else {
         return call.wrong("input", "one picture is needed");

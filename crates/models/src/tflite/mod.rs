@@ -9,14 +9,19 @@
 mod blocks;
 mod call;
 mod control;
+mod detection;
 mod elementwise;
 mod held;
+mod index;
 mod linear;
 mod mediapipe;
 mod quantized;
+mod recurrent;
 mod reduce;
 mod resize;
+mod settings;
 mod shape;
+mod signal;
 mod slice;
 mod variable;
 mod window;
@@ -25,7 +30,7 @@ use crate::Error;
 use crate::network::{Builder, Given, Item, Network, Port};
 use call::{Call, Made};
 use formats::tflite::{Model, OperatorCode, Subgraph, Tensor, TensorType};
-use graph::{ArrayType, Elem, Extents};
+use graph::{ArrayType, Carried, Elem, Extents};
 use held::Held;
 use host::ReadAt;
 use std::borrow::Cow;
@@ -40,13 +45,17 @@ type Row = (&'static str, Lower);
 static OPERATORS: &[&[Row]] = &[
     blocks::ROWS,
     control::ROWS,
+    detection::ROWS,
     elementwise::ROWS,
+    index::ROWS,
     linear::ROWS,
     mediapipe::ROWS,
     quantized::ROWS,
+    recurrent::ROWS,
     reduce::ROWS,
     resize::ROWS,
     shape::ROWS,
+    signal::ROWS,
     slice::ROWS,
     variable::ROWS,
     window::ROWS,
@@ -180,6 +189,8 @@ pub(crate) struct Importer<'a> {
     built: usize,
     /// What is carried from run to run.
     variables: Vec<variable::Variable>,
+    /// What operators keep from run to run themselves.
+    states: Vec<Carried>,
 }
 
 impl<'a> Importer<'a> {
@@ -192,6 +203,7 @@ impl<'a> Importer<'a> {
             depth: 0,
             built: 0,
             variables: Vec::new(),
+            states: Vec::new(),
         }
     }
 
@@ -213,9 +225,14 @@ impl<'a> Importer<'a> {
                 return Err(Error::ManyNodes { most: BUILT_MAX });
             }
             let call = Call { operator };
-            let made = row(&operator.code).and_then(|lower| match quantized::lower(self, &call)? {
-                Some(made) => Ok(made),
-                None => lower(self, &call),
+            let made = row(&operator.code).and_then(|lower| {
+                if let Some(made) = signal::reshaped(self, &call)? {
+                    return Ok(made);
+                }
+                match quantized::lower(self, &call)? {
+                    Some(made) => Ok(made),
+                    None => lower(self, &call),
+                }
             });
             let made = made.and_then(|made| {
                 let missing = operator.outputs.iter().skip(made.len()).any(Option::is_some);
@@ -239,10 +256,8 @@ impl<'a> Importer<'a> {
             _ => None,
         });
         graph.outputs.extend(values);
-        self.variables
-            .into_iter()
-            .filter_map(variable::Variable::carried)
-            .for_each(|carried| graph.carry(carried));
+        let variables = self.variables.into_iter().filter_map(variable::Variable::carried);
+        variables.chain(self.states).for_each(|carried| graph.carry(carried));
         graph::pass::network(&mut graph)?;
         dynamic.resize(graph.values.len(), false);
         Ok(Network { graph, inputs, outputs, weights, decided: decided.into_iter().collect(), dynamic })

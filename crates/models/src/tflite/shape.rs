@@ -10,6 +10,7 @@ use graph::array::{Pad, PadKind};
 use graph::{Elem, Extents};
 
 pub(super) const ROWS: &[Row] = &[
+    ("BROADCAST_ARGS", broadcast_args),
     ("BROADCAST_TO", broadcast_to),
     ("CONCATENATION", concatenation),
     ("EXPAND_DIMS", expand_dims),
@@ -74,6 +75,24 @@ fn broadcast_to(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made
     Ok(Made::plain(importer.builder.repeated(x, &extents)?))
 }
 
+/// The extents that two arrays have together, if each is repeated where the other is longer.
+fn broadcast_args(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error> {
+    let (a, b) = (importer.integers(call.input(0)?)?, importer.integers(call.input(1)?)?);
+    let (long, short) = if a.len() < b.len() { (b, a) } else { (a, b) };
+    let mut made = long;
+    let shift = made.len() - short.len();
+    for (own, other) in made[shift..].iter_mut().zip(short) {
+        match (*own, other) {
+            (own, other) if own == other || other == 1 => {}
+            (1, other) => *own = other,
+            _ => return call.wrong("shape", "extents that are equal or one are needed"),
+        }
+    }
+    let elem = importer.elem(call.output(0)?)?;
+    let numbers: Vec<f64> = made.iter().map(|extent| *extent as f64).collect();
+    Ok(Made::plain(importer.builder.table(elem, &[numbers.len()], &numbers)?))
+}
+
 /// Margins before and behind each axis, which must be known now.
 fn margins(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<[Vec<isize>; 2], Error> {
     let numbers = importer.integers(call.input(1)?)?;
@@ -103,14 +122,38 @@ fn pad(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error>
 }
 
 fn mirror_pad(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error> {
-    let Options::MirrorPad { mode: MirrorPad::Reflect } = call.operator.options else {
-        return call.wrong("mode", "REFLECT is needed");
+    let Options::MirrorPad { mode } = call.operator.options else {
+        return call.wrong("builtin_options", "a way to mirror is needed");
     };
     let [before, behind] = margins(importer, call)?;
-    let (x, first) = importer.either(call.input(0)?)?;
-    let pad =
-        Pad { kind: PadKind::Reflect, before: in_order(&before, first), behind: in_order(&behind, first) };
-    Ok(Made::ordered(importer.builder.one(pad, &[x])?, first))
+    let (mut x, first) = importer.either(call.input(0)?)?;
+    let (before, behind) = (in_order(&before, first), in_order(&behind, first));
+    if mode == MirrorPad::Reflect {
+        let pad = Pad { kind: PadKind::Reflect, before, behind };
+        return Ok(Made::ordered(importer.builder.one(pad, &[x])?, first));
+    }
+    // The outermost elements are there twice.
+    for (axis, margin) in before.iter().zip(&behind).enumerate().map(|(axis, (a, b))| (axis, [*a, *b])) {
+        let own = importer.builder.extents(x)?;
+        let [before, behind] = margin.map(|margin| margin as usize);
+        if before.max(behind) > own[axis] {
+            return call.wrong("paddings", "margins that are no longer than the array are needed");
+        }
+        let mut mirrored = |start: usize, len: usize| {
+            let mut parts: Vec<_> = own.iter().map(|extent| (0, *extent, 1)).collect();
+            parts[axis] = (start, len, -1);
+            importer.builder.part(x, &parts)
+        };
+        let mut all = vec![x];
+        if before > 0 {
+            all.insert(0, mirrored(before - 1, before)?);
+        }
+        if behind > 0 {
+            all.push(mirrored(own[axis] - 1, behind)?);
+        }
+        x = importer.builder.join(&all, axis)?;
+    }
+    Ok(Made::ordered(x, first))
 }
 
 /// The extents are an input or a setting; one may be whatever is left.

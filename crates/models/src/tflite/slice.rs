@@ -7,11 +7,8 @@ use super::{Importer, Row};
 use crate::Error;
 use crate::network::axis_of;
 use formats::tflite::Options;
-use graph::Elem;
-use graph::array::Pick;
 
 pub(super) const ROWS: &[Row] = &[
-    ("GATHER", gather),
     ("PACK", pack),
     ("REVERSE_V2", reverse),
     ("SLICE", slice),
@@ -20,19 +17,6 @@ pub(super) const ROWS: &[Row] = &[
     ("STRIDED_SLICE", strided_slice),
     ("UNPACK", unpack),
 ];
-
-fn gather(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error> {
-    let Options::Gather { axis, batch_dims } = call.operator.options else {
-        return call.wrong("builtin_options", "an axis is needed");
-    };
-    if batch_dims != 0 {
-        return call.wrong("batch_dims", "0 is needed");
-    }
-    let (x, places) = (importer.plain(call.input(0)?)?, importer.plain(call.input(1)?)?);
-    let axis = importer.builder.axis(x, axis.into())?;
-    let places = importer.builder.cast(places, Elem::I64)?;
-    Ok(Made::plain(importer.builder.one(Pick { axis }, &[x, places])?))
-}
 
 fn pack(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error> {
     let Options::Pack { axis, .. } = call.operator.options else {
@@ -121,7 +105,7 @@ fn cut(importer: &mut Importer<'_>, number: u32, axis: usize, lens: &[usize]) ->
     Ok(made)
 }
 
-/// Bits of the masks say that an axis is whole at an end, is new, or goes away.
+/// Bits of the masks say that an axis is whole at an end, is new, goes away, or that all axes that nothing is said of stand here.
 fn strided_slice(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error> {
     let Options::StridedSlice {
         begin_mask,
@@ -129,54 +113,55 @@ fn strided_slice(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Mad
         ellipsis_mask,
         new_axis_mask,
         shrink_axis_mask,
-        offset,
+        offset: false,
     } = call.operator.options
     else {
-        return call.wrong("builtin_options", "masks are needed");
+        return call.wrong("offset", "masks, and ends that are places, are needed");
     };
     let [begin, end, step] =
         [1, 2, 3].map(|input| call.input(input).and_then(|number| importer.integers(number)));
     let (begin, end, step) = (begin?, end?, step?);
     let own = importer.extents(call.input(0)?)?;
-    let rank = begin.len();
-    if offset
-        || ellipsis_mask != 0
-        || new_axis_mask != 0
-        || rank > own.len()
-        || end.len() != rank
-        || step.len() != rank
-    {
-        return call.wrong(
-            "builtin_options",
-            "no ellipsis, no new axes, and three numbers for each axis are needed",
-        );
+    let is = |mask: i32, at: usize| at < 32 && mask >> at & 1 == 1;
+    let said = (0..begin.len()).filter(|at| !is(ellipsis_mask | new_axis_mask, *at)).count();
+    if said > own.len() || end.len() != begin.len() || step.len() != begin.len() {
+        return call.wrong("begin", "three numbers for each axis are needed");
     }
-    let is = |mask: i32, axis: usize| mask >> axis & 1 == 1;
     let (mut parts, mut extents) = (Vec::new(), Vec::new());
-    for (axis, &extent) in own.iter().enumerate() {
-        if axis >= rank {
-            parts.push((0, extent, 1));
-            extents.push(extent);
+    let mut open = own.len() - said;
+    for at in 0..begin.len() {
+        if is(ellipsis_mask, at) {
+            let whole = own[parts.len()..][..std::mem::take(&mut open)].to_vec();
+            parts.extend(whole.iter().map(|extent| (0, *extent, 1)));
+            extents.extend(whole);
             continue;
         }
-        let (by, long) = (step[axis], extent as i64);
+        if is(new_axis_mask, at) {
+            extents.push(1);
+            continue;
+        }
+        let (by, long) = (step[at], own[parts.len()] as i64);
         if by == 0 {
             return call.wrong("strides", "steps that are not zero are needed");
         }
         let (least, most) = if by > 0 { (0, long) } else { (-1, long - 1) };
         let place = |x: i64| (if x < 0 { x.saturating_add(long) } else { x }).clamp(least, most);
-        let start = if is(begin_mask, axis) { if by > 0 { 0 } else { long - 1 } } else { place(begin[axis]) };
-        if is(shrink_axis_mask, axis) {
+        let start = if is(begin_mask, at) { if by > 0 { 0 } else { long - 1 } } else { place(begin[at]) };
+        if is(shrink_axis_mask, at) {
             parts.push((usize::try_from(start).unwrap_or(0), 1, 1));
             continue;
         }
-        let stop = if is(end_mask, axis) { if by > 0 { long } else { -1 } } else { place(end[axis]) };
+        let stop = if is(end_mask, at) { if by > 0 { long } else { -1 } } else { place(end[at]) };
         let far = if by > 0 { stop - start } else { start - stop };
         let len = far.max(0).unsigned_abs().div_ceil(by.unsigned_abs()) as usize;
         parts.push((start.max(0) as usize, len, by as isize));
         extents.push(len);
     }
-    if shrink_axis_mask == 0 {
+    for extent in &own[parts.len()..] {
+        parts.push((0, *extent, 1));
+        extents.push(*extent);
+    }
+    if ellipsis_mask | new_axis_mask | shrink_axis_mask == 0 {
         return part(importer, call, &parts);
     }
     let x = importer.plain(call.input(0)?)?;

@@ -12,6 +12,7 @@ use host::ReadAt;
 pub(super) const ROWS: &[Row] = &[
     ("AVERAGE_POOL_2D", |i, c| pool(i, c, PoolKind::Average { margins: false })),
     ("CONV_2D", conv),
+    ("CONV_3D", conv_3d),
     ("Convolution2DTransposeBias", conv_transpose_custom),
     ("DEPTHWISE_CONV_2D", conv),
     ("L2_POOL_2D", l2_pool),
@@ -71,30 +72,38 @@ impl Slide {
 
     /// Windows of `kernel` places on `places`.
     pub fn windows(&self, call: &Call<'_>, kernel: [usize; 2], places: [usize; 2]) -> Result<Windows, Error> {
-        if kernel.iter().any(|extent| !(1..=KERNEL_MAX).contains(extent)) {
-            return call.wrong("filter", "windows of 1 to 4096 places are needed");
-        }
-        let positive = |list: [i32; 2]| {
-            let list: Option<Vec<usize>> =
-                list.iter().map(|x| usize::try_from(*x).ok().filter(|x| (1..1 << 20).contains(x))).collect();
-            list.map_or_else(
-                || call.wrong("stride", "strides and dilations from 1 to 1048575 are needed"),
-                Ok,
-            )
-        };
-        let (strides, dilations) = (positive(self.strides)?, positive(self.dilations)?);
-        let (before, behind) = (vec![0; 2], vec![0; 2]);
-        let mut windows = Windows { kernel: kernel.to_vec(), strides, dilations, before, behind };
-        if self.padding == Padding::Same {
-            for (axis, extent) in places.into_iter().enumerate() {
-                let stride = windows.strides[axis];
-                let needed = extent.div_ceil(stride).saturating_sub(1) * stride + windows.reach(axis);
-                let margin = needed.saturating_sub(extent);
-                (windows.before[axis], windows.behind[axis]) = (margin / 2, margin - margin / 2);
-            }
-        }
-        Ok(windows)
+        windows(call, self.padding, [&self.strides, &self.dilations], &kernel, &places)
     }
+}
+
+/// Windows of `kernel` places on `places` along any number of axes, with strides and dilations.
+fn windows(
+    call: &Call<'_>,
+    padding: Padding,
+    steps: [&[i32]; 2],
+    kernel: &[usize],
+    places: &[usize],
+) -> Result<Windows, Error> {
+    if kernel.iter().any(|extent| !(1..=KERNEL_MAX).contains(extent)) {
+        return call.wrong("filter", "windows of 1 to 4096 places are needed");
+    }
+    let positive = |list: &[i32]| {
+        let list: Option<Vec<usize>> =
+            list.iter().map(|x| usize::try_from(*x).ok().filter(|x| (1..1 << 20).contains(x))).collect();
+        list.map_or_else(|| call.wrong("stride", "strides and dilations from 1 to 1048575 are needed"), Ok)
+    };
+    let (strides, dilations) = (positive(steps[0])?, positive(steps[1])?);
+    let (before, behind) = (vec![0; kernel.len()], vec![0; kernel.len()]);
+    let mut windows = Windows { kernel: kernel.to_vec(), strides, dilations, before, behind };
+    if padding == Padding::Same {
+        for (axis, extent) in places.iter().enumerate() {
+            let stride = windows.strides[axis];
+            let needed = extent.div_ceil(stride).saturating_sub(1) * stride + windows.reach(axis);
+            let margin = needed.saturating_sub(*extent);
+            (windows.before[axis], windows.behind[axis]) = (margin / 2, margin - margin / 2);
+        }
+    }
+    Ok(windows)
 }
 
 /// Height and width of what has channels first.
@@ -139,6 +148,44 @@ fn conv(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error
     let made =
         importer.builder.one(Conv { windows, groups, scales: false, bounds: None, then: None }, &inputs)?;
     Ok(Made::first(importer.activated(made, slide.activation)?))
+}
+
+/// Channels are last, and of weights maps are behind them.
+fn conv_3d(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error> {
+    let Options::Conv3d {
+        padding,
+        stride_d,
+        stride_w,
+        stride_h,
+        fused_activation_function,
+        dilation_d_factor,
+        dilation_w_factor,
+        dilation_h_factor,
+    } = call.operator.options
+    else {
+        return call.wrong("builtin_options", "settings of a convolution are needed");
+    };
+    let x = importer.plain(call.input(0)?)?;
+    if importer.builder.rank(x) != 5 || importer.extents(call.input(1)?)?.len() != 5 {
+        return call.wrong("input", "five axes are needed");
+    }
+    let x = importer.builder.turned(x, &[0, 4, 1, 2, 3])?;
+    let w = importer.constant(call.input(1)?, Some(&[4, 3, 0, 1, 2]))?;
+    let (own, of_w) = (importer.builder.extents(x)?, importer.builder.extents(w)?);
+    if of_w[1] == 0 || !own[1].is_multiple_of(of_w[1]) {
+        return call.wrong("weights", "weights that fit the channels are needed");
+    }
+    let strides = [stride_d, stride_h, stride_w];
+    let dilations = [dilation_d_factor, dilation_h_factor, dilation_w_factor];
+    let windows = windows(call, padding, [&strides, &dilations], &of_w[2..], &own[2..])?;
+    let mut inputs = vec![x, w];
+    if let Some(bias) = call.optional(2) {
+        inputs.push(importer.plain(bias)?);
+    }
+    let conv = Conv { windows, groups: own[1] / of_w[1], scales: false, bounds: None, then: None };
+    let made = importer.builder.one(conv, &inputs)?;
+    let made = importer.activated(made, fused_activation_function)?;
+    Ok(Made::plain(importer.builder.turned(made, &[0, 2, 3, 4, 1])?))
 }
 
 pub(super) fn slide_of_pool(call: &Call<'_>) -> Result<(Slide, [usize; 2]), Error> {

@@ -16,7 +16,7 @@ mod warp;
 
 pub use draw::Colour;
 pub use file::Source;
-pub use resize::{Filter, Frame, resize};
+pub use resize::{Filter, Frame, resize, resize_bytes};
 pub use tensor::{Canvas, Layout, Normal};
 pub use warp::{Map, warp};
 

@@ -74,11 +74,25 @@ impl Filter {
         }
     }
 
+    /// How far the pixels that make one are from its middle, where lines of `from` become lines of `to`, and how long a step is.
+    fn reach(self, from: usize, to: usize) -> [f64; 2] {
+        let scale = from as f64 / to as f64;
+        let step = if self == Filter::Linear { 1.0 } else { scale.max(1.0) };
+        [self.support() * step, step]
+    }
+
+    /// Pixels that make one at most.
+    fn most(self, from: usize, to: usize) -> usize {
+        match self {
+            Filter::Nearest => 1,
+            _ => (2.0 * self.reach(from, to)[0] + 2.0) as usize,
+        }
+    }
+
     /// How the pixels `start..start + count` come out of a line of `from` that becomes `to`.
     fn mixes(self, from: usize, to: usize, start: usize, count: usize) -> Vec<Mix> {
         let scale = from as f64 / to as f64;
-        let step = if self == Filter::Linear { 1.0 } else { scale.max(1.0) };
-        let support = self.support() * step;
+        let [support, step] = self.reach(from, to);
         let mix = |at: usize| {
             let centre = (at as f64 + 0.5) * scale;
             if self == Filter::Nearest {
@@ -101,6 +115,17 @@ impl Filter {
 
 fn settled(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
+}
+
+/// Bytes that [`resize`] of a picture of this size takes besides both pictures, at most: weights, and rows that were made narrow.
+pub fn resize_bytes([width, height]: [usize; 2], filter: Filter, frame: &Frame) -> u64 {
+    // What an allocator keeps beside what it gives.
+    const BESIDE: usize = 16;
+    let [across, down] = [filter.most(width, frame.width), filter.most(height, frame.height)];
+    let mixes = |count: usize, most: usize| count * (size_of::<Mix>() + BESIDE + most * size_of::<i32>());
+    let working = across.max(down) * size_of::<f64>();
+    (mixes(frame.columns, across) + mixes(frame.rows, down) + working + down * frame.columns * CHANNELS)
+        as u64
 }
 
 /// Brings `from` to a size and writes the part that `frame` names into `to`, whose rows are `stride` bytes apart; nothing, if it
@@ -150,5 +175,23 @@ fn blend<'a>(lines: impl Iterator<Item = (i32, &'a [u8])> + Clone, to: &mut [u8]
         let sum =
             lines.clone().fold(1 << (BITS - 1), |sum, (weight, line)| sum + i32::from(line[at]) * weight);
         *to = settled(sum);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_it_takes_is_known_beforehand() {
+        for filter in [Filter::Bilinear, Filter::Bicubic, Filter::Linear, Filter::Nearest] {
+            for (from, to) in
+                [(1, 1), (1, 9), (9, 1), (640, 64), (641, 64), (64, 640), (4000, 299), (300, 299)]
+            {
+                let mixes = filter.mixes(from, to, 0, to);
+                let most = mixes.iter().map(|mix| mix.weights.len()).max().unwrap();
+                assert!(most <= filter.most(from, to), "{filter:?}: {from} to {to} takes {most}");
+            }
+        }
     }
 }

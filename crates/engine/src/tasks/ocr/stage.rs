@@ -11,7 +11,7 @@ use crate::tasks::values::{Activation, only};
 use crate::{ArrayType, BuiltNetwork, Elem, Engine, Error, Examined, Extents, Feed, Network};
 use host::{Part, Region};
 use processors::image::{
-    CHANNELS, Canvas, Filter, Frame, Layout, Map, Normal, Picture, Source, View, resize, warp,
+    CHANNELS, Canvas, Filter, Frame, Layout, Map, Normal, Picture, Source, View, resize, resize_bytes, warp,
 };
 use std::path::Path;
 
@@ -115,7 +115,14 @@ impl Stage {
         let mut built = engine.build_network(&file, &[Feed { name: name.clone(), kind, bytes: None }])?;
         let strip = width * self.strip(height) * CHANNELS;
         let pages = |bytes: usize| bytes.next_multiple_of(host::page_size()) as u64;
-        let kept = source.bytes() + pages(kind.bytes()) + pages(strip) + LISTS;
+        let narrow = match self {
+            Stage::Find(_) => {
+                let frame = Frame { rows: STRIP.min(height), ..Frame::whole(width, height) };
+                resize_bytes([source.width(), source.height()], Filter::Linear, &frame)
+            }
+            _ => 0,
+        };
+        let kept = source.bytes() + pages(kind.bytes()) + pages(strip) + narrow + LISTS;
         built.beside = Beside { kept, passing: 0 };
         Ok((built, name, (width, height)))
     }

@@ -30,9 +30,11 @@ const MOVES: &[&str] = &[
     "DENSIFY",
     "DEPTH_TO_SPACE",
     "DEQUANTIZE",
+    "DYNAMIC_UPDATE_SLICE",
     "EXPAND_DIMS",
     "FILL",
     "GATHER",
+    "GATHER_ND",
     "IF",
     "MIRROR_PAD",
     "PACK",
@@ -44,6 +46,7 @@ const MOVES: &[&str] = &[
     "RESHAPE",
     "RESIZE_BILINEAR",
     "RESIZE_NEAREST_NEIGHBOR",
+    "REVERSE_SEQUENCE",
     "REVERSE_V2",
     "SELECT",
     "SELECT_V2",
@@ -54,8 +57,10 @@ const MOVES: &[&str] = &[
     "SPLIT",
     "SPLIT_V",
     "SQUEEZE",
+    "STABLEHLO_COMPOSITE",
     "STRIDED_SLICE",
     "TILE",
+    "TOPK_V2",
     "TRANSPOSE",
     "UNPACK",
     "WHILE",
@@ -122,7 +127,8 @@ impl Importer<'_> {
         let mut kept = Vec::new();
         let numbers: Vec<u32> = call.operator.inputs.iter().copied().flatten().collect();
         for number in numbers {
-            if self.scales(number)?.is_some() && kept.iter().all(|(own, _)| *own != number) {
+            let is_new = kept.iter().all(|(own, _)| *own != number) && !self.is_state(number);
+            if is_new && self.scales(number)?.is_some() {
                 let x = self.plain(number)?;
                 let meant = self.meant(number, x)?;
                 kept.push((number, self.held[number as usize].clone()));
