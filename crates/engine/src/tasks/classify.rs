@@ -32,6 +32,11 @@ pub struct Class {
 }
 
 impl Classify {
+    /// Bytes on the heap at most while classes are read.
+    pub(super) fn heap_bytes(&self) -> u64 {
+        self.labels.as_ref().map_or(0, Labels::heap_bytes)
+    }
+
     /// The `top` likeliest classes, likeliest first.
     ///
     /// # Errors

@@ -16,12 +16,16 @@ use std::path::Path;
 
 /// Pipelines that are built in, by name.
 static CATALOG: &[(&str, &str)] = &[
+    ("cifar10", include_str!("pipelines/cifar10.toml")),
+    ("cifar10-bytes", include_str!("pipelines/cifar10-bytes.toml")),
     ("efficientnet-lite0", include_str!("pipelines/efficientnet-lite0.toml")),
     ("face-full", include_str!("pipelines/face-full.toml")),
     ("face-full-sparse", include_str!("pipelines/face-full-sparse.toml")),
     ("face-short", include_str!("pipelines/face-short.toml")),
     ("mobilenetv2", include_str!("pipelines/mobilenetv2.toml")),
     ("palm", include_str!("pipelines/palm.toml")),
+    ("person", include_str!("pipelines/person.toml")),
+    ("person-bytes", include_str!("pipelines/person-bytes.toml")),
     ("pose", include_str!("pipelines/pose.toml")),
     ("selfie", include_str!("pipelines/selfie.toml")),
     ("selfie-landscape", include_str!("pipelines/selfie-landscape.toml")),
@@ -302,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_pipeline_of_unknown_words_is_refused() {
-        let good = CATALOG[0].1;
+        let good = CATALOG.iter().find(|(name, _)| *name == "mobilenetv2").unwrap().1;
         for (from, to) in
             [("width", "breadth"), ("224", "0"), ("classify", "guess"), ("[input]", &"[".repeat(9999))]
         {
