@@ -1,4 +1,4 @@
-//! What is on a picture, as a whole: a label and how likely it is.
+//! What is on a picture or in a sound, as a whole: a label and how likely it is.
 //!
 //! What it is not: where it is. The one design choice: labels are looked up when they are told, so that a list of them takes no
 //! memory but its text.

@@ -33,7 +33,7 @@ impl Look<'_> {
     /// # Errors
     /// What the network has that is not supported.
     pub fn build(&self, engine: &Engine) -> Result<BuiltNetwork, Error> {
-        let settings = &self.pipeline.input;
+        let settings = self.pipeline.picture()?;
         let name = only_input(self.file, settings.name.as_deref())?.name;
         let kind = eye::kind(settings)?;
         let fed = kind.bytes() as u64;
@@ -60,7 +60,7 @@ impl Look<'_> {
     /// [`Error::Refused`], before the picture is decoded or a weight is read; a damaged picture; what is wrong with the disk;
     /// numbers that the task cannot read.
     pub fn run(&self, engine: &Engine, built: BuiltNetwork) -> Result<Looked, Error> {
-        let settings = &self.pipeline.input;
+        let settings = self.pipeline.picture()?;
         let input = only_input(self.file, settings.name.as_deref())?.name;
         let lines = engine.plan_network(&built).map_err(|refused| Error::Refused(Box::new(refused)))?;
         let picture = self.source.decode(&engine.ledger)?;
