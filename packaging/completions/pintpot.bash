@@ -20,13 +20,13 @@ _pintpot() {
         'ls '*) flags="--json --help" ;;
         'ocr '*) flags="--models --out --memory --threads --io --isa --plan --json --stats --help" ;;
         'pack '*) flags="--by-neuron --sparsity --stand-ins --text --memory --threads --io --isa --json --help" ;;
-        'plan '*) flags="--model --context --kv --memory --threads --io --isa --sweep --budgets --n-prompt --n-gen --input --shape --image --pipeline --out --json --help" ;;
+        'plan '*) flags="--model --context --kv --memory --threads --io --isa --sweep --budgets --n-prompt --n-gen --input --shape --image --pipeline --audio --out --json --help" ;;
         'profile '*) flags="--text --sensitivity --model --context --kv --memory --threads --io --isa --json --help" ;;
         'ps '*) flags="--host --port --api-key --json --help" ;;
         'pull '*) flags="--model --json --help" ;;
         'rerank '*) flags="--model --context --tokenizer --memory --threads --io --isa --query --input --json --stats --help" ;;
         'rm '*) flags=" --help" ;;
-        'run '*) flags="--model --context --kv --memory --threads --io --isa --foresee --grammar --grammar-file --json-schema --json-schema-file --prompt --tokens --system --raw --stop --ignore-eos --overflow --yield --temp --top-k --top-p --min-p --seed --repeat-penalty --presence-penalty --frequency-penalty --logit-bias --skip-weak --skip-cold --stand-in --by-sensitivity --input --shape --image --pipeline --audio --text --out --top --out-dir --json --stats --help" ;;
+        'run '*) flags="--model --context --kv --memory --threads --io --isa --foresee --grammar --grammar-file --json-schema --json-schema-file --prompt --tokens --system --raw --stop --ignore-eos --overflow --yield --temp --top-k --top-p --min-p --seed --repeat-penalty --presence-penalty --frequency-penalty --logit-bias --skip-weak --skip-cold --stand-in --by-sensitivity --input --shape --image --pipeline --audio --text --out --threshold --top --out-dir --json --stats --help" ;;
         'serve '*) flags="--model --context --kv --memory --threads --io --isa --host --port --api-key --parallel --contexts --queue --connections --keep-alive --tokenizer --tokens --skip-weak --skip-cold --stand-in --by-sensitivity --help" ;;
         'show '*) flags="--model --context --kv --memory --threads --io --isa --json --help" ;;
         'speak '*) flags="--out --phonemes --noise --seed --memory --threads --io --isa --model --stats --help" ;;

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use host::cgroup::Limits;
 use pintpot_tests::{Program, absent, can_cap, root, skip};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A group pays only for pages that nobody holds already: one run of the program at a time.
 fn turn() -> MutexGuard<'static, ()> {
@@ -91,6 +91,29 @@ fn classes_are_those_of_onnxruntime_in_the_smallest_budget() {
             let apart = class["score"].as_f64().unwrap() - expected[1].as_f64().unwrap();
             assert!(apart.abs() < 1e-3, "{case}: {class} is not {expected}");
         }
+    }
+}
+
+#[test]
+fn networks_of_whole_numbers_see_what_they_see_in_litert() {
+    let _turn = turn();
+    let small = std::fs::read_to_string(root().join("tests/pictures/small.json")).unwrap();
+    let small: Value = serde_json::from_str(&small).unwrap();
+    for (case, expected) in small.as_object().unwrap() {
+        let (model, picture) = case.split_once(' ').unwrap();
+        let files = [format!("mltk/{model}.tflite"), format!("scikit-image/{picture}")];
+        let Some([network, image]) = fetched([&files[0], &files[1]]) else {
+            return absent(case);
+        };
+        let run = ["run", &network, "--image", &image, "--top", "2"];
+        // One of them in the smallest budget, the other two as it comes.
+        let seen = match &*files[1] {
+            "scikit-image/astronaut.png" => hold(&run, &["plan", &network, "--image", &image], &network),
+            _ => Program::built().run(&[&run[..], &["--json"]].concat()).json(),
+        };
+        let classes = seen["classes"].as_array().unwrap();
+        let told: Vec<Value> = classes.iter().map(|class| json!([class["index"], class["score"]])).collect();
+        near(case, &Value::from(told), expected, 1e-6);
     }
 }
 

@@ -122,6 +122,25 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A pipeline for something else.
+    #[error("the network's pipeline takes {takes}; give it one, or name another with --pipeline")]
+    OtherInput {
+        /// What it takes, in words.
+        takes: &'static str,
+    },
+    /// A pipeline that does not make of a sound what the network takes.
+    #[error(
+        "input '{name}' is {text}, but the pipeline makes {} x {} numbers of a sound; name another with --pipeline",
+        made[0], made[1]
+    )]
+    OtherWindow {
+        /// The input.
+        name: String,
+        /// What it takes, in the file's own words.
+        text: String,
+        /// Moments, and numbers of a moment.
+        made: [usize; 2],
+    },
     /// An output and an input cannot be one state.
     #[error(
         "output '{output}' and input '{input}' cannot be one state: they must be of one kind that does not vary"
@@ -469,6 +488,8 @@ impl Error {
             | Error::MissingInput { .. }
             | Error::NoSuchInput { .. }
             | Error::NoSuchOutput { .. }
+            | Error::OtherInput { .. }
+            | Error::OtherWindow { .. }
             | Error::OutputKind { .. }
             | Error::Pipeline { .. }
             | Error::NotOneState { .. }
@@ -476,13 +497,7 @@ impl Error {
             Error::Model(models::Error::Read { .. }) => Trouble::Damaged,
             Error::Model(models::Error::Node { .. } | models::Error::Element { .. }) => Trouble::Unsupported,
             Error::Model(_) | Error::VocabularySize { .. } => Trouble::Damaged,
-            Error::Text(e) => match e.kind() {
-                processors::Kind::Damaged | processors::Kind::Io => Trouble::Damaged,
-                processors::Kind::Unsupported => Trouble::Unsupported,
-                processors::Kind::Text => Trouble::Usage,
-                processors::Kind::Memory => Trouble::Budget,
-                _ => Trouble::Failure,
-            },
+            Error::Text(e) => data_trouble(e.kind()),
             Error::Host(error) => host_trouble(error),
             Error::Hub(error) => match error.class() {
                 hub::Class::Usage => Trouble::Usage,
@@ -533,6 +548,17 @@ fn host_trouble(error: &host::Error) -> Trouble {
         | host::Error::Changed { .. }
         | host::Error::Read { .. }
         | host::Error::Write { .. } => Trouble::Damaged,
+        _ => Trouble::Failure,
+    }
+}
+
+/// What people's data make.
+fn data_trouble(kind: processors::Kind) -> Trouble {
+    match kind {
+        processors::Kind::Damaged | processors::Kind::Io => Trouble::Damaged,
+        processors::Kind::Unsupported => Trouble::Unsupported,
+        processors::Kind::Text => Trouble::Usage,
+        processors::Kind::Memory => Trouble::Budget,
         _ => Trouble::Failure,
     }
 }

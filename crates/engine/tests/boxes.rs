@@ -3,7 +3,7 @@
 //! What it is: little networks of the forms that detectors have. What boxes/ holds was written by tests/pictures/boxes.py.
 
 use pintpot::image::Source;
-use pintpot::tasks::{Look, Pipeline, Seen, Task};
+use pintpot::tasks::{Input, Look, Pipeline, Seen, Task};
 use pintpot::{Engine, Examined};
 use serde_json::Value;
 use std::path::Path;
@@ -27,7 +27,8 @@ fn boxes_are_those_of_opencv() {
             panic!("{form}: a network")
         };
         let mut pipeline = Pipeline::named(pipeline).unwrap();
-        (pipeline.input.width, pipeline.input.height) = (64, 64);
+        let Input::Picture(picture) = &mut pipeline.input else { panic!("{form}: a picture") };
+        (picture.width, picture.height) = (64, 64);
         let Task::Boxes(boxes) = &mut pipeline.output else { panic!("{form}: boxes") };
         boxes.threshold = 0.6;
         // Those that have chosen say so by 1.

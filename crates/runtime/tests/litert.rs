@@ -8,7 +8,7 @@ use graph::array::Array;
 use graph::{ArrayType, Bounds, Elem, Plan};
 use host::{Ledger, Pool, ReadAt};
 use kernels::Cpu;
-use models::network::{Item, Network, Port};
+use models::network::{Given, Item, Network, Port};
 use pintpot_runtime::{ArrayExecutor, ArrayParts};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -116,6 +116,74 @@ fn networks_make_what_litert_makes() {
     assert!(cases.len() > 30, "only {} cases", cases.len());
     let wrong: Vec<String> = cases.iter().filter_map(|path| case(path).err()).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What whole numbers of a tensor stand for; `None` if they are no fractions.
+fn meant(model: &Model, number: u32, file: &dyn ReadAt, kind: &ArrayType, bytes: &[u8]) -> Option<Vec<f32>> {
+    let quantization = model.subgraphs[0].tensors[number as usize].quantization.as_ref()?;
+    let scale = quantization.scale.f32s(file).next()?.unwrap();
+    let zero = quantization.zero_point.numbers::<i64>(file).next().map_or(0, |zero| zero.unwrap());
+    let array = Array { kind: *kind, bytes: bytes.into() };
+    Some(array.fractions().iter().map(|x| (x - zero as f64) as f32 * scale).collect())
+}
+
+/// Whether what counts as zero in a tensor is a number of its type.
+fn has_zero(model: &Model, number: u32, file: &dyn ReadAt, elem: Elem) -> bool {
+    let quantization = model.subgraphs[0].tensors[number as usize].quantization.as_ref();
+    let zero = quantization.and_then(|told| told.zero_point.numbers::<i64>(file).next());
+    let zero = zero.map_or(0, |zero| zero.unwrap());
+    Array::number(elem, zero as f64).fractions() == [zero as f64]
+}
+
+/// Whoever gives fractions to a network of whole numbers gets fractions: those that LiteRT's whole numbers stand for.
+#[test]
+fn whole_numbers_are_given_and_taken_as_fractions() {
+    let mut compared = 0;
+    for path in cases() {
+        let (name, (model, file)) = (path.file_stem().unwrap().to_str().unwrap(), model(&path));
+        let (graph, sources) = (&model.subgraphs[0], [&file as &dyn ReadAt]);
+        let whole = models::tflite::build(&model, &sources, &[]).unwrap();
+        let (inputs, outputs) = (kinds(&whole, &whole.inputs), kinds(&whole, &whole.outputs));
+        let is_narrow = |(_, kind): &(_, ArrayType)| matches!(kind.elem, Elem::I8 | Elem::U8 | Elem::I16);
+        // A zero that its own type does not have is none of TFLite's.
+        let numbers = graph.inputs.iter().chain(&graph.outputs);
+        let kinds_of = inputs.iter().chain(&outputs).map(|(_, kind)| kind.elem);
+        let fits = numbers.zip(kinds_of).all(|(number, elem)| has_zero(&model, *number, &file, elem));
+        if !fits || !inputs.iter().chain(&outputs).all(is_narrow) || A_STEP_APART.contains(&name) {
+            continue;
+        }
+        let of =
+            |kind: &ArrayType| Given::Array { kind: ArrayType { elem: Elem::F32, ..*kind }, bytes: None };
+        let names = whole.inputs.iter().map(|port| port.name.to_string()).collect::<Vec<_>>();
+        let given: Vec<(&str, Given<'_>)> =
+            names.iter().zip(&inputs).map(|(name, (_, kind))| (&**name, of(kind))).collect();
+        // What is told apart by its numbers has no scale.
+        let Ok(network) = models::tflite::build(&model, &sources, &given) else { continue };
+        let (taken, gives) = (kinds(&network, &network.inputs), kinds(&network, &network.outputs));
+        let mut executor = executor(network, &file);
+        let (fed, made) = (path.with_extension("in"), path.with_extension("out"));
+        let (fed, made) = (std::fs::read(fed).unwrap(), std::fs::read(made).unwrap());
+        let bytes_of = |ports: &[(_, ArrayType)]| ports.iter().map(|(_, kind)| kind.bytes()).sum::<usize>();
+        for (fed, made) in fed.chunks(bytes_of(&inputs)).zip(made.chunks(bytes_of(&outputs))) {
+            let (mut fed, mut made) = (fed, made);
+            let mut feeds = Vec::new();
+            for ((number, (_, kind)), (id, _)) in graph.inputs.iter().zip(&inputs).zip(&taken) {
+                let (bytes, rest) = fed.split_at(kind.bytes());
+                fed = rest;
+                feeds.push((*id, meant(&model, *number, &file, kind, bytes).unwrap()));
+            }
+            executor.run(feeds.iter().map(|(id, numbers)| (*id, host::as_bytes(numbers)))).unwrap();
+            for ((number, (_, kind)), (id, gives)) in graph.outputs.iter().zip(&outputs).zip(&gives) {
+                let (bytes, rest) = made.split_at(kind.bytes());
+                made = rest;
+                assert_eq!(gives.elem, Elem::F32, "{name}");
+                let expected = meant(&model, *number, &file, kind, bytes).unwrap();
+                assert_eq!(host::cast::<f32>(executor.value(*id).unwrap().1).unwrap(), expected, "{name}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 30, "only {compared} compared");
 }
 
 /// What a stream keeps is forgotten on request.

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::exit::{Code, Failure};
 use crate::flags::{self, Args, Flag};
-use crate::{find, pictures, report, setup, size};
+use crate::{find, pictures, report, setup, size, sounds};
 
 /// The flags of networks that both `run` and `plan` take.
 pub(crate) const FLAGS: &[&Flag] = &[&flags::INPUT, &flags::SHAPE];
@@ -96,9 +96,10 @@ pub(crate) fn run(found: &Found, args: &Args) -> Result<(), Failure> {
 
 /// `pintpot plan` of a network.
 pub(crate) fn plan(found: &Found, args: &Args) -> Result<(), Failure> {
-    let built = match args.get(&flags::IMAGE) {
-        Some(image) => pictures::built(found, image, args)?,
-        None => built(found, &feeds(found, args)?)?,
+    let built = match (args.get(&flags::IMAGE), args.get(&flags::AUDIO)) {
+        (Some(image), _) => pictures::built(found, image, args)?,
+        (None, Some(_)) => sounds::built(found, args)?,
+        (None, None) => built(found, &feeds(found, args)?)?,
     };
     let smallest = match found.engine.plan_network_in(&built, 0) {
         Ok(_) => 0,

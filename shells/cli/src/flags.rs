@@ -110,7 +110,7 @@ flags! {
     TEMP = "temp", None, "X", "0 takes the likeliest token; larger is more varied";
     TEXT = "text", None, "TEXT", "a text that a network is to take, or the file of one to judge by";
     THREADS = "threads", Some('t'), "N", "threads that compute; all physical cores if not said; bench takes a list";
-    THRESHOLD = "threshold", None, "SHARE", "how likely speech must be to count; 0.5 if not said";
+    THRESHOLD = "threshold", None, "SHARE", "how likely speech, or what else is heard, must be to count; listen takes 0.5 if not said";
     THROTTLE = "throttle", None, "RATE", "the most that the model's disk may give, such as 100MB/s; needs root";
     TIMESTAMPS = "timestamps", None, "", "say when each piece was said";
     TOKENIZER = "tokenizer", None, "PATH", "tokenizer.json or vocab.txt, or the folder of one, if not beside the network";

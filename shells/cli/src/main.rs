@@ -29,6 +29,7 @@ mod report;
 mod setup;
 mod size;
 mod sound;
+mod sounds;
 mod speech;
 mod verbs;
 mod whole;

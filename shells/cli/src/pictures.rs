@@ -10,7 +10,7 @@ use std::path::Path;
 use host::NewFile;
 use pintpot::BuiltNetwork;
 use pintpot::image::{Picture, Source};
-use pintpot::tasks::{Look, Pipeline, Seen};
+use pintpot::tasks::{Class, Input, Look, Pipeline, Seen};
 use serde_json::{Value, json};
 
 use crate::arrays::{self, Found};
@@ -26,16 +26,19 @@ const TOP: usize = 5;
 /// Bytes that are written before they are forced to the disk.
 const UNSETTLED: usize = 256 << 10;
 
-/// How the network is fed and read.
-fn pipeline(found: &Found, args: &Args) -> Result<Pipeline, Failure> {
+/// How the network is fed with pictures, or with sounds, and read.
+pub(crate) fn pipeline(found: &Found, sounds: bool, args: &Args) -> Result<Pipeline, Failure> {
     if let Some(name) = args.get(&flags::PIPELINE) {
         return Ok(Pipeline::named(name)?);
     }
     let stem = Path::new(&found.name).file_stem().and_then(|stem| stem.to_str()).unwrap_or("");
     Pipeline::of(stem).ok_or_else(|| {
-        let known: Vec<&str> = Pipeline::known().collect();
+        let alike = |pipeline: &Pipeline| matches!(pipeline.input, Input::Sound(_)) == sounds;
+        let known: Vec<&str> =
+            Pipeline::known().filter(|(_, pipeline)| alike(pipeline)).map(|(name, _)| name).collect();
+        let what = if sounds { "sounds" } else { "pictures" };
         Failure::usage(format!(
-            "{}: nothing is known of how it takes pictures\n  say it with --pipeline FILE.toml, or the name of one of: {}",
+            "{}: nothing is known of how it takes {what}\n  say it with --pipeline FILE.toml, or the name of one of: {}",
             found.name,
             known.join(", ")
         ))
@@ -49,7 +52,7 @@ fn with<T>(
     args: &Args,
     work: impl FnOnce(&Look<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let pipeline = pipeline(found, args)?;
+    let pipeline = pipeline(found, false, args)?;
     let source = Source::open(Path::new(image)).map_err(pintpot::Error::from)?;
     let keep = args.get(&flags::OUT).is_some();
     let top = args.read(&flags::TOP, "a number of classes")?.unwrap_or(TOP);
@@ -120,11 +123,15 @@ pub(crate) fn write(picture: &Picture, path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A class, as JSON.
+pub(crate) fn class(class: &Class) -> Value {
+    json!({"index": class.index, "label": class.label, "score": class.score})
+}
+
 /// What was seen, as JSON.
 fn told(seen: &Seen) -> Value {
     match seen {
         Seen::Classes(classes) => {
-            let class = |class: &pintpot::tasks::Class| json!({"index": class.index, "label": class.label, "score": class.score});
             json!({"task": "classify", "classes": classes.iter().map(class).collect::<Vec<_>>()})
         }
         Seen::Line(line) => json!({"task": "read", "text": line.text, "score": line.score}),

@@ -1,4 +1,4 @@
-//! What is on a picture, as a whole: a label and how likely it is.
+//! What is on a picture or in a sound, as a whole: a label and how likely it is.
 //!
 //! What it is not: where it is. The one design choice: labels are looked up when they are told, so that a list of them takes no
 //! memory but its text.
@@ -32,6 +32,11 @@ pub struct Class {
 }
 
 impl Classify {
+    /// Bytes on the heap at most while classes are read.
+    pub(super) fn heap_bytes(&self) -> u64 {
+        self.labels.as_ref().map_or(0, Labels::heap_bytes)
+    }
+
     /// The `top` likeliest classes, likeliest first.
     ///
     /// # Errors

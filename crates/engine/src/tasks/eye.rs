@@ -4,26 +4,14 @@
 //! one design choice: it says beforehand what it holds, the picture included, so that its account is whole.
 
 use super::PictureInput;
+use super::values::only_input;
 use crate::network::Beside;
-use crate::{ArrayType, BuiltNetwork, Elem, Engine, Error, Examined, Extents, Feed, Network, NetworkFile};
+use crate::{ArrayType, BuiltNetwork, Elem, Engine, Error, Examined, Extents, Feed, Network};
 use host::{Part, Region};
 use processors::image::{CHANNELS, Layout, Map, Picture, View, warp};
 use std::path::Path;
 
-/// The input that takes the picture.
-pub(super) fn input(file: &NetworkFile, settings: &PictureInput) -> Result<String, Error> {
-    let inputs = file.inputs();
-    match (&settings.name, &*inputs) {
-        (Some(name), _) => Ok(name.clone()),
-        (None, [input]) => Ok(input.name.clone()),
-        (None, _) => {
-            let names: Vec<&str> = inputs.iter().map(|input| &*input.name).collect();
-            Err(Error::NoSuchInput { name: String::new(), inputs: names.join(", ") })
-        }
-    }
-}
-
-/// What that input is.
+/// What the input that takes the picture is.
 pub(super) fn kind(settings: &PictureInput) -> Result<ArrayType, Error> {
     let extents = match settings.layout {
         Layout::Nchw => [1, CHANNELS, settings.height, settings.width],
@@ -58,7 +46,7 @@ impl Eye {
             let reason = "it is no network".to_string();
             return Err(Error::Pipeline { name: path.display().to_string(), reason });
         };
-        let (name, kind) = (input(&file, settings)?, kind(settings)?);
+        let (name, kind) = (only_input(&file, settings.name.as_deref())?.name, kind(settings)?);
         let mut built = engine.build_network(&file, &[Feed { name: name.clone(), kind, bytes: None }])?;
         let pages = |bytes: usize| bytes.next_multiple_of(host::page_size()) as u64;
         let kept = held + pages(kind.bytes()) + pages(settings.width * settings.height * CHANNELS);

@@ -88,7 +88,7 @@ impl Follow {
         budget: u64,
     ) -> Result<Result<Vec<Line>, Refusal>, Error> {
         let held = source.decoding_bytes();
-        let detector = Eye::build(engine, &self.detector, &self.pipeline.input, held)?.0;
+        let detector = Eye::build(engine, &self.detector, self.pipeline.picture()?, held)?.0;
         let detector = engine.plan_network_in(&detector, budget);
         let marker = Eye::build(engine, &self.marker, &self.kind.rules().input(), held)?.0;
         let marker = engine.plan_network_in(&marker, budget);
@@ -124,7 +124,7 @@ impl Follow {
     /// Where things are on the whole picture.
     fn found(&self, engine: &Engine, picture: &View<'_>, held: u64) -> Result<Vec<Roi>, Error> {
         let Task::Detect(task) = &self.pipeline.output else { return Ok(Vec::new()) };
-        let mut eye = Eye::load(engine, &self.detector, &self.pipeline.input, held)?;
+        let mut eye = Eye::load(engine, &self.detector, self.pipeline.picture()?, held)?;
         let map = eye.look(picture)?;
         let size = [eye.settings.width, eye.settings.height];
         let rules = self.kind.rules();

@@ -1,11 +1,11 @@
-//! How a model is fed with pictures and read: data in TOML.
+//! How a model is fed with pictures or sounds and read: data in TOML.
 //!
 //! What it is: a closed set of tasks with settings, the catalog of those that are built in, and people's own files. What it is
 //! not: a language; what takes several models is Rust. The one design choice: a pipeline is found by the beginning of the
 //! model's name or given by `--pipeline`, and every word in it is known or refused.
 
 use super::roi::Roi;
-use super::{Boxes, Classify, Detect, Points, Read, Segment};
+use super::{Boxes, Classify, Detect, Points, Read, Segment, SoundInput};
 use crate::Error;
 use host::{FlashFile, ReadAt};
 use processors::image::{
@@ -16,12 +16,18 @@ use std::path::Path;
 
 /// Pipelines that are built in, by name.
 static CATALOG: &[(&str, &str)] = &[
+    ("cifar10", include_str!("pipelines/cifar10.toml")),
+    ("cifar10-bytes", include_str!("pipelines/cifar10-bytes.toml")),
     ("efficientnet-lite0", include_str!("pipelines/efficientnet-lite0.toml")),
     ("face-full", include_str!("pipelines/face-full.toml")),
     ("face-full-sparse", include_str!("pipelines/face-full-sparse.toml")),
     ("face-short", include_str!("pipelines/face-short.toml")),
+    ("keyword-spotting", include_str!("pipelines/keyword-spotting.toml")),
+    ("marvin", include_str!("pipelines/marvin.toml")),
     ("mobilenetv2", include_str!("pipelines/mobilenetv2.toml")),
     ("palm", include_str!("pipelines/palm.toml")),
+    ("person", include_str!("pipelines/person.toml")),
+    ("person-bytes", include_str!("pipelines/person-bytes.toml")),
     ("pose", include_str!("pipelines/pose.toml")),
     ("selfie", include_str!("pipelines/selfie.toml")),
     ("selfie-landscape", include_str!("pipelines/selfie-landscape.toml")),
@@ -37,15 +43,61 @@ const WIDEST: usize = 4096;
 
 /// How a model is fed and read.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Written")]
 pub struct Pipeline {
     /// Beginnings of the names of models that it is for.
-    #[serde(default)]
     pub names: Vec<String>,
-    /// What the picture becomes.
-    pub input: PictureInput,
+    /// What the picture or the sound becomes.
+    pub input: Input,
     /// What the numbers say.
     pub output: Task,
+}
+
+/// What a model is fed with.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Input {
+    /// Pictures.
+    Picture(PictureInput),
+    /// Sounds, in windows.
+    Sound(SoundInput),
+}
+
+/// A pipeline as it is written: pictures become an `[input]`, sounds a `[sound]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    names: Vec<String>,
+    input: Option<PictureInput>,
+    sound: Option<SoundInput>,
+    output: Task,
+}
+
+impl TryFrom<Written> for Pipeline {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Pipeline, String> {
+        let Written { names, input, sound, output } = written;
+        let input = match (input, sound) {
+            (Some(picture), None) => {
+                picture.check()?;
+                Input::Picture(picture)
+            }
+            (None, Some(sound)) => {
+                sound.check()?;
+                if !matches!(output, Task::Classify(_)) {
+                    return Err("what is heard can only be classified".into());
+                }
+                Input::Sound(sound)
+            }
+            _ => return Err("it must have either [input], for pictures, or [sound]".into()),
+        };
+        if let Task::Boxes(boxes) = &output {
+            boxes.check()?;
+        }
+        Ok(Pipeline { names, input, output })
+    }
 }
 
 /// What the numbers of a network say.
@@ -135,20 +187,19 @@ impl Pipeline {
     /// The built-in pipeline for a model of this name, such as that of its file.
     pub fn of(model: &str) -> Option<Pipeline> {
         let model = plain(model);
-        let known = CATALOG.iter().filter_map(|(_, text)| Pipeline::parse(text).ok());
         let score = |pipeline: &Pipeline| {
             let names = pipeline.names.iter().map(|name| plain(name));
             names.filter(|name| model.starts_with(name)).map(|name| name.len()).max()
         };
-        known
-            .filter_map(|pipeline| Some((score(&pipeline)?, pipeline)))
+        Pipeline::known()
+            .filter_map(|(_, pipeline)| Some((score(&pipeline)?, pipeline)))
             .max_by_key(|(score, _)| *score)
             .map(|found| found.1)
     }
 
-    /// The names of the built-in pipelines.
-    pub fn known() -> impl Iterator<Item = &'static str> {
-        CATALOG.iter().map(|(name, _)| *name)
+    /// The built-in pipelines, by name.
+    pub fn known() -> impl Iterator<Item = (&'static str, Pipeline)> {
+        CATALOG.iter().filter_map(|(name, text)| Some((*name, Pipeline::parse(text).ok()?)))
     }
 
     /// The pipeline that is named so in the catalog, or is in that file.
@@ -174,12 +225,29 @@ impl Pipeline {
     }
 
     fn parse(text: &str) -> Result<Pipeline, String> {
-        let pipeline: Pipeline = toml::from_str(text).map_err(|error| error.to_string())?;
-        pipeline.input.check()?;
-        if let Task::Boxes(boxes) = &pipeline.output {
-            boxes.check()?;
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// What a picture becomes.
+    ///
+    /// # Errors
+    /// If it is for sounds.
+    pub fn picture(&self) -> Result<&PictureInput, Error> {
+        match &self.input {
+            Input::Picture(picture) => Ok(picture),
+            Input::Sound(_) => Err(Error::OtherInput { takes: "sounds" }),
         }
-        Ok(pipeline)
+    }
+
+    /// What a sound becomes.
+    ///
+    /// # Errors
+    /// If it is for pictures.
+    pub fn sound(&self) -> Result<&SoundInput, Error> {
+        match &self.input {
+            Input::Sound(sound) => Ok(sound),
+            Input::Picture(_) => Err(Error::OtherInput { takes: "pictures" }),
+        }
     }
 }
 
@@ -302,10 +370,14 @@ mod tests {
 
     #[test]
     fn a_pipeline_of_unknown_words_is_refused() {
-        let good = CATALOG[0].1;
-        for (from, to) in
-            [("width", "breadth"), ("224", "0"), ("classify", "guess"), ("[input]", &"[".repeat(9999))]
-        {
+        let good = CATALOG.iter().find(|(name, _)| *name == "mobilenetv2").unwrap().1;
+        for (from, to) in [
+            ("width", "breadth"),
+            ("224", "0"),
+            ("classify", "guess"),
+            ("[input]", "[picture]"),
+            ("[input]", &"[".repeat(9999)),
+        ] {
             assert!(Pipeline::parse(&good.replace(from, to)).is_err(), "{from}");
         }
     }

@@ -1,8 +1,8 @@
-//! What the tasks share: outputs as numbers, scores as shares, labels.
+//! What the tasks share: inputs by name, outputs as numbers, scores as shares, labels.
 //!
 //! What it is not: the tasks. The one design choice: numbers are looked at where the network left them, never copied.
 
-use crate::{Elem, Error, Extents, Network};
+use crate::{DeclaredInput, Elem, Error, Extents, Network, NetworkFile};
 use host::{FlashFile, ReadAt};
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -15,6 +15,20 @@ static LISTS: &[(&str, &str)] = &[
 ];
 /// Bytes of a file of labels at most.
 const LONGEST: u64 = 1 << 20;
+
+/// The input of that name; it may be left out if the network has one only.
+pub(super) fn only_input(file: &NetworkFile, name: Option<&str>) -> Result<DeclaredInput, Error> {
+    let mut inputs = file.inputs();
+    let at = match (name, &*inputs) {
+        (None, [_]) => Some(0),
+        (None, _) => None,
+        (Some(name), inputs) => inputs.iter().position(|input| input.name == name),
+    };
+    let names = || inputs.iter().map(|input| &*input.name).collect::<Vec<_>>().join(", ");
+    let at =
+        at.ok_or_else(|| Error::NoSuchInput { name: name.unwrap_or("").to_string(), inputs: names() })?;
+    Ok(inputs.swap_remove(at))
+}
 
 /// An output's extents and numbers; its name may be left out if the network has one only.
 pub(super) fn only<'n>(network: &'n Network, name: Option<&str>) -> Result<(Extents, &'n [f32]), Error> {
@@ -64,26 +78,46 @@ impl Activation {
     }
 }
 
-/// What classes are called: a list by name, or a file with a label on each line.
+/// What classes are called: the labels themselves, a list by name, or a file with a label on each line.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(from = "String")]
+#[serde(from = "Written")]
 pub enum Labels {
     /// A list that is built in, by its place among them.
     BuiltIn(usize),
     /// A file.
     File(PathBuf),
+    /// The labels themselves.
+    Told(Vec<String>),
 }
 
-impl From<String> for Labels {
-    fn from(name: String) -> Labels {
-        match LISTS.iter().position(|(known, _)| *known == name) {
-            Some(at) => Labels::BuiltIn(at),
-            None => Labels::File(name.into()),
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a list of labels, the name of one, or of a file with a label on each line")]
+enum Written {
+    Name(String),
+    Told(Vec<String>),
+}
+
+impl From<Written> for Labels {
+    fn from(written: Written) -> Labels {
+        match written {
+            Written::Told(labels) => Labels::Told(labels),
+            Written::Name(name) => match LISTS.iter().position(|(known, _)| *known == name) {
+                Some(at) => Labels::BuiltIn(at),
+                None => Labels::File(name.into()),
+            },
         }
     }
 }
 
 impl Labels {
+    /// Bytes on the heap at most while a label is looked up.
+    pub(super) fn heap_bytes(&self) -> u64 {
+        match self {
+            Labels::File(path) => path.metadata().map_or(0, |file| file.len().min(LONGEST)),
+            Labels::BuiltIn(_) | Labels::Told(_) => 0,
+        }
+    }
+
     /// The label of a class.
     pub(super) fn label(&self, index: usize) -> Result<Option<String>, Error> {
         let path = match self {
@@ -91,6 +125,7 @@ impl Labels {
                 let text = LISTS.get(*at).map_or("", |(_, text)| text);
                 return Ok(text.lines().nth(index).map(str::to_string));
             }
+            Labels::Told(labels) => return Ok(labels.get(index).cloned()),
             Labels::File(path) => path,
         };
         let failed = |reason: String| Error::Pipeline { name: path.display().to_string(), reason };

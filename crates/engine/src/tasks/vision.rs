@@ -4,6 +4,7 @@
 //! The one design choice: the picture is decoded and made small before a weight is read, so that what decoding takes is free
 //! again when the network runs; a plan knows both moments and its account is the larger.
 
+use super::values::only_input;
 use super::{Pipeline, Seen, Task, eye};
 use crate::network::Beside;
 use crate::{BuiltNetwork, Engine, Error, Feed, NetworkFile};
@@ -32,19 +33,21 @@ impl Look<'_> {
     /// # Errors
     /// What the network has that is not supported.
     pub fn build(&self, engine: &Engine) -> Result<BuiltNetwork, Error> {
-        let name = eye::input(self.file, &self.pipeline.input)?;
-        let kind = eye::kind(&self.pipeline.input)?;
+        let settings = self.pipeline.picture()?;
+        let name = only_input(self.file, settings.name.as_deref())?.name;
+        let kind = eye::kind(settings)?;
         let fed = kind.bytes() as u64;
         let mut built = engine.build_network(self.file, &[Feed { name, kind, bytes: None }])?;
-        let small = self.pipeline.input.width * self.pipeline.input.height * CHANNELS;
+        let small = settings.width * settings.height * CHANNELS;
         let small = small.next_multiple_of(host::page_size()) as u64;
         let whole = self.source.bytes();
-        let fitting = self.pipeline.input.fitting_bytes(self.source.width(), self.source.height());
+        let fitting = settings.fitting_bytes(self.source.width(), self.source.height());
         let passing = self.source.decoding_bytes().max(whole + small + fitting) + fed;
         let told = match &self.pipeline.output {
             Task::Boxes(_) => super::Boxes::HEAP_BYTES,
+            Task::Classify(task) => task.heap_bytes(),
             Task::Read(_) => super::Read::HEAP_BYTES,
-            Task::Segment(_) => (self.pipeline.input.width * self.pipeline.input.height) as u64,
+            Task::Segment(_) => (settings.width * settings.height) as u64,
             _ => 0,
         };
         built.beside = Beside { kept: fed + told + if self.keep { whole } else { 0 }, passing };
@@ -57,9 +60,9 @@ impl Look<'_> {
     /// [`Error::Refused`], before the picture is decoded or a weight is read; a damaged picture; what is wrong with the disk;
     /// numbers that the task cannot read.
     pub fn run(&self, engine: &Engine, built: BuiltNetwork) -> Result<Looked, Error> {
-        let input = eye::input(self.file, &self.pipeline.input)?;
+        let settings = self.pipeline.picture()?;
+        let input = only_input(self.file, settings.name.as_deref())?.name;
         let lines = engine.plan_network(&built).map_err(|refused| Error::Refused(Box::new(refused)))?;
-        let settings = &self.pipeline.input;
         let picture = self.source.decode(&engine.ledger)?;
         let mut small = Picture::new(&engine.ledger, settings.width, settings.height)?;
         let map = settings.fit(&picture.view(), &mut small);

@@ -62,6 +62,12 @@ pub struct Voice {
 }
 
 impl Engine {
+    /// Whether a network hears voices: a frame of sound and what it remembers in.
+    pub fn is_voice(&self, file: &NetworkFile) -> bool {
+        let inputs = file.inputs();
+        ["input", "state"].iter().all(|name| inputs.iter().any(|input| input.name == *name))
+    }
+
     /// Builds a network that hears voices, as it is in ONNX.
     ///
     /// # Errors

@@ -123,7 +123,8 @@ pub fn elem(name: &str, element: TensorType) -> Result<Elem, Error> {
 }
 
 /// The network in `model`, which lies in `files`, built for `given`, by the names of its inputs. What is not given has the
-/// extents that the file tells, 1 where they may vary.
+/// extents that the file tells, 1 where they may vary. An input of whole numbers that stand for fractions may be given as
+/// fractions: they are rounded as the file says, and the outputs are fractions then too.
 ///
 /// # Errors
 /// [`Error::Node`] with the operator's number and name if it is not supported or cannot take what it gets.
@@ -132,20 +133,32 @@ pub fn build(model: &Model, files: &[&dyn ReadAt], given: &[(&str, Given<'_>)]) 
     let mut importer = Importer::new(Builder::new(files), model, graph);
     importer.supported()?;
     let mut inputs = Vec::new();
+    let mut in_fractions = false;
     for &number in &graph.inputs {
         let (name, tensor) = (name(graph, number), &graph.tensors[number as usize]);
-        let (kind, bytes) = match given.iter().find(|(own, _)| *own == name) {
-            Some((_, Given::Array { kind, bytes })) => (checked(&name, tensor, *kind)?, *bytes),
+        let given = given.iter().find(|(own, _)| *own == name);
+        let meant = matches!(given, Some((_, Given::Array { kind, .. })) if kind.elem == Elem::F32)
+            && importer.stands_for_fractions(number)?;
+        let (kind, bytes) = match given {
+            Some((_, Given::Array { kind, bytes })) => (checked(&name, tensor, *kind, meant)?, *bytes),
             _ => (kind_of(&name, tensor)?, None),
         };
         let id = importer.builder.input(kind, bytes);
-        importer.hold(number, Held::plain(id));
+        let held = match meant {
+            true => importer.rounded(number, Made(Held::plain(id)))?.0,
+            false => Held::plain(id),
+        };
+        importer.hold(number, held);
+        in_fractions |= meant;
         inputs.push(Port { name: name.into(), item: Item::Value(id) });
     }
     importer.operators(graph)?;
     let mut outputs = Vec::new();
     for &number in &graph.outputs {
-        let id = importer.plain(number)?;
+        let mut id = importer.plain(number)?;
+        if in_fractions && importer.stands_for_fractions(number)? {
+            id = importer.meant(number, id)?;
+        }
         outputs.push(Port { name: name(graph, number).into(), item: Item::Value(id) });
     }
     importer.finish(inputs, outputs)
@@ -158,9 +171,9 @@ fn kind_of(name: &str, tensor: &Tensor) -> Result<ArrayType, Error> {
     Ok(ArrayType { elem: elem(name, tensor.element)?, extents: Extents::new(&list).ok_or(overflow)? })
 }
 
-/// What is given, if the input can take it. A file that names no open extents was made for its own, but runs with others
-/// if its operators do.
-fn checked(name: &str, tensor: &Tensor, kind: ArrayType) -> Result<ArrayType, Error> {
+/// What is given, be it as it is or `meant` as fractions, if the input can take it. A file that names no open extents was made
+/// for its own, but runs with others if its operators do.
+fn checked(name: &str, tensor: &Tensor, kind: ArrayType, meant: bool) -> Result<ArrayType, Error> {
     let declared_extents = extents(tensor).unwrap_or_default();
     let signature = !tensor.shape_signature.is_empty();
     let fits = kind.extents.len() == declared_extents.len()
@@ -169,7 +182,7 @@ fn checked(name: &str, tensor: &Tensor, kind: ArrayType) -> Result<ArrayType, Er
             .iter()
             .zip(&declared_extents)
             .all(|(own, open)| !signature || open.is_none_or(|open| open == *own));
-    if fits && elem(name, tensor.element)? == kind.elem {
+    if fits && (meant || elem(name, tensor.element)? == kind.elem) {
         return Ok(kind);
     }
     Err(Error::Input { name: name.into(), found: kind.to_string(), expected: declared(tensor) })

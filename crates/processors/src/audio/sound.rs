@@ -1,4 +1,4 @@
-//! A sound as networks of speech hear it: one channel, 16,000 samples a second, from a stream, a piece at a time.
+//! A sound as networks hear it: one channel, 16,000 samples a second mostly, from a stream, a piece at a time.
 
 use std::io::Read;
 
@@ -6,7 +6,7 @@ use super::resample::Resampler;
 use super::wav::WavReader;
 use crate::Error;
 
-/// Samples a second.
+/// Samples a second that networks of speech want.
 pub const RATE: u32 = 16_000;
 
 /// A sound that is being read.
@@ -26,13 +26,26 @@ impl<R: Read> Sound<R> {
     /// # Errors
     /// What is no WAV, or one that is not read, by name.
     pub fn new(from: R) -> Result<Sound<R>, Error> {
+        Sound::of_rate(from, RATE)
+    }
+
+    /// As [`Sound::new`], heard at another rate.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn of_rate(from: R, rate: u32) -> Result<Sound<R>, Error> {
         let wav = WavReader::new(from)?;
-        let resampler = Resampler::new(wav.rate(), RATE);
+        let resampler = Resampler::new(wav.rate(), rate);
         Ok(Sound { wav, resampler, old: Vec::new(), new: Vec::new(), ended: false })
     }
 
-    /// Bytes on the heap, at most: blocks, and the table of a resampler.
-    pub const HEAP_BYTES: u64 = 2 << 20;
+    /// Bytes on the heap, at most: the table of a resampler, and blocks, which a higher rate makes larger.
+    pub const fn heap_bytes(rate: u32) -> u64 {
+        (1 << 20) + (64 << 10) * (rate as u64).div_ceil(1000)
+    }
+
+    /// The same, of [`RATE`].
+    pub const HEAP_BYTES: u64 = Sound::<R>::heap_bytes(RATE);
 
     /// Fills `out` with the next samples; how many there were. Fewer than asked for means that the sound has ended.
     ///

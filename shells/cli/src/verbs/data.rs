@@ -8,14 +8,14 @@ use pintpot::Examined;
 use super::{embed, listen, run, speak, transcribe};
 use crate::exit::Failure;
 use crate::flags::{self, Args, Flag};
-use crate::{find, setup, speech};
+use crate::{find, setup, sounds, speech};
 
 pub(super) const FLAGS: &[&Flag] = &[&flags::AUDIO, &flags::TEXT];
 
 /// What a verb does.
 type Work = fn(&Args) -> Result<(), Failure>;
 
-/// The verb for what was typed, and its command line; `None` if there is no such data.
+/// The verb for what was typed, and its command line; `None` if there is no such data, or `run` itself takes it.
 pub(super) fn verb(args: &Args) -> Result<Option<(Work, Args)>, Failure> {
     let flag = match (args.typed(&flags::AUDIO), args.typed(&flags::TEXT)) {
         (None, None) => return Ok(None),
@@ -30,7 +30,12 @@ pub(super) fn verb(args: &Args) -> Result<Option<(Work, Args)>, Failure> {
     let engine = setup::engine(args)?;
     let work: Work = match flag == &flags::AUDIO {
         true if engine.is_speech(&place) => transcribe::VERB.run,
-        true => listen::VERB.run,
+        // A network that a pipeline feeds is run as one, and so is one of which nothing is known yet.
+        true if sounds::is_fed(&place, args) => return Ok(None),
+        true => match engine.examine(&place)? {
+            Examined::Network(file) if !engine.is_voice(&file) && !engine.is_wake(&file) => return Ok(None),
+            _ => listen::VERB.run,
+        },
         false if engine.open_speak(&place).is_ok() => speak::VERB.run,
         false if matches!(engine.examine(&place)?, Examined::Network(_)) => embed::VERB.run,
         false => run::VERB.run,

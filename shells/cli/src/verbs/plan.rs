@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{Verb, curve};
 use crate::exit::{Code, Failure};
 use crate::flags::{self, Args};
-use crate::{arrays, find, pictures, profile, refusal, report, setup};
+use crate::{arrays, find, pictures, profile, refusal, report, setup, sounds};
 
 pub(super) const VERB: Verb = Verb {
     name: "plan",
@@ -23,6 +23,7 @@ pub(super) const VERB: Verb = Verb {
         curve::FLAGS,
         arrays::FLAGS,
         pictures::FLAGS,
+        sounds::FLAGS,
         &[&flags::OUT, &flags::JSON],
     ],
     run,

@@ -13,7 +13,7 @@ use crate::chat::{Chat, Overflow, speak};
 use crate::exit::Failure;
 use crate::flags::{self, Args};
 use crate::interrupt::Interrupt;
-use crate::{arrays, find, load, pictures, report, setup};
+use crate::{arrays, find, load, pictures, report, setup, sounds};
 
 pub(super) const VERB: Verb = Verb {
     name: "run",
@@ -42,7 +42,7 @@ pub(super) const VERB: Verb = Verb {
         arrays::FLAGS,
         pictures::FLAGS,
         data::FLAGS,
-        &[&flags::OUT, &flags::TOP, &flags::OUT_DIR, &flags::JSON, &flags::STATS],
+        &[&flags::OUT, &flags::THRESHOLD, &flags::TOP, &flags::OUT_DIR, &flags::JSON, &flags::STATS],
     ],
     run,
 };
@@ -62,9 +62,10 @@ fn run(args: &Args) -> Result<(), Failure> {
                 "{prompt:?}: a network takes no prompt\n  give arrays with --input NAME=FILE.npy"
             )));
         }
-        return match args.get(&flags::IMAGE) {
-            Some(image) => pictures::run(&network, image, args),
-            None => arrays::run(&network, args),
+        return match (args.get(&flags::IMAGE), args.get(&flags::AUDIO)) {
+            (Some(image), _) => pictures::run(&network, image, args),
+            (None, Some(sound)) => sounds::run(&network, sound, args),
+            (None, None) => arrays::run(&network, args),
         };
     }
     let typed = args.get(&flags::PROMPT).or(rest.first().map(String::as_str));

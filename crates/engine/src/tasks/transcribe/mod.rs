@@ -119,7 +119,7 @@ impl Transcribe {
         let told = self.words.told(options.prompt.as_deref(), self.whisper.context / 2)?;
         let mut hearing = Hearing::new(Sound::new(sound)?, self.whisper.moments);
         while wanted() && hearing.listen()? {
-            self.mel.draw(hearing.samples(), 2 * self.whisper.moments, &mut self.picture);
+            self.mel.draw(hearing.samples(), &mut self.picture);
             self.encoder.run([(self.ports.picture, as_bytes(&self.picture))])?;
             let window = self.write(&mut language, task, &told, wanted)?;
             let (segments, passed) = rules::segments(&self.words, &window, hearing.frames());

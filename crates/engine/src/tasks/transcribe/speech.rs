@@ -16,7 +16,7 @@ use models::Whisper;
 use models::network::{Network, Place};
 use planner::network::{NetworkRequest, place};
 use planner::{Fixed, Line, Refusal};
-use processors::audio::{Mel, Sound};
+use processors::audio::{Mel, RATE, Sound, Spectrogram};
 use processors::text::Tokenizer;
 use runtime::{ArrayExecutor, ArrayParts};
 use std::path::Path;
@@ -143,7 +143,8 @@ impl Engine {
         let window =
             Hearing::<&[u8]>::bytes(whisper.moments) + (2 * whisper.bands * whisper.moments * 4) as u64;
         let logits = (whisper.vocabulary * 4) as u64;
-        let small = Sound::<&[u8]>::HEAP_BYTES + Mel::heap_bytes(whisper.bands) + HEAP_OF_WINDOW;
+        let picture = Spectrogram::whisper(whisper.bands, 2 * whisper.moments).heap_bytes(RATE);
+        let small = Sound::<&[u8]>::HEAP_BYTES + picture + HEAP_OF_WINDOW;
         let fixed = self.fixed(heap + window + logits + small);
         let mut fixed = Fixed { connections: *connections, ..fixed };
         // Each network has threads of its own.
@@ -176,7 +177,7 @@ impl Engine {
         let (encoder, decoder) = (encoder.load(self, &files, own)?, decoder.load(self, &files, other)?);
         host::trim_heap();
         self.drop_program_pages();
-        let mel = Mel::new(whisper.bands);
+        let mel = Mel::new(&Spectrogram::whisper(whisper.bands, 2 * whisper.moments), RATE);
         let picture = vec![0.0; 2 * whisper.bands * whisper.moments];
         let mask = vec![0.0; whisper.context];
         Ok(Transcribe {

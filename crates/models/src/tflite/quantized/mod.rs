@@ -90,11 +90,7 @@ pub(super) struct Scale {
 pub(super) fn lower(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Option<Vec<Made>>, Error> {
     let operator = call.operator;
     let mut numbers = operator.inputs.iter().chain(&operator.outputs).flatten();
-    let narrow = |elem: Elem| matches!(elem, Elem::I8 | Elem::U8 | Elem::I16);
-    let quantised = |number: &u32| {
-        importer.elem(*number).is_ok_and(narrow) && matches!(importer.scales(*number), Ok(Some(_)))
-    };
-    if !numbers.any(quantised) {
+    if !numbers.any(|number| matches!(importer.stands_for_fractions(*number), Ok(true))) {
         return Ok(None);
     }
     let name = operator.code.to_string();
@@ -103,6 +99,11 @@ pub(super) fn lower(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Opti
         return lower(importer, call).map(Some);
     }
     if MOVES.contains(&&*name) { Ok(None) } else { importer.through_fractions(call).map(Some) }
+}
+
+/// What is narrow enough to have a scale.
+fn narrow(elem: Elem) -> bool {
+    matches!(elem, Elem::I8 | Elem::U8 | Elem::I16)
 }
 
 impl Importer<'_> {
@@ -147,8 +148,13 @@ impl Importer<'_> {
         Ok(whole)
     }
 
+    /// Whether a tensor has narrow whole numbers that stand for fractions.
+    pub(super) fn stands_for_fractions(&self, number: u32) -> Result<bool, Error> {
+        Ok(narrow(self.elem(number)?) && self.scales(number)?.is_some())
+    }
+
     /// The fractions that a tensor's whole numbers stand for.
-    fn meant(&mut self, number: u32, x: ValueId) -> Result<ValueId, Error> {
+    pub(super) fn meant(&mut self, number: u32, x: ValueId) -> Result<ValueId, Error> {
         let elem = self.builder.elem(x);
         let [scale, zero] = self.factors(number, elem, self.builder.rank(x))?;
         if elem == Elem::I64 {
@@ -159,7 +165,7 @@ impl Importer<'_> {
     }
 
     /// Fractions as the whole numbers of a tensor.
-    fn rounded(&mut self, number: u32, made: Made) -> Result<Made, Error> {
+    pub(super) fn rounded(&mut self, number: u32, made: Made) -> Result<Made, Error> {
         let (id, first) = made.value().ok_or(Error::NoOutput)?;
         let to = self.elem(number)?;
         if !self.builder.elem(id).is_float() {
