@@ -118,6 +118,30 @@ fn networks_of_whole_numbers_see_what_they_see_in_litert() {
 }
 
 #[test]
+fn noise_becomes_what_it_becomes_in_onnxruntime() {
+    let _turn = turn();
+    let name = "terrain-unet/terrain_consistency_unet_difficulty100.onnx";
+    let Some([network]) = fetched([name]) else { return absent(name) };
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("map.png");
+    let out = out.to_str().unwrap();
+    // The least and the most of the heights that onnxruntime makes of the same noise.
+    for (seed, difficulty, extremes) in
+        [("0", "0.5", [-0.946136, 0.040183]), ("3", "1", [-0.944866, 0.294856])]
+    {
+        let difficulty = format!("difficulty={difficulty}");
+        let said = ["--input", &difficulty];
+        let run = [&["run", &network, "--seed", seed, "--out", out][..], &said].concat();
+        let painted = hold(&run, &[&["plan", &network][..], &said].concat(), &network);
+        for (name, expected) in ["least", "most"].into_iter().zip(extremes) {
+            near(name, &painted[name], &json!(expected), 2e-5);
+        }
+    }
+    let source = pintpot::image::Source::open(out.as_ref()).unwrap();
+    assert_eq!((source.width(), source.height()), (128, 128));
+}
+
+#[test]
 fn a_page_says_what_rapidocr_reads_in_the_smallest_budget() {
     let _turn = turn();
     let Some([detector, image]) = fetched(["ppocr-v5/ppocrv5_det.onnx", "scikit-image/page.png"]) else {

@@ -188,7 +188,7 @@ fn draw(candidates: &mut Candidates, s: &Sampling, uniform: f64) -> u32 {
 }
 
 /// A number in [0, 1) that depends on seed and place alone (SplitMix64's finaliser, twice).
-fn uniform(seed: u64, place: u64) -> f64 {
+pub(crate) fn uniform(seed: u64, place: u64) -> f64 {
     let mix = |mut x: u64| {
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

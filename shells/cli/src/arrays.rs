@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::exit::{Code, Failure};
 use crate::flags::{self, Args, Flag};
-use crate::{find, pictures, report, setup, size, sounds};
+use crate::{find, paint, pictures, report, setup, size, sounds};
 
 /// The flags of networks that both `run` and `plan` take.
 pub(crate) const FLAGS: &[&Flag] = &[&flags::INPUT, &flags::SHAPE];
@@ -99,7 +99,10 @@ pub(crate) fn plan(found: &Found, args: &Args) -> Result<(), Failure> {
     let built = match (args.get(&flags::IMAGE), args.get(&flags::AUDIO)) {
         (Some(image), _) => pictures::built(found, image, args)?,
         (None, Some(_)) => sounds::built(found, args)?,
-        (None, None) => built(found, &feeds(found, args)?)?,
+        (None, None) => match paint::asked(found, args)? {
+            Some(pipeline) => paint::built(found, &pipeline, args)?,
+            None => built(found, &feeds(found, args)?)?,
+        },
     };
     let smallest = match found.engine.plan_network_in(&built, 0) {
         Ok(_) => 0,

@@ -22,6 +22,7 @@ mod load;
 mod network;
 #[cfg(test)]
 mod pages;
+mod paint;
 mod pictures;
 mod profile;
 mod refusal;

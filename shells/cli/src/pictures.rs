@@ -33,7 +33,11 @@ pub(crate) fn pipeline(found: &Found, sounds: bool, args: &Args) -> Result<Pipel
     }
     let stem = Path::new(&found.name).file_stem().and_then(|stem| stem.to_str()).unwrap_or("");
     Pipeline::of(stem).ok_or_else(|| {
-        let alike = |pipeline: &Pipeline| matches!(pipeline.input, Input::Sound(_)) == sounds;
+        let alike = |pipeline: &Pipeline| match pipeline.input {
+            Input::Sound(_) => sounds,
+            Input::Picture(_) => !sounds,
+            _ => false,
+        };
         let known: Vec<&str> =
             Pipeline::known().filter(|(_, pipeline)| alike(pipeline)).map(|(name, _)| name).collect();
         let what = if sounds { "sounds" } else { "pictures" };

@@ -1,11 +1,11 @@
-//! How a model is fed with pictures or sounds and read: data in TOML.
+//! How a model is fed with pictures, sounds or noise and read: data in TOML.
 //!
 //! What it is: a closed set of tasks with settings, the catalog of those that are built in, and people's own files. What it is
 //! not: a language; what takes several models is Rust. The one design choice: a pipeline is found by the beginning of the
 //! model's name or given by `--pipeline`, and every word in it is known or refused.
 
 use super::roi::Roi;
-use super::{Boxes, Classify, Detect, Points, Read, Segment, SoundInput};
+use super::{Boxes, Classify, Detect, NoiseInput, Paint, Points, Read, Segment, SoundInput};
 use crate::Error;
 use host::{FlashFile, ReadAt};
 use processors::image::{
@@ -32,6 +32,7 @@ static CATALOG: &[(&str, &str)] = &[
     ("selfie", include_str!("pipelines/selfie.toml")),
     ("selfie-landscape", include_str!("pipelines/selfie-landscape.toml")),
     ("ssd-mobilenet", include_str!("pipelines/ssd-mobilenet.toml")),
+    ("terrain", include_str!("pipelines/terrain.toml")),
     ("yolo", include_str!("pipelines/yolo.toml")),
     ("yolo-chosen", include_str!("pipelines/yolo-chosen.toml")),
     ("yolo-object", include_str!("pipelines/yolo-object.toml")),
@@ -47,7 +48,7 @@ const WIDEST: usize = 4096;
 pub struct Pipeline {
     /// Beginnings of the names of models that it is for.
     pub names: Vec<String>,
-    /// What the picture or the sound becomes.
+    /// What the picture, the sound or the noise becomes.
     pub input: Input,
     /// What the numbers say.
     pub output: Task,
@@ -57,13 +58,15 @@ pub struct Pipeline {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Input {
+    /// Noise, of which a picture is made.
+    Noise(NoiseInput),
     /// Pictures.
     Picture(PictureInput),
     /// Sounds, in windows.
     Sound(SoundInput),
 }
 
-/// A pipeline as it is written: pictures become an `[input]`, sounds a `[sound]`.
+/// A pipeline as it is written: pictures become an `[input]`, sounds a `[sound]`, and pictures are made of `[noise]`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -71,6 +74,7 @@ struct Written {
     names: Vec<String>,
     input: Option<PictureInput>,
     sound: Option<SoundInput>,
+    noise: Option<NoiseInput>,
     output: Task,
 }
 
@@ -78,23 +82,32 @@ impl TryFrom<Written> for Pipeline {
     type Error = String;
 
     fn try_from(written: Written) -> Result<Pipeline, String> {
-        let Written { names, input, sound, output } = written;
-        let input = match (input, sound) {
-            (Some(picture), None) => {
+        let Written { names, input, sound, noise, output } = written;
+        if noise.is_some() != matches!(output, Task::Paint(_)) {
+            return Err("of [noise] a picture is painted, and of nothing else".into());
+        }
+        let input = match (input, sound, noise) {
+            (None, None, Some(noise)) => {
+                noise.check()?;
+                Input::Noise(noise)
+            }
+            (Some(picture), None, None) => {
                 picture.check()?;
                 Input::Picture(picture)
             }
-            (None, Some(sound)) => {
+            (None, Some(sound), None) => {
                 sound.check()?;
                 if !matches!(output, Task::Classify(_)) {
                     return Err("what is heard can only be classified".into());
                 }
                 Input::Sound(sound)
             }
-            _ => return Err("it must have either [input], for pictures, or [sound]".into()),
+            _ => return Err("it must have either [input], for pictures, or [sound], or [noise]".into()),
         };
-        if let Task::Boxes(boxes) = &output {
-            boxes.check()?;
+        match &output {
+            Task::Boxes(boxes) => boxes.check()?,
+            Task::Paint(paint) => paint.check()?,
+            _ => {}
         }
         Ok(Pipeline { names, input, output })
     }
@@ -111,6 +124,8 @@ pub enum Task {
     Classify(Classify),
     /// Where things are on it, in boxes around anchors.
     Detect(Detect),
+    /// A picture that is made.
+    Paint(Paint),
     /// Points of a thing that fills it.
     #[serde(rename = "landmarks")]
     Points(Points),
@@ -236,6 +251,19 @@ impl Pipeline {
         match &self.input {
             Input::Picture(picture) => Ok(picture),
             Input::Sound(_) => Err(Error::OtherInput { takes: "sounds" }),
+            Input::Noise(_) => Err(Error::OtherInput { takes: "noise" }),
+        }
+    }
+
+    /// The noise that a picture is made of, and how.
+    ///
+    /// # Errors
+    /// If it is a pipeline of something else.
+    pub fn noise(&self) -> Result<(&NoiseInput, &Paint), Error> {
+        match (&self.input, &self.output) {
+            (Input::Noise(noise), Task::Paint(paint)) => Ok((noise, paint)),
+            (Input::Sound(_), _) => Err(Error::OtherInput { takes: "sounds" }),
+            _ => Err(Error::OtherInput { takes: "pictures" }),
         }
     }
 
@@ -247,6 +275,7 @@ impl Pipeline {
         match &self.input {
             Input::Sound(sound) => Ok(sound),
             Input::Picture(_) => Err(Error::OtherInput { takes: "pictures" }),
+            Input::Noise(_) => Err(Error::OtherInput { takes: "noise" }),
         }
     }
 }

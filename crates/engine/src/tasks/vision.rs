@@ -83,6 +83,7 @@ impl Look<'_> {
             Task::Detect(task) => {
                 Seen::Objects(task.read(&network, [settings.width, settings.height], &map)?)
             }
+            Task::Paint(_) => return Err(Error::OtherInput { takes: "noise" }),
             Task::Points(task) => {
                 Seen::Points(task.read(&network, [settings.width, settings.height], &map)?)
             }

@@ -13,7 +13,7 @@ use crate::chat::{Chat, Overflow, speak};
 use crate::exit::Failure;
 use crate::flags::{self, Args};
 use crate::interrupt::Interrupt;
-use crate::{arrays, find, load, pictures, report, setup, sounds};
+use crate::{arrays, find, load, paint, pictures, report, setup, sounds};
 
 pub(super) const VERB: Verb = Verb {
     name: "run",
@@ -65,7 +65,10 @@ fn run(args: &Args) -> Result<(), Failure> {
         return match (args.get(&flags::IMAGE), args.get(&flags::AUDIO)) {
             (Some(image), _) => pictures::run(&network, image, args),
             (None, Some(sound)) => sounds::run(&network, sound, args),
-            (None, None) => arrays::run(&network, args),
+            (None, None) => match paint::asked(&network, args)? {
+                Some(pipeline) => paint::run(&network, &pipeline, args),
+                None => arrays::run(&network, args),
+            },
         };
     }
     let typed = args.get(&flags::PROMPT).or(rest.first().map(String::as_str));
