@@ -60,7 +60,8 @@ fn words_are_those_that_litert_hears() {
         assert_eq!(Some(window.start), expected["start"].as_f64());
         for class in &window.classes {
             let share = expected["shares"][class.index].as_f64().unwrap();
-            assert!((f64::from(class.score) - share).abs() < 0.02, "{window:?}, {expected}");
+            // One step of what the network gives is 1/256.
+            assert!((f64::from(class.score) - share).abs() < 0.005, "{window:?}, {expected}");
         }
     }
     let words = windows.iter().step_by(2).map(|window| &*window.classes[0].label);
