@@ -19,7 +19,7 @@ fn turn() -> MutexGuard<'static, ()> {
 
 /// The network and the sound.
 fn files() -> [String; 2] {
-    ["kws_ref_model.tflite", "words.wav"]
+    ["kws_ref_model_small.tflite", "words.wav"]
         .map(|name| root().join("tests/speech").join(name).display().to_string())
 }
 
@@ -61,11 +61,14 @@ fn what_is_done_with_a_sound_is_the_models_or_the_pipelines_choice() {
     let [network, sound] = files();
     let program = Program::built();
     let run = |args: &[&str]| program.run(&[&["run"], args].concat());
-    let heard = run(&[&network, "--audio", &sound, "--threshold", "0.9"]);
+    // Windows that begin in the middle of a word are less sure than that.
+    let heard = run(&[&network, "--audio", &sound, "--threshold", "0.97"]);
     assert_eq!(heard.code, Some(0), "{}", heard.err);
     let lines: Vec<&str> = heard.out.lines().collect();
-    assert_eq!(lines.len(), 2, "{}", heard.out);
-    assert!(lines[0].starts_with("[00:00.000 --> 00:01.000]") && lines[0].ends_with("yes"), "{}", heard.out);
+    assert_eq!(lines.len(), 3, "{}", heard.out);
+    for (line, (start, word)) in lines.iter().zip([("00:00", "yes"), ("00:01", "no"), ("00:02", "left")]) {
+        assert!(line.starts_with(&format!("[{start}.000")) && line.ends_with(word), "{}", heard.out);
+    }
     let folder = tempfile::tempdir().unwrap();
     let stranger = folder.path().join("stranger.tflite");
     std::fs::copy(&network, &stranger).unwrap();

@@ -1,7 +1,7 @@
 //! Networks that hear sounds window by window.
 //!
-//! What it is: MLPerf Tiny's network for ten words on words of a synthetic voice, beside LiteRT's reference kernels fed with
-//! TensorFlow's coefficients (tests/speech/make_words.py), and sounds of odd lengths.
+//! What it is: a small network for ten words, of the form of MLPerf Tiny's and trained here, on words of a synthetic voice, beside
+//! LiteRT's reference kernels fed with TensorFlow's coefficients (tests/speech/make_words.py), and sounds of odd lengths.
 
 use pintpot::tasks::{Hear, Heard, Input, Pipeline, wav_header};
 use pintpot::{Engine, Examined, Flow, NetworkFile};
@@ -54,13 +54,14 @@ fn words_are_those_that_litert_hears() {
     let expected: Vec<Value> = serde_json::from_slice(&expected).unwrap();
     let sound = std::fs::read(folder().join("speech/words.wav")).unwrap();
     let pipeline = Pipeline::of("kws_ref_model").unwrap();
-    let (windows, seconds) = heard("speech/kws_ref_model.tflite", &pipeline, 12, &sound);
+    let (windows, seconds) = heard("speech/kws_ref_model_small.tflite", &pipeline, 12, &sound);
     assert_eq!((windows.len(), seconds), (expected.len(), 3.0));
     for (window, expected) in windows.iter().zip(&expected) {
         assert_eq!(Some(window.start), expected["start"].as_f64());
         for class in &window.classes {
             let share = expected["shares"][class.index].as_f64().unwrap();
-            assert!((f64::from(class.score) - share).abs() < 0.02, "{window:?}, {expected}");
+            // One step of what the network gives is 1/256.
+            assert!((f64::from(class.score) - share).abs() < 0.005, "{window:?}, {expected}");
         }
     }
     let words = windows.iter().step_by(2).map(|window| &*window.classes[0].label);
@@ -79,7 +80,7 @@ fn a_sound_of_any_length_is_heard_to_its_end() {
         (40_000, &[16_000, 24_000, 32_000, 40_000]),
     ] {
         let sound = wav(&vec![100; samples]);
-        let (windows, seconds) = heard("speech/kws_ref_model.tflite", &pipeline, 1, &sound);
+        let (windows, seconds) = heard("speech/kws_ref_model_small.tflite", &pipeline, 1, &sound);
         let samples_of = |seconds: f64| (seconds * 16_000.0).round() as usize;
         let heard: Vec<usize> = windows.iter().map(|window| samples_of(window.end)).collect();
         assert_eq!((&*heard, samples_of(seconds)), (ends, samples));
@@ -113,7 +114,7 @@ fn samples_go_to_the_network_as_they_are() {
 #[test]
 fn what_a_network_does_not_take_is_told_before_it_is_loaded() {
     let engine = engine();
-    let file = network(&engine, "speech/kws_ref_model.tflite");
+    let file = network(&engine, "speech/kws_ref_model_small.tflite");
     let build = |pipeline: &Pipeline| {
         Hear { file: &file, pipeline, top: 1 }.build(&engine).err().expect("a refusal").to_string()
     };
@@ -191,7 +192,7 @@ fn odd_pipelines_are_refused_or_small() {
     // Any word may be the name of a file of labels.
     let keys: Vec<&str> = keys.filter(|key| *key != "labels").collect();
     let (engine, mut taken) = (engine(), 0);
-    let file = network(&engine, "speech/kws_ref_model.tflite");
+    let file = network(&engine, "speech/kws_ref_model_small.tflite");
     let sound = wav(&[1_000; 9]);
     for (n, key) in keys.iter().enumerate() {
         for (m, value) in ODD.iter().enumerate() {
