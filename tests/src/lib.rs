@@ -13,7 +13,7 @@ mod source;
 mod tall;
 
 pub use golden::{Logits, Run, small, small_names, texts_of_tiny, tiny, tiny_names, trained};
-pub use program::{Answer, Program, can_cap, published};
+pub use program::{Answer, Program, can_cap, drops_cold_pages, published};
 pub use source::{Source, root, sources, texts};
 pub use tall::tall;
 

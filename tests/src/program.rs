@@ -172,6 +172,21 @@ fn answer(output: Output, report: Report) -> Answer {
     Answer { code: output.status.code(), out: text(output.stdout), err: text(output.stderr), report }
 }
 
+/// Whether this system takes pages that it holds for cold from everybody, needed or not: Linux's DAMON with the action `pageout`. Then
+/// pages that a program reads again say nothing of its limit.
+pub fn drops_cold_pages() -> bool {
+    let entries = |path: &Path| {
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    let says = |path: PathBuf, word: &str| fs::read_to_string(path).is_ok_and(|text| text.trim() == word);
+    let is_on = |watch: &PathBuf| says(watch.join("state"), "on");
+    let watches = entries(Path::new("/sys/kernel/mm/damon/admin/kdamonds")).into_iter().filter(is_on);
+    let contexts = watches.flat_map(|watch| entries(&watch.join("contexts")));
+    let mut schemes = contexts.flat_map(|context| entries(&context.join("schemes")));
+    schemes.any(|scheme| says(scheme.join("action"), "pageout"))
+}
+
 /// Whether groups with a limit can be made here.
 pub fn can_cap() -> bool {
     Cap::new(&Limits { memory: Some(1 << 30), ..Limits::default() }).is_ok()

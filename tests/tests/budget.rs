@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use host::cgroup::Limits;
 use host::{Reader, Rights};
-use pintpot_tests::{Answer, Program, can_cap, published, skip, tiny, trained};
+use pintpot_tests::{Answer, Program, can_cap, drops_cold_pages, published, skip, tiny, trained};
 use serde_json::Value;
 
 const CONTEXT: &str = "512";
@@ -99,9 +99,15 @@ fn hold(case: &Case, digest: &mut Option<Value>) -> Vec<String> {
         let (hits, faults) = (limited.report.limit_hits, limited.report.major_faults.unwrap_or(0));
         claim(limited.code == Some(0), format!("under a limit: exit {:?}: {}", limited.code, limited.err));
         claim(hits == Some(0), format!("the limit was met {hits:?} times"));
-        claim(faults <= MAJOR_FAULTS, format!("{faults} pages were read again and again"));
         let again = limited.json()["answer_major_faults"].as_u64().unwrap_or(u64::MAX);
-        claim(again <= ANSWER_FAULTS, format!("{again} pages were read again after the first token"));
+        if drops_cold_pages() {
+            println!(
+                "{at}: {faults} and {again} pages were read again, on a system that drops cold ones by itself"
+            );
+        } else {
+            claim(faults <= MAJOR_FAULTS, format!("{faults} pages were read again and again"));
+            claim(again <= ANSWER_FAULTS, format!("{again} pages were read again after the first token"));
+        }
         claim(*same == limited.json()["logits_digest"], "the logits differ under a limit".to_string());
     }
     wrong

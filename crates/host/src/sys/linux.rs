@@ -183,8 +183,10 @@ pub(crate) fn cached_pages(file: &File) -> Option<(u64, u64)> {
 
 /// How long the calling thread has run; `None` if the system does not tell.
 pub(crate) fn thread_time() -> Option<std::time::Duration> {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    std::time::Duration::try_from(time).ok()
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: it writes the one value that it is given.
+    let is_told = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) } == 0;
+    is_told.then(|| std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
 }
 
 /// Physical cores that this thread may run on; `None` if the system does not tell.
