@@ -19,6 +19,8 @@ const READ_BEFORE_REFUSAL: u64 = 8 << 20;
 /// is loaded: in all, and after the first token.
 const MAJOR_FAULTS: u64 = 600;
 const ANSWER_FAULTS: u64 = 50;
+/// How many times as many there may be where the system drops cold pages by itself: 621 and 89 were seen where 498 and 1 are usual.
+const COLD: u64 = 3;
 /// How far the predicted peak may lie above the measured one: 5 % or this. A tiny model's peak is the start of the process, and
 /// that is as large as the disk reads ahead: of 12.4 MB that a budget must allow for, 11.5 to 12.2 were seen.
 const PREDICTION: u64 = 3 << 20;
@@ -100,14 +102,9 @@ fn hold(case: &Case, digest: &mut Option<Value>) -> Vec<String> {
         claim(limited.code == Some(0), format!("under a limit: exit {:?}: {}", limited.code, limited.err));
         claim(hits == Some(0), format!("the limit was met {hits:?} times"));
         let again = limited.json()["answer_major_faults"].as_u64().unwrap_or(u64::MAX);
-        if drops_cold_pages() {
-            println!(
-                "{at}: {faults} and {again} pages were read again, on a system that drops cold ones by itself"
-            );
-        } else {
-            claim(faults <= MAJOR_FAULTS, format!("{faults} pages were read again and again"));
-            claim(again <= ANSWER_FAULTS, format!("{again} pages were read again after the first token"));
-        }
+        let room = if drops_cold_pages() { COLD } else { 1 };
+        claim(faults <= room * MAJOR_FAULTS, format!("{faults} pages were read again and again"));
+        claim(again <= room * ANSWER_FAULTS, format!("{again} pages were read again after the first token"));
         claim(*same == limited.json()["logits_digest"], "the logits differ under a limit".to_string());
     }
     wrong

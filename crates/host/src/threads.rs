@@ -411,6 +411,23 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_that_keeps_away_leaves_its_tasks_to_the_others() {
+        let pool = pool(2);
+        pool.shared.crowded.store(true, SeqCst);
+        let count = AtomicUsize::new(0);
+        let mut jobs = 0;
+        // It sees that it should go when it has done a task.
+        while pool.shared.crowded.load(SeqCst) || jobs < 100 {
+            pool.run(4, &|_| {
+                thread::yield_now();
+                count.fetch_add(1, SeqCst);
+            });
+            jobs += 1;
+        }
+        assert_eq!(count.load(SeqCst), 4 * jobs);
+    }
+
+    #[test]
     fn stacks_are_on_the_ledger() {
         let ledger = Ledger::new(1 << 20);
         let pool = Pool::new(&ledger, 3).unwrap();
