@@ -27,8 +27,9 @@ use tensor::DType;
 /// Lanes of every vector.
 pub(crate) const LANES: usize = 16;
 
-/// The kernels of every instruction set that this build knows, the best last.
-const ISAS: &[fn() -> Option<&'static KernelSet>] = &[
+/// The kernels of every instruction set that this build knows, the best last. A static: the plain set of a constant would be
+/// compiled once more in every crate that asks which sets there are.
+static ISAS: &[fn() -> Option<&'static KernelSet>] = &[
     KernelSet::detect::<scalar::Scalar>,
     #[cfg(target_arch = "x86_64")]
     KernelSet::detect::<avx2::Avx2>,
