@@ -43,7 +43,7 @@ impl Net {
         let w = kind(&[maps, channels, windows.kernel[0], windows.kernel[1]]);
         let seed = self.0.values.len() as u32;
         let w = self.0.constant(w, Data::Here(numbers(w.extents.elements(), seed)));
-        let op = Conv { windows, groups, scales: false, bounds: Some([-1.0, 6.0]), then: None };
+        let op = Conv { windows, groups, scales: false, bounds: Some([-1.0, 6.0]), then: None, tiles: None };
         self.0.push_array(op, &[x, w]).unwrap()[0]
     }
 

@@ -63,7 +63,7 @@ fn constants_in_pieces_make_the_same() {
     let w = in_file(&mut graph, &[37, 6, 3, 3]);
     let scale = graph.constant(kind(&[37, 1, 1]), Data::Here(numbers(3, 37)));
     let bias = in_file(&mut graph, &[37]);
-    let op = Conv { windows, groups: 1, scales: true, bounds: Some([-9.0, 9.0]), then: None };
+    let op = Conv { windows, groups: 1, scales: true, bounds: Some([-9.0, 9.0]), then: None, tiles: None };
     let made = graph.push_array(op, &[x, w, scale, bias]).unwrap()[0];
     let rows = graph.push_array(Reshape { extents: vec![Some(37), Some(20)] }, &[made]).unwrap()[0];
     let columns = in_file(&mut graph, &[53, 20]);

@@ -4,8 +4,8 @@
 //! alone, into more pieces than threads, and small work is not cut at all.
 
 use crate::dense::{
-    Attend, AttendSlice, Dense, DenseSlice, Finish, Image, PANELS, PlaneKind, PlaneSlice, WIDTH, Whole,
-    WholeSlice, planes_fit,
+    APART, Attend, AttendSlice, Dense, DenseSlice, Finish, Image, MAPS, PANELS, PLACES, Panel, PlaneKind,
+    PlaneSlice, TilePart, TileSlice, Tiles, WIDTH, Whole, WholeSlice, planes_fit,
 };
 use crate::fixed::{Fixed, FixedSlice, Sums};
 use crate::isa::LANES;
@@ -68,6 +68,53 @@ impl Cpu {
             }
         };
         self.pieces(panels * down, rows * common * columns, &task);
+    }
+
+    /// `out` (maps, rows, columns) = the convolution; `work` has room for 16 times maps times channels, and for one or more times 16 times
+    /// (64 times channels, and 16 more).
+    pub fn tiles(&self, task: &Tiles<'_>, work: &mut [f32], out: &mut [f32]) {
+        task.check();
+        let Tiles { maps, channels, image, .. } = *task;
+        let count = task.count().iter().product::<usize>();
+        assert_eq!(out.len(), maps * image.made[0] * image.made[1], "a result");
+        let (weights, seen) = work.split_at_mut(PLACES * maps * channels);
+        let strip = seen.len() / (PLACES * (channels * WIDTH + APART));
+        assert!(strip > 0, "room for a panel of tiles");
+        let (weights, seen, to) = (Parts::new(weights), Parts::new(seen), Parts::new(out));
+        let (set, scratches) = (self.set(), self.scratches());
+        let run = |part: TilePart, worker: usize| {
+            let (weights, seen, out) = (weights.start(), seen.start(), to.start());
+            let scratch = scratches.worker(worker).cast();
+            (set.tiles)(TileSlice { task, part, weights, seen, out, scratch });
+        };
+        let some = maps.div_ceil(PIECES * self.threads());
+        self.pieces(maps.div_ceil(some), SMALL, &|i, worker| {
+            run(TilePart::Weights { maps: i * some..maps.min((i + 1) * some) }, worker);
+        });
+        for first in (0..count).step_by(strip * WIDTH) {
+            let panels = (count - first).div_ceil(WIDTH).min(strip);
+            let panel = |number: usize| {
+                let first = first + number * WIDTH;
+                Panel { number, first, count: WIDTH.min(count - first) }
+            };
+            // All of a panel on one thread, where panels are enough: what it sees is in the cache where it is made.
+            let down = (2 * self.threads()).div_ceil(panels);
+            let some = channels.div_ceil(down);
+            self.pieces(panels * down, SMALL, &|i, worker| {
+                let channels = (i % down * some).min(channels)..channels.min((i % down + 1) * some);
+                run(TilePart::Seen { channels, panel: panel(i / down) }, worker);
+            });
+            let block =
+                maps.div_ceil((PIECES * self.threads() / panels).max(1)).next_multiple_of(6).min(MAPS);
+            let down = maps.div_ceil(block);
+            self.pieces(panels * down, SMALL, &|i, worker| {
+                let maps = i % down * block..maps.min((i % down + 1) * block);
+                run(TilePart::Make { maps, panel: panel(i / down) }, worker);
+            });
+        }
+        if let Some(kind) = task.finish.then {
+            self.map(kind, None, out);
+        }
     }
 
     /// As many products as there are parts of `out`, which are equal in size; `product` gives each by its number.

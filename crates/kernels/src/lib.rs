@@ -48,7 +48,9 @@ mod set;
 pub use activation::Activation;
 pub use attention::{Attention, KvFormat, KvShape};
 pub use cpu::{Cpu, NextRows};
-pub use dense::{Attend, Bytes, Dense, Finish, Heads, Image, Mask, Meaning, PlaneKind, Right, Scaled, Whole};
+pub use dense::{
+    Attend, Bytes, Dense, Finish, Heads, Image, Mask, Meaning, PlaneKind, Right, Scaled, Tiles, Whole,
+};
 pub use fixed::{Fixed, Sums};
 pub use isa::{available, best};
 pub use map::{JoinKind, MapKind};

@@ -5,7 +5,7 @@
 
 use crate::activation::{Activate, Glu};
 use crate::attention::{AttentionSlice, Merge, StoreKv};
-use crate::dense::{AttendSlice, DenseSlice, PlaneSlice, WholeSlice};
+use crate::dense::{AttendSlice, DenseSlice, PlaneSlice, TileSlice, WholeSlice};
 use crate::elementwise::{Add, AddScaled, Gate, Scale, Scores, SoftCap};
 use crate::fixed::FixedSlice;
 use crate::isa::{self, Isa};
@@ -50,6 +50,7 @@ pub struct KernelSet {
     pub(crate) scores: fn(Scores),
     pub(crate) soft_cap: fn(SoftCap),
     pub(crate) store_kv: fn(StoreKv),
+    pub(crate) tiles: fn(TileSlice),
     pub(crate) totals: fn(Totals),
     pub(crate) whole: fn(WholeSlice),
 }
@@ -91,6 +92,7 @@ impl KernelSet {
                 scores: |kernel| isa::run::<I, _>(kernel),
                 soft_cap: |kernel| isa::run::<I, _>(kernel),
                 store_kv: |kernel| isa::run::<I, _>(kernel),
+                tiles: |kernel| isa::run::<I, _>(kernel),
                 totals: |kernel| isa::run::<I, _>(kernel),
                 whole: |kernel| isa::run::<I, _>(kernel),
             }

@@ -2,13 +2,14 @@
 //!
 //! Each element of the result is one chain of fused multiply-adds over channels and places of its window, ascending; then it
 //! is multiplied by a scale of its map, a bias is added, it is held between bounds, and a function is applied, as far as there are such. Input (n,
-//! c, places), weights (m, c / groups, kernel), scale (m), bias (m).
+//! c, places), weights (m, c / groups, kernel), scale (m), bias (m). Or it is made by tiles, see [`super::tiles`].
 
+use super::tiles::{PLACES, tiles, tiles_scratch};
 use super::window::{Windows, each_index, places};
 use super::{
     ArrayOperator, ArrayType, LANES, Unary, UnaryKind, View, ViewMut, Wide, each_wide, extents, fault,
 };
-use crate::{Cost, Error};
+use crate::{Cost, Elem, Error};
 
 /// A convolution.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +24,8 @@ pub struct Conv {
     pub bounds: Option<[f32; 2]>,
     /// A function of what comes out then.
     pub then: Option<UnaryKind>,
+    /// If results are made by tiles of 2 x 2: the row of its tile, 0 or 1, that the first row of results lies in.
+    pub tiles: Option<usize>,
 }
 
 impl ArrayOperator for Conv {
@@ -43,13 +46,19 @@ impl ArrayOperator for Conv {
         if !fits || !same || !bias {
             return fault("Conv", "weights must fit the channels, the groups and the window", inputs);
         }
+        if self.tiles.is_some_and(|phase| phase > 1 || !self.may_be_tiles() || x.elem != Elem::F32) {
+            return fault("Conv", "tiles are of windows of 3 x 3 side by side on 32-bit floats", inputs);
+        }
         let made = [&[x.extents[0], maps], &count[..]].concat();
         Ok(vec![ArrayType { elem: x.elem, extents: extents("Conv", &made)? }])
     }
 
     fn evaluate(&self, inputs: &[View<'_>], outputs: &mut [ViewMut<'_>], _: &mut [u8]) -> Result<(), Error> {
         let ([x, w, ..], [out]) = (inputs, &mut *outputs) else { return fault("Conv", "two inputs are needed", &[]) };
-        each_wide!(out.kind.elem, W => self.run::<W>(x, w, self.factors(inputs), out));
+        match self.tiles {
+            Some(phase) => self.run_tiles(phase, [x, w], self.factors(inputs), out),
+            None => each_wide!(out.kind.elem, W => self.run::<W>(x, w, self.factors(inputs), out)),
+        }
         let made = View { kind: out.kind, bytes: None };
         match self.then {
             Some(kind) => Unary { kind }.evaluate(&[made], outputs, &mut []),
@@ -60,12 +69,19 @@ impl ArrayOperator for Conv {
     fn cost(&self, inputs: &[ArrayType]) -> Cost {
         let (Some(w), Ok(made)) = (inputs.get(1), self.infer(inputs)) else { return Cost::default() };
         let window: usize = w.extents[1..].iter().product();
+        if let Some(phase) = self.tiles {
+            let places = made[0].extents[0] * tiles(&made[0].extents[2..], phase) * PLACES;
+            return Cost { macs: (places * w.extents[1] * w.extents[0]) as u64, ..Cost::default() };
+        }
         Cost { macs: made[0].extents.elements() as u64 * window as u64, ..Cost::default() }
     }
 
-    /// What few windows see, and what is made of it, for kernels that have weights as rows.
+    /// What few windows see, and what is made of it, for kernels that have weights as rows; or what tiles are made of.
     fn scratch(&self, inputs: &[ArrayType]) -> usize {
         let (Some(w), Ok(made)) = (inputs.get(1), self.infer(inputs)) else { return 0 };
+        if let Some(phase) = self.tiles {
+            return tiles_scratch(w, &made[0], phase);
+        }
         let seen: usize = made[0].extents[2..].iter().product();
         let column: usize = w.extents[1..].iter().product();
         if seen <= Conv::NARROW { seen * (column + w.extents[0]) * w.elem.bytes() } else { 0 }
@@ -115,7 +131,7 @@ impl Conv {
         }
     }
 
-    fn finish<W: Wide>(&self, sum: W, [scale, bias]: [Option<W>; 2]) -> W {
+    pub(super) fn finish<W: Wide>(&self, sum: W, [scale, bias]: [Option<W>; 2]) -> W {
         let sum = scale.map_or(sum, |scale| sum.mul(scale));
         let sum = bias.map_or(sum, |bias| sum.add(bias));
         let Some([least, most]) = self.bounds.map(|bounds| bounds.map(W::of_f32)) else { return sum };

@@ -10,6 +10,7 @@ mod floats;
 mod lanes;
 mod order;
 mod put;
+mod tiles;
 mod walk;
 mod window;
 

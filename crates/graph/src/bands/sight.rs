@@ -109,6 +109,11 @@ pub(super) fn cut(
     match &mut op {
         ArrayOp::Conv(conv) => {
             [conv.windows.before[0], conv.windows.behind[0]] = sight.margins(made, seen);
+            // Tiles lie where they lay, be the first row of them the second of its tile.
+            if let Some(phase) = &mut conv.tiles {
+                *phase = (*phase + made.start) % 2;
+                return Some(op);
+            }
             // Few windows are other chains of sums.
             let count = |rows: usize| rows * whole.extents[3..].iter().product::<usize>();
             let few = |rows| count(rows) <= crate::array::Conv::NARROW;

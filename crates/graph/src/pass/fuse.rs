@@ -203,7 +203,7 @@ mod tests {
         let [one, none] = [vec![1; 2], vec![0; 2]];
         let (strides, dilations, before) = (one.clone(), one.clone(), none.clone());
         let windows = Windows { kernel: one, strides, dilations, before, behind: none };
-        let conv = Conv { windows, groups: 1, scales: false, bounds: None, then: None };
+        let conv = Conv { windows, groups: 1, scales: false, bounds: None, then: None, tiles: None };
         let mut y = graph.push_array(conv, &[x, w, b]).unwrap()[0];
         let per_map = constant(&mut graph, &[2, 1, 1], &[2.0, -0.5]);
         let more = constant(&mut graph, &[1, 2, 1, 1], &[0.25, 4.0]);

@@ -12,6 +12,7 @@ mod meant;
 mod norms;
 mod pick;
 mod share;
+mod tiles;
 
 pub use activations::recognise_activations;
 pub use attention::recognise_attention;
@@ -24,6 +25,7 @@ pub use meant::recognise_meant_products;
 pub use norms::recognise_norms;
 pub use pick::pick_first;
 pub use share::share_equal;
+pub use tiles::choose_tiles;
 
 use crate::{Error, Graph, verify};
 
@@ -43,7 +45,7 @@ pub fn standard(graph: &mut Graph) -> Result<(), Error> {
 
 /// The passes that every network goes through before it is planned, in order.
 pub fn network(graph: &mut Graph) -> Result<(), Error> {
-    let passes: [Pass; 10] = [
+    let passes: [Pass; 11] = [
         remove_dead,
         pick_first,
         recognise_attention,
@@ -53,6 +55,7 @@ pub fn network(graph: &mut Graph) -> Result<(), Error> {
         remove_dead,
         recognise_dense,
         fuse_convolutions,
+        choose_tiles,
         remove_dead,
     ];
     for pass in passes {

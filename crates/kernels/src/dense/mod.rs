@@ -12,6 +12,7 @@ mod finish;
 mod pack;
 mod planes;
 mod stretches;
+mod tiles;
 mod whole;
 mod widen;
 
@@ -24,6 +25,8 @@ pub use planes::PlaneKind;
 pub(crate) use planes::{PlaneSlice, fits as planes_fit};
 use std::ops::Range;
 use stretches::Stretches;
+pub use tiles::Tiles;
+pub(crate) use tiles::{APART, MAPS, PLACES, Panel, TilePart, TileSlice};
 pub(crate) use whole::WholeSlice;
 pub use whole::{Bytes, Meaning, Whole};
 pub use widen::Scaled;

@@ -106,7 +106,7 @@ impl Image<'_> {
         }
     }
 
-    fn pack(&self, start: usize, column: usize, columns: usize, width: usize, panel: &mut [f32]) {
+    pub(super) fn pack(&self, start: usize, column: usize, columns: usize, width: usize, panel: &mut [f32]) {
         let [_, kernel_width] = self.kernel;
         let window = self.kernel[0] * kernel_width;
         let plane = self.size[0] * self.size[1];

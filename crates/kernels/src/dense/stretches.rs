@@ -124,7 +124,7 @@ impl Stretches {
 
 /// Bit `i` as bit `2 i` of the two together.
 #[inline(always)]
-fn apart(lanes: u16) -> [u16; 2] {
+pub(super) fn apart(lanes: u16) -> [u16; 2] {
     let mut bits = u32::from(lanes);
     for (shift, mask) in [(8, 0x00ff_00ff), (4, 0x0f0f_0f0f), (2, 0x3333_3333), (1, 0x5555_5555)] {
         bits = (bits | bits << shift) & mask;

@@ -152,6 +152,11 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        both!(H => _mm256_sub_ps(a[H], b[H]))
+    }
+
+    #[inline(always)]
     fn mul(self, a: Self::F, b: Self::F) -> Self::F {
         both!(H => _mm256_mul_ps(a[H], b[H]))
     }

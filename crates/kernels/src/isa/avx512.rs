@@ -92,6 +92,15 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
+    fn zip(self, a: Self::F, b: Self::F) -> [Self::F; 2] {
+        avx512!({
+            let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+            [_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(a, high, b)]
+        })
+    }
+
+    #[inline(always)]
     fn load_f16(self, x: &[u8; 2 * LANES]) -> Self::F {
         avx512!(_mm512_cvtph_ps(_mm256_loadu_si256(x.as_ptr().cast())))
     }
@@ -144,6 +153,11 @@ impl Isa for Avx512 {
     #[inline(always)]
     fn add(self, a: Self::F, b: Self::F) -> Self::F {
         avx512!(_mm512_add_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        avx512!(_mm512_sub_ps(a, b))
     }
 
     #[inline(always)]

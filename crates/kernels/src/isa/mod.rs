@@ -164,6 +164,7 @@ pub(crate) trait Isa: Copy + 'static {
     fn store_low_bytes(self, x: Self::F, out: &mut [i8; LANES]);
     fn splat(self, x: f32) -> Self::F;
     fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
     fn div(self, a: Self::F, b: Self::F) -> Self::F;
     /// `a` where it is greater, else `b`.
@@ -233,6 +234,16 @@ pub(crate) trait Isa: Copy + 'static {
     #[inline(always)]
     fn odds(self, a: Self::F, b: Self::F) -> Self::F {
         self.every_second(a, b, 1)
+    }
+
+    /// Lane 0 of `a`, lane 0 of `b`, lane 1 of `a` and so on.
+    #[inline(always)]
+    fn zip(self, a: Self::F, b: Self::F) -> [Self::F; 2] {
+        let mut both = [[0.0; LANES]; 2];
+        self.store(a, &mut both[0]);
+        self.store(b, &mut both[1]);
+        let half = |first: usize| self.load(&std::array::from_fn(|i| both[i % 2][first + i / 2]));
+        [half(0), half(LANES / 2)]
     }
 
     /// Every second lane of `a` and `b` from `first` on.

@@ -163,6 +163,11 @@ impl<const LEVEL: u8> Isa for Neon<LEVEL> {
     }
 
     #[inline(always)]
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        all!(Q => vsubq_f32(a[Q], b[Q]))
+    }
+
+    #[inline(always)]
     fn mul(self, a: Self::F, b: Self::F) -> Self::F {
         all!(Q => vmulq_f32(a[Q], b[Q]))
     }

@@ -121,6 +121,11 @@ impl Isa for Wasm {
     }
 
     #[inline(always)]
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        all!(Q => f32x4_sub(a[Q], b[Q]))
+    }
+
+    #[inline(always)]
     fn mul(self, a: Self::F, b: Self::F) -> Self::F {
         all!(Q => f32x4_mul(a[Q], b[Q]))
     }

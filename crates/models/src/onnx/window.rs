@@ -91,7 +91,9 @@ pub(super) fn conv_of(
 ) -> Result<ValueId, Error> {
     let [x, w, ..] = *inputs else { return Err(Error::MissingInput { input: 1 }) };
     let (windows, groups) = windows_of(importer, call, [x, w])?;
-    importer.builder.one(Conv { windows, groups, scales: false, bounds: None, then: None }, inputs)
+    importer
+        .builder
+        .one(Conv { windows, groups, scales: false, bounds: None, then: None, tiles: None }, inputs)
 }
 
 /// How a convolution's windows lie, and its groups.

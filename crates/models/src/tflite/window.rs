@@ -145,8 +145,9 @@ fn conv(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error
     if let Some(bias) = call.optional(2) {
         inputs.push(importer.plain(bias)?);
     }
-    let made =
-        importer.builder.one(Conv { windows, groups, scales: false, bounds: None, then: None }, &inputs)?;
+    let made = importer
+        .builder
+        .one(Conv { windows, groups, scales: false, bounds: None, then: None, tiles: None }, &inputs)?;
     Ok(Made::first(importer.activated(made, slide.activation)?))
 }
 
@@ -182,7 +183,8 @@ fn conv_3d(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Er
     if let Some(bias) = call.optional(2) {
         inputs.push(importer.plain(bias)?);
     }
-    let conv = Conv { windows, groups: own[1] / of_w[1], scales: false, bounds: None, then: None };
+    let conv =
+        Conv { windows, groups: own[1] / of_w[1], scales: false, bounds: None, then: None, tiles: None };
     let made = importer.builder.one(conv, &inputs)?;
     let made = importer.activated(made, fused_activation_function)?;
     Ok(Made::plain(importer.builder.turned(made, &[0, 2, 3, 4, 1])?))

@@ -109,9 +109,10 @@ fn convolution(
         before: vec![1],
         behind: vec![1],
     };
-    let x = layers
-        .builder
-        .one(Conv { windows, groups: 1, scales: false, bounds: None, then: None }, &[x, weights, bias])?;
+    let x = layers.builder.one(
+        Conv { windows, groups: 1, scales: false, bounds: None, then: None, tiles: None },
+        &[x, weights, bias],
+    )?;
     layers.gelu(x)
 }
 

@@ -48,7 +48,8 @@ fn conv(graph: &mut Graph, x: ValueId, [maps, size, stride, groups]: [usize; 4],
     let w = graph.constant(w, Data::Here(numbers(w.extents.elements(), seed, far)));
     let bias = graph.constant(kind(&[maps]), Data::Here(numbers(maps, seed + 1, 0.5)));
     let windows = square(size, stride, size / 2);
-    let op = Conv { windows, groups, scales: false, bounds: Some([0.0 - most, most]), then: None };
+    let op =
+        Conv { windows, groups, scales: false, bounds: Some([0.0 - most, most]), then: None, tiles: None };
     graph.push_array(op, &[x, w, bias]).unwrap()[0]
 }
 

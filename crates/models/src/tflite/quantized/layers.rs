@@ -142,7 +142,8 @@ fn conv(importer: &mut Importer<'_>, call: &Call<'_>) -> Result<Vec<Made>, Error
         if scale.zero != 0 {
             x = builder.with_number(BinaryKind::Sub, x, scale.zero as f64)?;
         }
-        let sums = builder.one(Conv { windows, groups, scales: false, bounds: None, then: None }, &[x, w])?;
+        let sums = builder
+            .one(Conv { windows, groups, scales: false, bounds: None, then: None, tiles: None }, &[x, w])?;
         let short = importer.adds_short(&numbers)?;
         wide(importer, sums, short)?
     };

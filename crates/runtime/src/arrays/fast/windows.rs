@@ -5,7 +5,7 @@ use super::{floats, floats_mut};
 use graph::Extents;
 use graph::array::{Conv, ConvTranspose, Pool, PoolKind, View, ViewMut, Windows};
 use host::{as_bytes, cast_mut};
-use kernels::{Cpu, Dense, Finish, Image, PlaneKind, Right, Weights};
+use kernels::{Cpu, Dense, Finish, Image, PlaneKind, Right, Tiles, Weights};
 use tensor::DType;
 
 pub(super) fn conv(
@@ -32,6 +32,14 @@ pub(super) fn conv(
         return None;
     }
     let groups = op.groups;
+    if let Some(phase) = op.tiles {
+        let work = cast_mut(scratch)?;
+        for (x, to) in pixels.chunks_exact(channels * plane).zip(to.chunks_exact_mut(maps * seen)) {
+            let image = Image { x, ..empty };
+            cpu.tiles(&Tiles { image, weights, maps, channels, phase, finish }, work, to);
+        }
+        return Some(());
+    }
     let of_batch = pixels.chunks_exact(channels * groups * plane).zip(to.chunks_exact_mut(maps * seen));
     if channels == 1 && maps == groups {
         if !Cpu::takes_planes(&empty) {
