@@ -32,9 +32,9 @@ fn figures_of_a_mixture() {
 }
 
 #[test]
-fn who_asks_for_nothing_or_of_a_dense_model_is_told() {
-    let (code, _, err) = profile("qwen3moe-q4.gguf", &[]);
-    assert!(code == Some(2) && err.contains("--text"), "{err}");
+fn who_names_no_text_or_a_dense_model_is_told() {
+    let (code, out, err) = profile("qwen3moe-q4.gguf", &["-c", "64"]);
+    assert!(code == Some(0) && out.contains("64 tokens") && out.contains("--text"), "{out}{err}");
     let (code, _, err) = profile("llama-q4.gguf", &["--text", "README.md"]);
     assert!(code == Some(2) && err.contains("no experts"), "{err}");
     let (code, _, err) = profile("qwen3moe-q4.gguf", &["--text", "no-such-file"]);
