@@ -507,27 +507,31 @@ pub fn forecast(
         runs.filter(|(r, stays)| !**stays && (logits || !r.logits_only)).map(|(r, _)| r.bytes).sum()
     };
     // As a run has shown; else if all are equally likely, and so to be found among those that stay. Where some stay, they are those
-    // that were wanted, so a first step finds nobody.
-    let missed = |placement: &Placement, rows: u32, is_first: bool| -> f64 {
+    // that were wanted, so a first step finds nobody. Bytes, and which share of the layers reads any.
+    let missed = |placement: &Placement, rows: u32, is_first: bool| -> (f64, f64) {
         let sets = placement.experts.iter().zip(&placement.expert_options.slots).enumerate();
         let missed = |(index, (set, &slots)): (usize, (&::memory::ExpertSet, &u32))| {
             let known = profile.reuse.as_ref().and_then(|reuse| reuse.layers.get(index));
             let here = if is_first && slots < set.count { 0 } else { slots };
             let away = 1.0 - f64::from(here) / f64::from(set.count);
+            let wanted = expected_experts(set.count, set.used, rows);
             let missed = match known {
                 Some(layer) if slots < set.count => layer.missed(rows, set.used, here),
-                _ => expected_experts(set.count, set.used, rows) * away,
+                _ => wanted * away,
             };
-            missed * set.slot_bytes as f64
+            let wanted = wanted.max(missed);
+            (missed * set.slot_bytes as f64, 1.0 - (1.0 - missed / wanted).powf(wanted))
         };
-        sets.map(missed).sum()
+        let layers = placement.experts.len().max(1) as f64;
+        sets.map(missed).fold((0.0, 0.0), |sum, set| (sum.0 + set.0, sum.1 + set.1 / layers))
     };
     let rate = profile.way(longest_run(&placement.tiling)).bytes_per_second;
     let rate_of_experts = profile.way(placement.experts.largest_read()).bytes_per_second;
     let step = |placement: &Placement, rows: u32, logit_rows: u32, context: u32| {
         let bounds = Bounds { rows, logit_rows };
         let ahead = streamed(placement, logit_rows > 0) as f64 / rate;
-        let flash = FlashSeconds { ahead, experts: missed(placement, rows, context == 0) / rate_of_experts };
+        let (bytes, reading) = missed(placement, rows, context == 0);
+        let flash = FlashSeconds { ahead, experts: bytes / rate_of_experts, reading };
         step_seconds(request.graph, profile, &bounds, context, flash)
     };
     let reading = placement.while_reading();
@@ -544,6 +548,6 @@ pub fn forecast(
         first_token_seconds: first + between + step(reading, tail, 1, prompt - tail).0,
         prompt_tokens: prompt,
         bound,
-        flash_bytes_per_token: streamed(placement, true) + missed(placement, 1, false) as u64,
+        flash_bytes_per_token: streamed(placement, true) + missed(placement, 1, false).0 as u64,
     }
 }
