@@ -58,7 +58,7 @@ fn what_is_foreseen_is_read_ahead_and_changes_no_bit() {
     }
     let mut model = wide.load(&path, &off).unwrap();
     let ids = model.encode("It was a fine morning, and the children went down to the river.").unwrap();
-    let routing = model.routing(&ids).unwrap();
+    let routing = model.routing(&ids, 0).unwrap();
     let foreseen = routing.foreseen().unwrap();
     println!("{foreseen:.2} of what is wanted is foreseen");
     assert!((0.3..=1.0).contains(&foreseen));

@@ -5,8 +5,8 @@
 //! distances (Mattson et al., 1970). How well a fixed choice of experts would do for a segment of the text is the segment
 //! cache's best hit rate of "Not All Models Suit Expert Offloading" (arXiv 2505.16056).
 
-use crate::{Error, Model};
-use graph::Op;
+use crate::{Error, Flow, GenerateOptions, Model, Opened};
+use graph::{Graph, Op};
 use host::Part;
 use planner::{LayerReuse, Reuse};
 use runtime::Routes;
@@ -21,7 +21,7 @@ const SUITS: f64 = 0.6;
 /// What routers chose on a text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Routing {
-    /// Tokens of the text.
+    /// Tokens of the text and of the answer to it.
     pub tokens: usize,
     /// One entry for each layer with experts.
     pub layers: Vec<LayerRouting>,
@@ -40,8 +40,8 @@ pub struct LayerRouting {
     pub again: f64,
     /// Entropy of how often each expert is chosen, of what it is if all are equally often.
     pub balance: f64,
-    /// By number of experts that are kept, from one: share of those wanted that a cache which drops the least recently
-    /// used finds.
+    /// By number of experts that are kept, from one: share of those which the model's own answer wants, or without one the later
+    /// half of the text, that a cache which drops the least recently used finds. What comes before fills it.
     pub found: Vec<f64>,
     /// Tokens that follow each other, and how many different experts they go to on average.
     pub distinct: Vec<(u32, f64)>,
@@ -97,51 +97,72 @@ impl Routing {
     }
 }
 
+impl Opened {
+    /// Whether it is a mixture of experts whose routers can be looked at ([`Model::routing`]).
+    pub fn has_routers(&self) -> bool {
+        has_routers(&self.decoder.graph)
+    }
+}
+
+fn has_routers(graph: &Graph) -> bool {
+    graph.nodes.iter().any(|node| matches!(node.op, Op::Route(_)))
+}
+
 impl Model {
-    /// Runs `ids` through the model and tells what its routers chose. The conversation is forgotten. A model without experts
-    /// gives no layers.
+    /// Runs `ids` through the model, lets it go on by itself for `answer` tokens, and tells what its routers chose. The
+    /// conversation is forgotten. A model without experts gives no layers.
     ///
     /// # Errors
     /// [`Error::PromptTooLong`]; no room for the list of what was chosen; a failed read.
-    pub fn routing(&mut self, ids: &[u32]) -> Result<Routing, Error> {
-        if ids.len() > self.context() as usize {
-            return Err(Error::PromptTooLong { tokens: ids.len(), context: self.context() });
+    pub fn routing(&mut self, ids: &[u32], answer: u32) -> Result<Routing, Error> {
+        let tokens = ids.len().saturating_add(answer as usize);
+        if tokens > self.context() as usize {
+            return Err(Error::PromptTooLong { tokens, context: self.context() });
         }
-        let mixtures = self.live.graph.nodes.iter().any(|node| matches!(node.op, Op::Route(_)));
-        if !mixtures {
+        if !has_routers(&self.live.graph) {
             return Ok(Routing { tokens: ids.len(), layers: Vec::new() }); // neurons have no router of their own
         }
         let used = || self.placement.experts.iter().map(|set| set.used);
-        let room = self.live.ledger.reserve(Part::Heap, Routes::bytes(ids.len(), used()))?;
-        self.executor.record(Some(Routes::new(ids.len(), used())));
+        let room = self.live.ledger.reserve(Part::Heap, Routes::bytes(tokens, used()))?;
+        self.executor.record(Some(Routes::new(tokens, used())));
         self.clear();
-        let fed = self.feed_ids(ids, false);
+        let ran = match answer {
+            0 => self.feed_ids(ids, false).map(|_| ()),
+            _ => {
+                let max_tokens = Some(answer);
+                let options = GenerateOptions { max_tokens, ignore_end: true, ..GenerateOptions::default() };
+                self.generate(ids, &options, &mut |_| Flow::Continue).map(|_| ())
+            }
+        };
         let routes = self.executor.record(None).unwrap_or_default();
         self.clear();
-        fed?;
+        ran?;
         let sets = self.placement.experts.iter().enumerate();
+        let warm = if answer > 0 { ids.len() } else { ids.len() / 2 };
         let layers = sets.map(|(index, set)| {
             let rows: Vec<Vec<u16>> = routes.rows(index).map(Iterator::collect).collect();
             let foreseen: Vec<Vec<u16>> = routes.foreseen(index).map(Iterator::collect).collect();
             LayerRouting {
                 foreseen: foreseen_share(&rows, &foreseen),
-                ..layer(&rows, set.count, set.used, set.slot_bytes)
+                ..layer(&rows, warm, (set.count, set.used), set.slot_bytes)
             }
         });
-        let routing = Routing { tokens: ids.len(), layers: layers.collect() };
+        let routing = Routing { tokens, layers: layers.collect() };
         drop(room);
         Ok(routing)
     }
 }
 
-/// The figures of one layer, from what each token chose.
-fn layer(rows: &[Vec<u16>], experts: u32, used: u32, expert_bytes: u64) -> LayerRouting {
+/// The figures of one layer, from what each token chose; those before the row `warm` fill the caches.
+fn layer(rows: &[Vec<u16>], warm: usize, (experts, used): (u32, u32), expert_bytes: u64) -> LayerRouting {
     let wanted = rows.iter().map(Vec::len).sum::<usize>().max(1) as f64;
     let pairs = rows.windows(2);
     let again: usize = pairs.map(|two| two[1].iter().filter(|e| two[0].contains(e)).count()).sum();
     let mut counts = vec![0usize; experts as usize];
     rows.iter().flatten().for_each(|&e| counts[usize::from(e)] += 1);
     let shares = counts.iter().filter(|&&n| n > 0).map(|&n| n as f64 / wanted);
+    let warm = warm.min(rows.len());
+    let wanted_warm = rows[warm..].iter().map(Vec::len).sum::<usize>().max(1) as f64;
     let entropy: f64 = shares.map(|p| -p * p.log2()).sum();
     LayerRouting {
         experts,
@@ -149,7 +170,7 @@ fn layer(rows: &[Vec<u16>], experts: u32, used: u32, expert_bytes: u64) -> Layer
         expert_bytes,
         again: again as f64 / (wanted - rows.first().map_or(0, Vec::len) as f64).max(1.0),
         balance: entropy / f64::from(experts.max(2)).log2(),
-        found: found(rows, experts as usize).into_iter().map(|n| n as f64 / wanted).collect(),
+        found: found(rows, warm, experts as usize).into_iter().map(|n| n as f64 / wanted_warm).collect(),
         foreseen: None,
         sensitivity: None,
         distinct: CHUNKS.iter().filter_map(|&n| Some((n, distinct(rows, n as usize)?))).collect(),
@@ -157,13 +178,13 @@ fn layer(rows: &[Vec<u16>], experts: u32, used: u32, expert_bytes: u64) -> Layer
     }
 }
 
-/// For each number of experts kept, from one, how many of those wanted are found. An expert is found by every cache of at
-/// least as many as were wanted since it was, itself included; those of one token come and go together.
-fn found(rows: &[Vec<u16>], experts: usize) -> Vec<u64> {
+/// For each number of experts kept, from one, how many of those that rows from `warm` on want are found. An expert is found by
+/// every cache of at least as many as were wanted since it was, itself included; those of one token come and go together.
+fn found(rows: &[Vec<u16>], warm: usize, experts: usize) -> Vec<u64> {
     let mut by_distance = vec![0u64; experts];
     let mut recent: Vec<u16> = Vec::with_capacity(experts); // the latest last
-    for row in rows {
-        for &e in row {
+    for (index, row) in rows.iter().enumerate() {
+        for &e in row.iter().filter(|_| index >= warm) {
             if let Some(at) = recent.iter().position(|&r| r == e) {
                 by_distance[recent.len() - at - 1] += 1;
             }
@@ -216,11 +237,11 @@ fn segment(rows: &[Vec<u16>], experts: usize, kept: usize) -> u64 {
 mod tests {
     use super::*;
 
-    /// What a cache of `kept` that drops the least recently used finds, token by token.
-    fn simulated(rows: &[Vec<u16>], kept: usize) -> u64 {
+    /// What a cache of `kept` that drops the least recently used finds, token by token, from the row `warm` on.
+    fn simulated(rows: &[Vec<u16>], warm: usize, kept: usize) -> u64 {
         let (mut held, mut found) = (Vec::<u16>::new(), 0);
-        for row in rows {
-            found += row.iter().filter(|e| held.contains(e)).count() as u64;
+        for (index, row) in rows.iter().enumerate() {
+            found += row.iter().filter(|e| index >= warm && held.contains(e)).count() as u64;
             held.retain(|e| !row.contains(e));
             held.extend(row);
             while held.len() > kept {
@@ -254,15 +275,20 @@ mod tests {
     #[test]
     fn one_pass_tells_of_caches_of_every_size() {
         let rows = rows(200, 16, 3);
-        let all = found(&rows, 16);
-        for kept in 3..=16 {
-            assert_eq!(all[kept - 1], simulated(&rows, kept), "{kept} kept");
+        for warm in [0, 100] {
+            let all = found(&rows, warm, 16);
+            for kept in 3..=16 {
+                assert_eq!(all[kept - 1], simulated(&rows, warm, kept), "{kept} kept, {warm}");
+            }
         }
     }
 
     #[test]
     fn steady_routers_suit_and_even_ones_do_not() {
-        let of = |rows: &[Vec<u16>]| Routing { tokens: rows.len(), layers: vec![layer(rows, 16, 2, 10)] };
+        let of = |rows: &[Vec<u16>]| Routing {
+            tokens: rows.len(),
+            layers: vec![layer(rows, rows.len() / 2, (16, 2), 10)],
+        };
         let steady: Vec<_> = (0..64).map(|_| vec![3, 9]).collect();
         let even: Vec<_> = (0..64u16).map(|t| vec![2 * t % 16, (2 * t + 1) % 16]).collect();
         let (steady, even) = (of(&steady), of(&even));

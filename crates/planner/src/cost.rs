@@ -111,8 +111,18 @@ pub fn step_bounds(graph: &Graph, profile: &Profile, bounds: &Bounds, context: u
 pub(crate) struct FlashSeconds {
     /// Known before the step: reading them overlaps with everything.
     pub ahead: f64,
-    /// Experts that were chosen and are not here: reading them overlaps with experts alone.
+    /// Experts that were chosen and are not here: reading them overlaps with experts of the same layer alone.
     pub experts: f64,
+    /// Which share of the layers with experts reads any.
+    pub reading: f64,
+}
+
+impl FlashSeconds {
+    /// Seconds of all layers with experts whose arithmetic takes `arithmetic`: those that read and those that do not follow
+    /// each other.
+    fn of_experts(&self, arithmetic: f64) -> f64 {
+        (1.0 - self.reading) * arithmetic + self.experts.max(self.reading * arithmetic)
+    }
 }
 
 /// Seconds of one step, and what bounds it.
@@ -127,11 +137,23 @@ pub(crate) fn step_seconds(
     flash: FlashSeconds,
 ) -> (f64, Bound) {
     let StepBounds { arithmetic, memory, both, experts } = step_bounds(graph, profile, bounds, context);
-    let FlashSeconds { ahead, experts: chosen } = flash;
-    let seconds = ahead.max(both - experts) + chosen.max(experts);
+    let seconds = flash.ahead.max(both - experts) + flash.of_experts(experts);
     match () {
-        () if ahead + chosen > both => (seconds, Bound::Flash),
+        () if flash.ahead + flash.experts > both => (seconds, Bound::Flash),
         () if memory > arithmetic => (seconds, Bound::Memory),
         () => (seconds, Bound::Arithmetic),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_hide_behind_the_arithmetic_of_their_own_layers_alone() {
+        let seconds = |experts, reading| FlashSeconds { ahead: 0.0, experts, reading }.of_experts(4.0);
+        // Nobody reads; all do, little and much; a quarter does.
+        assert_eq!([seconds(0.0, 0.0), seconds(1.0, 1.0), seconds(9.0, 1.0)], [4.0, 4.0, 9.0]);
+        assert_eq!([seconds(0.5, 0.25), seconds(3.0, 0.25)], [4.0, 6.0]);
     }
 }

@@ -16,7 +16,7 @@ pub struct Reuse {
 pub struct LayerReuse {
     /// By number of experts that are kept, from one: share of those wanted that are found.
     pub found: Vec<f64>,
-    /// Rows of a step, ascending, and how many different experts they go to.
+    /// Rows of a step, more than one, ascending, and how many different experts they go to.
     pub distinct: Vec<(u32, f64)>,
     /// How much it minds that experts are left out, if that was measured.
     #[serde(default)]
@@ -31,8 +31,11 @@ impl LayerReuse {
                 slots.checked_sub(1).and_then(|at| self.found.get(at as usize)).copied().unwrap_or(0.0);
             return f64::from(used) * (1.0 - found);
         }
-        let known = self.distinct.iter().rfind(|(n, _)| *n <= rows).or(self.distinct.first());
-        let met = known.map_or(f64::from(used), |(_, met)| *met);
+        let fewer = self.distinct.iter().rfind(|(n, _)| *n < rows).copied();
+        let (n, met) = fewer.unwrap_or((1, f64::from(used)));
+        let more = self.distinct.iter().find(|(n, _)| *n >= rows);
+        let share = |more: u32| f64::from(rows - n) / f64::from(more - n);
+        let met = more.map_or(met, |&(more, of_more)| met + (of_more - met) * share(more));
         (met - f64::from(slots)).max(0.0)
     }
 }
@@ -49,9 +52,8 @@ mod tests {
             sensitivity: None,
         };
         assert_eq!([0, 1, 2, 3].map(|slots| layer.missed(1, 2, slots)), [2.0, 1.8, 1.0, 0.0]);
-        assert_eq!(
-            (layer.missed(32, 2, 1), layer.missed(512, 2, 1), layer.missed(512, 2, 3)),
-            (1.5, 2.0, 0.0)
-        );
+        let missed = [(16, 1), (40, 1), (512, 1), (512, 3)].map(|(rows, slots)| layer.missed(rows, 2, slots));
+        assert_eq!(missed, [1.5, 1.75, 2.0, 0.0]);
+        assert_eq!(LayerReuse::default().missed(9, 2, 1), 1.0);
     }
 }

@@ -506,41 +506,48 @@ pub fn forecast(
         let runs = placement.tiling.runs.iter().zip(&placement.resident);
         runs.filter(|(r, stays)| !**stays && (logits || !r.logits_only)).map(|(r, _)| r.bytes).sum()
     };
-    // As a run has shown; else if all are equally likely, and so to be found among those that stay.
-    let missed = |placement: &Placement, rows: u32| -> f64 {
+    // As a run has shown; else if all are equally likely, and so to be found among those that stay. Where some stay, they are those
+    // that were wanted, so a first step finds nobody. Bytes, and which share of the layers reads any.
+    let missed = |placement: &Placement, rows: u32, is_first: bool| -> (f64, f64) {
         let sets = placement.experts.iter().zip(&placement.expert_options.slots).enumerate();
         let missed = |(index, (set, &slots)): (usize, (&::memory::ExpertSet, &u32))| {
             let known = profile.reuse.as_ref().and_then(|reuse| reuse.layers.get(index));
-            let away = 1.0 - f64::from(slots) / f64::from(set.count);
+            let here = if is_first && slots < set.count { 0 } else { slots };
+            let away = 1.0 - f64::from(here) / f64::from(set.count);
+            let wanted = expected_experts(set.count, set.used, rows);
             let missed = match known {
-                Some(layer) if slots < set.count => layer.missed(rows, set.used, slots),
-                _ => expected_experts(set.count, set.used, rows) * away,
+                Some(layer) if slots < set.count => layer.missed(rows, set.used, here),
+                _ => wanted * away,
             };
-            missed * set.slot_bytes as f64
+            let wanted = wanted.max(missed);
+            (missed * set.slot_bytes as f64, 1.0 - (1.0 - missed / wanted).powf(wanted))
         };
-        sets.map(missed).sum()
+        let layers = placement.experts.len().max(1) as f64;
+        sets.map(missed).fold((0.0, 0.0), |sum, set| (sum.0 + set.0, sum.1 + set.1 / layers))
     };
     let rate = profile.way(longest_run(&placement.tiling)).bytes_per_second;
     let rate_of_experts = profile.way(placement.experts.largest_read()).bytes_per_second;
     let step = |placement: &Placement, rows: u32, logit_rows: u32, context: u32| {
         let bounds = Bounds { rows, logit_rows };
         let ahead = streamed(placement, logit_rows > 0) as f64 / rate;
-        let flash = FlashSeconds { ahead, experts: missed(placement, rows) / rate_of_experts };
+        let (bytes, reading) = missed(placement, rows, context == 0);
+        let flash = FlashSeconds { ahead, experts: bytes / rate_of_experts, reading };
         step_seconds(request.graph, profile, &bounds, context, flash)
     };
     let reading = placement.while_reading();
     let rows = reading.bounds.rows;
     let chunks = prompt.div_ceil(rows);
     let tail = prompt - (chunks - 1) * rows;
-    // The chunks before the last begin, on average, in the middle of what they begin at.
-    let body = f64::from(chunks - 1) * step(reading, rows, 0, chunks.saturating_sub(2) * rows / 2).0;
+    // The first begins at nothing, and those between it and the last, on average, in the middle of the prompt.
+    let first = if chunks > 1 { step(reading, rows, 0, 0).0 } else { 0.0 };
+    let between = f64::from(chunks.saturating_sub(2)) * step(reading, rows, 0, (chunks - 1) * rows / 2).0;
     let (token, bound) =
         step(placement, 1, 1, request.context.min(prompt.saturating_add(exchange.answer / 2)));
     Forecast {
         tokens_per_second: 1.0 / token,
-        first_token_seconds: body + step(reading, tail, 1, prompt - tail).0,
+        first_token_seconds: first + between + step(reading, tail, 1, prompt - tail).0,
         prompt_tokens: prompt,
         bound,
-        flash_bytes_per_token: streamed(placement, true) + missed(placement, 1) as u64,
+        flash_bytes_per_token: streamed(placement, true) + missed(placement, 1, false).0 as u64,
     }
 }

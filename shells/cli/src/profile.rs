@@ -39,6 +39,16 @@ pub(crate) fn reuse(opened: &Opened) -> Option<Reuse> {
     serde_json::from_slice(&std::fs::read(path_of(opened)?).ok()?).ok()
 }
 
+/// What is to be said of a forecast for a mixture whose routers nobody has looked at; `profiled` is nothing for other models.
+pub(crate) fn remark(profiled: Option<bool>) -> &'static str {
+    match profiled {
+        Some(false) => {
+            "\nall experts are taken to be equally likely; pintpot profile MODEL finds out how they are reused\n"
+        }
+        _ => "",
+    }
+}
+
 /// Stores how experts are reused where [`path_of`] says, for [`reuse`]; gives where.
 pub(crate) fn store_reuse(path: Option<PathBuf>, reuse: &Reuse) -> Result<Option<PathBuf>, Failure> {
     write(path, &serde_json::json!(reuse))

@@ -32,11 +32,27 @@ fn figures_of_a_mixture() {
 }
 
 #[test]
-fn who_asks_for_nothing_or_of_a_dense_model_is_told() {
-    let (code, _, err) = profile("qwen3moe-q4.gguf", &[]);
-    assert!(code == Some(2) && err.contains("--text"), "{err}");
+fn who_names_no_text_or_a_dense_model_is_told() {
+    let (code, out, err) = profile("qwen3moe-q4.gguf", &["-c", "64"]);
+    assert!(code == Some(0) && out.contains("64 tokens") && out.contains("--text"), "{out}{err}");
     let (code, _, err) = profile("llama-q4.gguf", &["--text", "README.md"]);
     assert!(code == Some(2) && err.contains("no experts"), "{err}");
     let (code, _, err) = profile("qwen3moe-q4.gguf", &["--text", "no-such-file"]);
     assert!(code == Some(1) && err.contains("no-such-file"), "{err}");
+}
+
+#[test]
+fn plan_knows_what_was_profiled() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let home = tempfile::tempdir().unwrap();
+    let run = |verb: &str, model: &str, more: &[&str]| -> Value {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pintpot"));
+        command.arg(verb).arg(root.join("tests/golden/tiny").join(model)).arg("--json").args(more);
+        let output = command.env_clear().env("HOME", home.path()).stdin(Stdio::null()).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let known = |model| run("plan", model, &["--sweep", "--budgets", "1GiB"])["experts_profiled"].as_bool();
+    assert_eq!((known("qwen3moe-q4.gguf"), known("llama-q4.gguf")), (Some(false), None));
+    assert_eq!(run("profile", "qwen3moe-q4.gguf", &["-c", "48", "-n", "16"])["tokens"], 48);
+    assert_eq!(known("qwen3moe-q4.gguf"), Some(true));
 }

@@ -13,7 +13,7 @@ mod sweep;
 pub use network::{NetworkTimes, NodeTime, OperatorTime};
 pub use peers::{Compared, Peer, PeerBench};
 pub use products::{CallTime, ProductBench, ProductTime};
-pub use sweep::{Foretold, OurTurn, Sweep, SweepPoint, Swept};
+pub use sweep::{Foretold, OurTurn, Sweep, SweepPoint, Swept, WORDS};
 
 use crate::{Engine, Error, LoadOptions, Model, Opened, Placement, Profile, measure};
 use graph::{Bounds, StateKind};

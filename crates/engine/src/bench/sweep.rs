@@ -7,7 +7,7 @@
 
 use super::cold::{Copy, Stage};
 use super::median;
-use super::peers::{Peer, Turn};
+use super::peers::{Peer, Turn, output};
 use crate::{Amounts, Engine, Error, Exchange, KvFormat, Phase};
 use host::cgroup::Report;
 use host::{Memory, format_bytes};
@@ -15,10 +15,19 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What prompts are cut from: words of no meaning to a benchmark, but more than one, so that routers have to choose.
-const WORDS: &str = "The river rose in the night and by morning the lower fields were under water. Nobody in the village had \
+/// What prompts are cut from, and what routers are looked at with if nobody names a text: words of no meaning to a benchmark, but
+/// many, so that routers have to choose.
+pub const WORDS: &str = "The river rose in the night and by morning the lower fields were under water. Nobody in the village had \
     seen it so high, not even the old miller, who counted the steps of his stair as they went down into the brown flood: \
-    nine, ten, eleven. At noon a boat came with bread, two goats and a letter for the teacher. ";
+    nine, ten, eleven. At noon a boat came with bread, two goats and a letter for the teacher. She read it aloud on the \
+    church wall, since everyone asked. Her brother had opened a workshop in the capital, where he mended clocks, radios and \
+    once an organ; he wanted to know whether the bridge still stood, what potatoes cost this spring, and if she would lend him \
+    forty crowns until Easter. People laughed. Then someone pointed upstream. A barn was floating towards them, turning slowly, \
+    with a cockerel on its ridge and smoke from a pipe behind the half door. How does one stop a barn? The smith threw a rope, \
+    missed, swore and threw again. On the third try it caught on a hinge, six men pulled, and with a groan of wet timber the \
+    whole thing came to rest between two poplars. Out stepped a stranger in a grey coat, dry as flour, who lifted his hat and \
+    asked politely for the time. Quarter past twelve, said the teacher. He nodded, wound his watch, thanked them all and sat \
+    down again to wait for the water to fall, which took nine days. ";
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -226,12 +235,17 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Asks for a forecast for every budget; the first makes the points.
+    /// Asks for a forecast for every budget; the first makes the points, and has routers looked at that nobody has profiled.
     fn foretell(&mut self) -> Result<(), Error> {
-        let mut command = self.command("plan");
-        let (prompt, answer) = (self.turn.prompt.to_string(), self.turn.answer.to_string());
-        command.args(["--sweep", "-p", &prompt, "-n", &answer, "--budgets", &self.sweep.amounts.to_string()]);
-        let said = self.json(command, None)?.0;
+        let mut said = self.forecast()?;
+        if said["experts_profiled"] == false && self.points.is_empty() {
+            // What routers choose in this very exchange decides what is read. A sweep is worth having without.
+            let mut command = self.command("profile");
+            command.args(["-n", &self.turn.answer.to_string()]);
+            if output(command, self.program).is_ok() {
+                said = self.forecast()?;
+            }
+        }
         let smallest = self.number(&said, "smallest_budget_bytes")? as u64;
         let disk = self.number(&said, "disk_bytes_per_second")?;
         let spare = Memory::Auto.resolve()?.bytes;
@@ -260,6 +274,14 @@ impl Run<'_> {
         self.smallest = smallest;
         self.disk.push(disk);
         Ok(())
+    }
+
+    /// What `plan --sweep` says now.
+    fn forecast(&mut self) -> Result<Value, Error> {
+        let mut command = self.command("plan");
+        let (prompt, answer) = (self.turn.prompt.to_string(), self.turn.answer.to_string());
+        command.args(["--sweep", "-p", &prompt, "-n", &answer, "--budgets", &self.sweep.amounts.to_string()]);
+        Ok(self.json(command, None)?.0)
     }
 
     /// A turn of each program in every budget that can be had; who goes first alternates.
@@ -404,8 +426,8 @@ mod tests {
         assert_eq!(cut(9, letters).unwrap(), ("The river".to_string(), 9));
         assert_eq!(cut(1, letters).unwrap(), ("The".to_string(), 3));
         let words = |text: &str| Ok(text.split(' ').count() as u32);
-        let (text, tokens) = cut(200, words).unwrap();
-        assert!(tokens == 200 && text.contains("teacher. The river"), "{text}");
+        let (text, tokens) = cut(300, words).unwrap();
+        assert!(tokens == 300 && text.contains("nine days. The river"), "{text}");
     }
 
     #[test]

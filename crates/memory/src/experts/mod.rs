@@ -375,9 +375,12 @@ impl ExpertStore {
         kind(&self.sets, self.step.set, self.step.coarse[self.step.order[at].0 as usize])
     }
 
-    /// The pieces of the expert that is to be taken as number `at`.
+    /// The pieces of the expert that is to be taken as number `at`: its matrices if it is kept, else what is read of them.
     pub fn pieces(&self, at: usize) -> &[Piece] {
-        &self.kind_of(at).pieces
+        match self.step.order[at] {
+            (_, Some(_)) => &self.sets.get(self.step.set).whole,
+            _ => &self.kind_of(at).pieces,
+        }
     }
 
     /// The bytes of an acquired piece: whole rows as they lie in the file.
@@ -386,12 +389,11 @@ impl ExpertStore {
     /// If it was not acquired.
     pub fn bytes(&self, at: usize, piece: usize) -> Result<&[u8], Error> {
         let (expert, slot) = self.step.order[at];
-        let set = self.kind_of(at);
-        let place = &set.pieces[piece];
+        let place = &self.pieces(at)[piece];
         if slot.is_some() {
             return Ok(&self.slots.as_bytes()[self.place(slot, place)..][..place.bytes as usize]);
         }
-        let extent = set.extent(expert, place);
+        let extent = self.kind_of(at).extent(expert, place);
         let streamed = self
             .stream
             .as_ref()
@@ -403,7 +405,7 @@ impl ExpertStore {
     /// The bytes of a piece, if its expert is kept.
     pub fn kept(&self, at: usize, piece: usize) -> Option<(&[u8], &Piece)> {
         let &(_, slot) = self.step.order.get(at)?;
-        let place = self.sets.get(self.step.set).pieces.get(piece).filter(|_| slot.is_some())?;
+        let place = self.pieces(at).get(piece).filter(|_| slot.is_some())?;
         Some((&self.slots.as_bytes()[self.place(slot, place)..][..place.bytes as usize], place))
     }
 
@@ -420,7 +422,7 @@ impl ExpertStore {
     /// If the system does not take the next reads.
     pub fn release(&mut self, at: usize, piece: usize) -> Result<(), Error> {
         let (expert, slot) = self.step.order[at];
-        let last = piece + 1 == self.kind_of(at).pieces.len();
+        let last = piece + 1 == self.pieces(at).len();
         if slot.is_none() {
             if !self.step.coarse[expert as usize] {
                 self.keep(at, piece, last)?;

@@ -24,8 +24,10 @@ pub struct ExpertSet {
     pub count: u32,
     /// How many a row needs, at most.
     pub used: u32,
-    /// What a step takes of an expert, piece by piece: rows of its first matrix, of its second, of its third if it has one.
+    /// What a step reads of an expert, piece by piece: rows of its first matrix, of its second, of its third if it has one.
     pub pieces: Vec<Piece>,
+    /// What it takes of one that is kept: its matrices, each as a whole.
+    pub whole: Vec<Piece>,
     /// Bytes of one expert where it is kept.
     pub slot_bytes: u64,
     /// The same experts in a coarser type, if the file has them.
@@ -139,7 +141,7 @@ impl ExpertSets {
             Places::Each(list) => list.capacity() * size_of::<(u32, u64)>(),
         };
         let of = |set: &ExpertSet| {
-            set.pieces.capacity() * size_of::<Piece>()
+            (set.pieces.capacity() + set.whole.capacity()) * size_of::<Piece>()
                 + set.places.capacity() * size_of::<Places>()
                 + set.places.iter().map(places).sum::<usize>()
         };
@@ -156,7 +158,7 @@ impl ExpertSet {
         used: u32,
         limit: u64,
     ) -> Result<ExpertSet, Error> {
-        let mut pieces = Vec::new();
+        let (mut pieces, mut whole) = (Vec::new(), Vec::with_capacity(stacks.len()));
         let mut slot = 0u64;
         for (matrix, stack) in stacks.iter().enumerate() {
             let weight = graph.weight_of(stack.first());
@@ -166,23 +168,23 @@ impl ExpertSet {
                 return Err(Error::WideRow { tensor: weight.name.clone(), bytes: row_bytes, limit });
             }
             let step = crate::tiling::even_rows(u64::from(rows), limit / row_bytes.max(1));
-            for first_row in (0..u64::from(rows)).step_by(step as usize) {
-                let rows = step.min(u64::from(rows) - first_row);
-                pieces.push(Piece {
-                    matrix,
-                    dtype: weight.dtype,
-                    first_row: first_row as u32,
-                    rows: rows as u32,
-                    bytes: rows * row_bytes,
-                    in_matrix: first_row * row_bytes,
-                    in_slot: slot + first_row * row_bytes,
-                });
-            }
+            let piece = |first_row: u64, rows: u64| Piece {
+                matrix,
+                dtype: weight.dtype,
+                first_row: first_row as u32,
+                rows: rows as u32,
+                bytes: rows * row_bytes,
+                in_matrix: first_row * row_bytes,
+                in_slot: slot + first_row * row_bytes,
+            };
+            let all = u64::from(rows);
+            pieces.extend((0..all).step_by(step as usize).map(|first| piece(first, step.min(all - first))));
+            whole.push(piece(0, all));
             slot = (slot + u64::from(rows) * row_bytes).next_multiple_of(64);
         }
         pieces.shrink_to_fit();
         let places = stacks.iter().map(|&stack| Places::new(graph, file, stack, count)).collect();
-        Ok(ExpertSet { count, used, pieces, slot_bytes: slot, stand_in: None, places })
+        Ok(ExpertSet { count, used, pieces, whole, slot_bytes: slot, stand_in: None, places })
     }
 
     /// How many matrices an expert has.

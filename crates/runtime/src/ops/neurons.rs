@@ -84,7 +84,7 @@ pub(super) fn neurons(
     let chosen = step.experts.chosen();
     for first in (0..chosen).step_by(awake.places.clusters as usize) {
         let batch = first..chosen.min(first + awake.places.clusters as usize);
-        let bytes = stage.bring(set, batch.clone(), step.experts)?;
+        let bytes = stage.bring(batch.clone(), step.experts)?;
         stage.compute(step.cpu, &inputs, &awake.wanted[batch.clone()], out);
         let neurons = (batch.len() * op.cluster as usize) as u64;
         step.stats.bytes_touched += bytes;
@@ -116,12 +116,12 @@ struct Staged<'a> {
 
 impl Staged<'_> {
     /// Copies the rows of some of the clusters that were chosen next to each other; gives their bytes.
-    fn bring(&mut self, set: usize, batch: Range<usize>, store: &mut ExpertStore) -> Result<u64, Error> {
+    fn bring(&mut self, batch: Range<usize>, store: &mut ExpertStore) -> Result<u64, Error> {
         let (mut up, mut down) = (0, 0);
         for at in batch {
-            for piece in 0..store.sets().get(set).pieces.len() {
+            for piece in 0..store.pieces(at).len() {
                 store.acquire(at)?;
-                let matrix = store.sets().get(set).pieces[piece].matrix;
+                let matrix = store.pieces(at)[piece].matrix;
                 let bytes = store.bytes(at, piece)?;
                 let (to, end) =
                     if matrix == 0 { (&mut *self.up, &mut up) } else { (&mut *self.down, &mut down) };

@@ -42,7 +42,9 @@ pub(super) fn print(
 ) -> Result<(), Failure> {
     let amounts = args.get(&flags::BUDGETS).map_or(Ok(Default::default()), str::parse)?;
     let exchange = exchange(args, Exchange::TYPICAL)?;
-    let curve = engine.curve(opened, options, &amounts, (exchange, profile::reuse(opened)))?;
+    let reuse = profile::reuse(opened);
+    let profiled = opened.has_routers().then_some(reuse.is_some());
+    let curve = engine.curve(opened, options, &amounts, (exchange, reuse))?;
     if args.is_on(&flags::JSON) {
         let rows = curve.points.iter().map(|point| row(name, &curve, point));
         let value = json!({
@@ -51,11 +53,12 @@ pub(super) fn print(
             "smallest_budget_bytes": curve.smallest,
             "disk_bytes_per_second": curve.disk_bytes,
             "disk_measured": opened.is_here(),
+            "experts_profiled": profiled,
             "table": rows.collect::<Vec<Value>>(),
         });
         return crate::print(&format!("{value}\n"));
     }
-    crate::print(&text(name, opened, exchange, &curve))
+    crate::print(&(text(name, opened, exchange, &curve) + profile::remark(profiled)))
 }
 
 /// A budget as programs read it.

@@ -62,6 +62,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     // What lies where is decided by what `run` knows too; how fast that is, by what is measured now.
     let mut measured = engine.measure_for(&opened, &placement)?;
     measured.reuse = profile::reuse(&opened);
+    let profiled = opened.has_routers().then_some(measured.reuse.is_some());
     for row in table.iter_mut().chain([&mut placement]) {
         row.forecast = engine.forecast(&opened, &options, row, (&measured, Exchange::TYPICAL));
     }
@@ -70,10 +71,12 @@ fn run(args: &Args) -> Result<(), Failure> {
         value["model"] = json!(name);
         value["smallest_budget_bytes"] = json!(smallest);
         value["disk_measured"] = json!(opened.is_here());
+        value["experts_profiled"] = json!(profiled);
         value["table"] = table.iter().map(report::placement).collect();
         return crate::print(&format!("{value}\n"));
     }
-    crate::print(&text(&name, &engine, &opened, &placement, smallest, &table))
+    let text = text(&name, &engine, &opened, &placement, smallest, &table);
+    crate::print(&(text + profile::remark(profiled)))
 }
 
 /// Budgets from the smallest to all weights in memory.

@@ -2,6 +2,7 @@
 //!
 //! What it is: the library's figures, a line each. What it is not: the profile of the machine, which is `doctor`'s.
 
+use pintpot::bench::WORDS;
 use pintpot::{Error, EvalOptions, LoadOptions, Routing, format_bytes};
 use serde_json::json;
 
@@ -14,7 +15,12 @@ pub(super) const VERB: Verb = Verb {
     name: "profile",
     operands: &["MODEL"],
     summary: "what the experts of a model do on a text, and what keeping some of them is worth",
-    flags: &[&[&flags::TEXT, &flags::SENSITIVITY], setup::LOAD, setup::ENGINE, &[&flags::JSON]],
+    flags: &[
+        &[&flags::TEXT, &flags::TOKENS, &flags::SENSITIVITY],
+        setup::LOAD,
+        setup::ENGINE,
+        &[&flags::JSON],
+    ],
     run,
 };
 
@@ -30,9 +36,6 @@ const SHARES: [f64; 6] = [0.1, 0.15, 0.25, 0.35, 0.5, 0.75];
 
 fn run(args: &Args) -> Result<(), Failure> {
     let (reference, _) = find::named(args)?;
-    let Some(path) = args.get(&flags::TEXT) else {
-        return Err(Failure::usage("profile needs --text FILE, such as what you will ask the model about"));
-    };
     let load = setup::load(args)?;
     let engine = setup::engine(args)?;
     let local = find::local(&reference, args)?;
@@ -42,11 +45,16 @@ fn run(args: &Args) -> Result<(), Failure> {
     let load = LoadOptions { context: load.context.or(Some(most)), logit_rows, ..load };
     let place = profile::path_of(&opened);
     let mut model = engine.load_opened(opened, &load)?;
-    let text = std::fs::read(path).map_err(|error| Failure::io(&format!("read {path}"), error))?;
+    let named = args.get(&flags::TEXT);
+    let text = match named {
+        Some(path) => std::fs::read(path).map_err(|error| Failure::io(&format!("read {path}"), error))?,
+        None => WORDS.as_bytes().to_vec(),
+    };
     let mut ids = Vec::new();
     model.tokenizer().encode(&text, true, &mut ids).map_err(Error::from)?;
-    ids.truncate(model.context() as usize);
-    let mut routing = model.routing(&ids)?;
+    let answer = args.read(&flags::TOKENS, "a number of tokens")?.unwrap_or(0);
+    ids.truncate(model.context().saturating_sub(answer) as usize);
+    let mut routing = model.routing(&ids, answer)?;
     if routing.layers.is_empty() {
         return Err(Failure::usage(format!("{} has no experts: every token needs all of it", local.name)));
     }
@@ -60,7 +68,9 @@ fn run(args: &Args) -> Result<(), Failure> {
         return crate::print(&format!("{}\n", json(&local.name, &routing)));
     }
     let stored = stored.map_or(String::new(), |path| format!("plan knows it now: {}\n", path.display()));
-    crate::print(&(plain(&routing) + &stored))
+    let of_ours =
+        "on a few sentences of its own; --text FILE names a text like those that the model will see\n";
+    crate::print(&(plain(&routing) + &stored + if named.is_none() { of_ours } else { "" }))
 }
 
 fn json(name: &str, routing: &Routing) -> serde_json::Value {
