@@ -113,7 +113,8 @@ pub(super) unsafe fn put_shifted<P: Panels>(isa: P, at: usize, entry: P::V, out:
 
 /// A codebook as two bytes of every entry, by 256 entries. Indices of two bits lie in them as 0, 1, 4, 5 and 2, 3, 6, 7; where
 /// an entry has only four, of three bits, as 0, 2 and 1, 3.
-pub(super) type Bytes<const N: usize> = [[[u8; 256]; 2]; N];
+#[repr(align(64))]
+pub(super) struct Bytes<const N: usize>([[[u8; 256]; 2]; N]);
 
 /// Such bytes of a codebook whose entries have eight elements or four.
 pub(super) const fn packed<const N: usize, const ALL: usize>(grid: &[u32; ALL], elements: usize) -> Bytes<N> {
@@ -127,7 +128,7 @@ pub(super) const fn packed<const N: usize, const ALL: usize>(grid: &[u32; ALL], 
         };
         i += 1;
     }
-    out
+    Bytes(out)
 }
 
 /// Byte `byte` of four entries. An index is a byte of `index` and, above it, the highest bits of those of `upper`: none, one or
@@ -141,16 +142,16 @@ fn look_up<P: Panels, T: Tables<P>, const N: usize>(
     upper: [P::V; 2],
 ) -> P::V {
     const { assert!(N == 1 || N == 2 || N == 4) }
-    let a = tables.entries(&codebook[0][byte], index);
+    let a = tables.entries(&codebook.0[0][byte], index);
     if N == 1 {
         return a;
     }
-    let low = tables.choose(upper[0], a, tables.entries(&codebook[1 % N][byte], index));
+    let low = tables.choose(upper[0], a, tables.entries(&codebook.0[1 % N][byte], index));
     if N == 2 {
         return low;
     }
     let (c, d) =
-        (tables.entries(&codebook[2 % N][byte], index), tables.entries(&codebook[3 % N][byte], index));
+        (tables.entries(&codebook.0[2 % N][byte], index), tables.entries(&codebook.0[3 % N][byte], index));
     tables.choose(upper[1], low, tables.choose(upper[0], c, d))
 }
 

@@ -47,7 +47,7 @@ impl Dot for IQ2XXS {
         tables: T,
         rows: *const u8,
         stride: usize,
-        out: &mut Turned<P, T>,
+        out: &mut Turned<P>,
     ) {
         // SAFETY: as for `unpack`.
         unsafe {

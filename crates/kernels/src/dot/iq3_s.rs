@@ -54,7 +54,7 @@ impl Dot for IQ3S {
         tables: T,
         rows: *const u8,
         stride: usize,
-        out: &mut Turned<P, T>,
+        out: &mut Turned<P>,
     ) {
         // SAFETY: as for `unpack`.
         unsafe {

@@ -123,7 +123,7 @@ pub(crate) trait Dot {
         _tables: T,
         _rows: *const u8,
         _stride: usize,
-        _out: &mut Turned<P, T>,
+        _out: &mut Turned<P>,
     ) {
         unreachable!("`TURNED` says that this format has none")
     }

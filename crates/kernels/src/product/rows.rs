@@ -62,7 +62,7 @@ impl<'a, 'w, P: Panels, S: Shape, D: Dot> Rows<'a, 'w, P, S, D> {
     }
 
     /// Elements of a block.
-    pub const ELEMENTS: usize = D::DTYPE.block_elements();
+    const ELEMENTS: usize = D::DTYPE.block_elements();
 
     /// Where the blocks of the rows begin.
     #[inline(always)]

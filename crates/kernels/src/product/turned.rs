@@ -4,7 +4,7 @@
 //! four entries at once, so a vector of codes has the elements `k`, `k + 8`, `k + 16` and `k + 24` of 32, and it is the
 //! activations that are turned, once for sixteen rows. A sum of whole numbers is exact in any order.
 
-use super::panels::{Shape, Side, Work};
+use super::panels::{CHUNK, GROUPS, Shape, Side, Work};
 use super::rows::{Rows, STREAMS};
 use super::{ACTIVATION_GROUP, STEPS};
 use crate::dot::Dot;
@@ -34,9 +34,18 @@ impl<P: Panels, T: Tables<P>, S: Shape, D: Dot> Kernel<P> for Column<'_, '_, P, 
         unsafe {
             let sums = work.sums(rows.panel, 0).0;
             let (scale, correction, _) = work.groups(&side, &rows.elements, 0);
-            let activations = work.activations(&side, &rows.elements);
-            let mut out = Turned { isa, tables, acc: sums.read(), scale, correction, activations };
+            let mut activations = work.activations(&side, &rows.elements);
+            let mut turned = [[0; STEPS]; GROUPS];
+            let acc = sums.read();
+            let mut out = Turned { isa, acc, scale, correction, activations: turned.as_ptr() };
             for at in rows.blocks() {
+                for g in 0..CHUNK / D::GROUP {
+                    let which = if D::GROUP == ACTIVATION_GROUP { u32::MAX } else { 0xffff << (g % 2 * 16) };
+                    let from = activations.add(g * D::GROUP / ACTIVATION_GROUP * STEPS);
+                    tables.turn(from, which, &mut turned[g]);
+                }
+                activations = activations.add(CHUNK / 4);
+                out.activations = turned.as_ptr();
                 for part in 0..STREAMS {
                     rows.ahead(next, at, (part, STREAMS));
                 }
@@ -54,31 +63,27 @@ impl<P: Panels, T: Tables<P>, S: Shape, D: Dot> Kernel<P> for Column<'_, '_, P, 
 }
 
 /// Sums of sixteen rows, and where the activations of the next 32 elements are.
-pub(crate) struct Turned<P: Panels, T> {
+pub(crate) struct Turned<P: Panels> {
     isa: P,
-    tables: T,
     acc: P::F,
     scale: *const f32,
     correction: *const i32,
-    activations: *const u32,
+    activations: *const [u32; STEPS],
 }
 
-impl<P: Panels, T: Tables<P>> Turned<P, T> {
+impl<P: Panels> Turned<P> {
     /// Takes in the codes of 32 elements, of one group or of two, whose scales are these.
     ///
     /// # Safety
     /// There are so many elements.
     #[inline(always)]
-    pub(crate) unsafe fn put<const GROUPS: usize>(&mut self, codes: [P::V; STEPS], scales: [P::F; GROUPS]) {
+    pub(crate) unsafe fn put<const N: usize>(&mut self, codes: [P::V; STEPS], scales: [P::F; N]) {
         let isa = self.isa;
-        for g in 0..GROUPS {
-            let which = [[u32::MAX, 0], [0xffff, 0xffff_0000]][GROUPS - 1][g];
-            let mut activations = [0; STEPS];
+        for g in 0..N {
             // SAFETY: the caller's.
             let [[isum]] = unsafe {
-                self.tables.turn(self.activations, which, &mut activations);
                 let start = isa.lanes(*self.correction.add(g));
-                isa.dot::<7, STEPS, 1, 1>([start], [codes.as_ptr()], activations.as_ptr(), 1)
+                isa.dot::<7, STEPS, 1, 1>([start], [codes.as_ptr()], self.activations.add(g).cast(), 1)
             };
             // SAFETY: the caller's.
             let both = isa.mul(scales[g], isa.splat(unsafe { *self.scale.add(g) }));
@@ -86,8 +91,8 @@ impl<P: Panels, T: Tables<P>> Turned<P, T> {
         }
         // SAFETY: the caller's: at most past the last.
         unsafe {
-            (self.scale, self.correction) = (self.scale.add(GROUPS), self.correction.add(GROUPS));
-            self.activations = self.activations.add(ACTIVATION_GROUP / 4);
+            (self.scale, self.correction) = (self.scale.add(N), self.correction.add(N));
+            self.activations = self.activations.add(N);
         }
     }
 }
