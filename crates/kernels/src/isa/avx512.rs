@@ -2,7 +2,7 @@
 //!
 //! Not for CPUs that lack VNNI; they take AVX2. `vpdpbusd` multiplies unsigned bytes by signed ones and adds four
 //! neighbours to a 32-bit lane, so every format keeps one vector for four elements: signed codes get 128 added, which the
-//! product takes out again with the sums of the activations.
+//! product takes out again with the sums of the activations. Where there is VBMI besides, codebooks are looked up in registers.
 
 mod quantize;
 
