@@ -105,6 +105,7 @@ pub(crate) trait Dot {
     /// Whether groups have a minimum.
     const MIN: bool;
     /// Whether [`Dot::turned`] is there.
+    #[allow(dead_code)] // not every kind of CPU asks
     const TURNED: bool = false;
 
     /// One block of sixteen rows that begin `stride` bytes apart.
