@@ -90,6 +90,8 @@ def product_name(symbol):
         return None
     if column := re.search(r"rows::Column<.*dot::(\w+)::\w+>", symbol):
         return f"{column[1].upper()}, 1 column"
+    if column := re.search(r"turned::Column<.*dot::(\w+)::\w+>", symbol):
+        return f"{column[1].upper()}, 1 column, turned"
     if shape := re.search(r"panels::Product<.*Codes<\d+, (\d+), (\w+)>", symbol):
         return f"tile, groups of {shape[1]}" + (", minimum" if shape[2] == "true" else "")
     return None
@@ -144,7 +146,7 @@ def hot_loops(name, body):
     hot = max(innermost, key=sums)
     around = [loop for loop in around if hot <= loop]
     named = {"step": hot, "group": next(loop for loop in around if has(loop, "vcvtdq2ps"))}
-    if name.endswith("1 column"):
+    if "1 column" in name:
         named["block"] = around[-1]
     counts = {}
     for what, loop in named.items():

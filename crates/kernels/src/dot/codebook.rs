@@ -4,7 +4,7 @@
 //! the index, and a table of sixteen bytes makes codes of both at once, all positive.
 
 use super::Block;
-use crate::isa::Panels;
+use crate::isa::{Panels, Tables};
 
 /// Codes of a table: `levels` plus `offset`, then, for elements that are negative, `offset` less the levels.
 pub(super) const fn signed_levels<const N: usize>(levels: [i8; N], offset: i8) -> [i8; 16] {
@@ -25,7 +25,8 @@ pub(super) const IQ1_CODES: [i8; 16] = [2, 10, 18, 0, 0, 0, 0, 0, 0, 8, 16, 0, 0
 /// Half a byte in every place where an index of IQ1 is told that it is shifted down.
 pub(super) const DOWN: i32 = 0x8888_8888u32 as i32;
 
-/// Signs of 32 elements from four times seven, one to a byte: the number of negative ones of eight is even.
+/// Signs of 32 elements from four times seven, one to a byte, whose highest bit does not matter: the number of negative ones of
+/// eight is even.
 #[inline(always)]
 pub(super) fn even_signs<P: Panels>(isa: P, sevens: P::V) -> P::V {
     const ODD: [i8; 16] = [0, 8, 8, 0, 8, 0, 0, 8, 8, 0, 0, 8, 0, 8, 8, 0];
@@ -108,4 +109,116 @@ pub(super) unsafe fn put_shifted<P: Panels>(isa: P, at: usize, entry: P::V, out:
         out.put(at, isa.lookup(&IQ1_CODES, isa.and(entry, nibble)));
         out.put(at + 1, isa.lookup(&IQ1_CODES, isa.and(isa.shr::<4>(entry), nibble)));
     }
+}
+
+/// A codebook as two bytes of every entry, by 256 entries. Indices of two bits lie in them as 0, 1, 4, 5 and 2, 3, 6, 7; where
+/// an entry has only four, of three bits, as 0, 2 and 1, 3.
+#[repr(align(64))]
+pub(super) struct Bytes<const N: usize>([[[u8; 256]; 2]; N]);
+
+/// Such bytes of a codebook whose entries have eight elements or four.
+pub(super) const fn packed<const N: usize, const ALL: usize>(grid: &[u32; ALL], elements: usize) -> Bytes<N> {
+    assert!(ALL == 256 * N);
+    let (mut out, mut i) = ([[[0; 256]; 2]; N], 0);
+    while i < 2 * ALL {
+        let (entry, byte, bytes) = (i / 2, i % 2, grid[i / 2].to_le_bytes());
+        out[entry / 256][byte][entry % 256] = match elements {
+            8 => bytes[2 * byte] | bytes[2 * byte + 1] << 2,
+            _ => bytes[byte] | bytes[byte + 2] << 4,
+        };
+        i += 1;
+    }
+    Bytes(out)
+}
+
+/// Byte `byte` of four entries. An index is a byte of `index` and, above it, the highest bits of those of `upper`: none, one or
+/// two of them, as the codebook has 256 entries, 512 or 1024.
+#[inline(always)]
+fn look_up<P: Panels, T: Tables<P>, const N: usize>(
+    tables: T,
+    codebook: &Bytes<N>,
+    byte: usize,
+    index: P::V,
+    upper: [P::V; 2],
+) -> P::V {
+    const { assert!(N == 1 || N == 2 || N == 4) }
+    let a = tables.entries(&codebook.0[0][byte], index);
+    if N == 1 {
+        return a;
+    }
+    let low = tables.choose(upper[0], a, tables.entries(&codebook.0[1 % N][byte], index));
+    if N == 2 {
+        return low;
+    }
+    let (c, d) =
+        (tables.entries(&codebook.0[2 % N][byte], index), tables.entries(&codebook.0[3 % N][byte], index));
+    tables.choose(upper[1], low, tables.choose(upper[0], c, d))
+}
+
+/// 32 codes, turned, by four entries of eight elements: bit `k` of the bytes of `signs` are the signs of elements `k`, and
+/// `codes` has those of both. `upper` is as in [`look_up`].
+#[inline(always)]
+pub(super) fn turned_eights<P: Panels, T: Tables<P>, const N: usize>(
+    isa: P,
+    tables: T,
+    codebook: &Bytes<N>,
+    index: P::V,
+    upper: [P::V; 2],
+    signs: P::V,
+    codes: &[i8; 16],
+) -> [P::V; 8] {
+    let pairs = isa.bytes(0x33);
+    let (a, b) = (look_up(tables, codebook, 0, index, upper), look_up(tables, codebook, 1, index, upper));
+    let (even, odd) = (isa.and(a, pairs), isa.and(isa.shr::<2>(a), pairs));
+    let (even_b, odd_b) = (isa.and(b, pairs), isa.and(isa.shr::<2>(b), pairs));
+    [
+        signed(isa, tables, even, isa.shl::<3>(signs), codes),
+        signed(isa, tables, odd, isa.shl::<2>(signs), codes),
+        signed(isa, tables, even_b, isa.shl::<1>(signs), codes),
+        signed(isa, tables, odd_b, signs, codes),
+        signed(isa, tables, isa.shr::<4>(even), isa.shr::<1>(signs), codes),
+        signed(isa, tables, isa.shr::<4>(odd), isa.shr::<2>(signs), codes),
+        signed(isa, tables, isa.shr::<4>(even_b), isa.shr::<3>(signs), codes),
+        signed(isa, tables, isa.shr::<4>(odd_b), isa.shr::<4>(signs), codes),
+    ]
+}
+
+/// The same by eight entries of four elements, whose indices are the bytes of `index` and have one bit more: even entries and
+/// odd ones.
+#[inline(always)]
+pub(super) fn turned_fours<P: Panels, T: Tables<P>, const N: usize>(
+    isa: P,
+    tables: T,
+    codebook: &Bytes<N>,
+    index: [P::V; 2],
+    upper: [P::V; 2],
+    signs: P::V,
+    codes: &[i8; 16],
+) -> [P::V; 8] {
+    // The bytes of all eight entries in order: those of even entries, then those of odd ones.
+    let even = tables.every_second_byte::<false>(index[0], index[1]);
+    let odd = tables.every_second_byte::<true>(index[0], index[1]);
+    let (a, b) = (
+        look_up(tables, codebook, 0, even, [upper[0]; 2]),
+        look_up(tables, codebook, 1, even, [upper[0]; 2]),
+    );
+    let (c, d) =
+        (look_up(tables, codebook, 0, odd, [upper[1]; 2]), look_up(tables, codebook, 1, odd, [upper[1]; 2]));
+    [
+        signed(isa, tables, a, isa.shl::<3>(signs), codes),
+        signed(isa, tables, b, isa.shl::<2>(signs), codes),
+        signed(isa, tables, isa.shr::<4>(a), isa.shl::<1>(signs), codes),
+        signed(isa, tables, isa.shr::<4>(b), signs, codes),
+        signed(isa, tables, c, isa.shr::<1>(signs), codes),
+        signed(isa, tables, d, isa.shr::<2>(signs), codes),
+        signed(isa, tables, isa.shr::<4>(c), isa.shr::<3>(signs), codes),
+        signed(isa, tables, isa.shr::<4>(d), isa.shr::<4>(signs), codes),
+    ]
+}
+
+/// Codes of what is in the low three bits of every byte and of bit 3 of `signs`. The highest bit of a byte is zero; those
+/// between do not matter.
+#[inline(always)]
+fn signed<P: Panels, T: Tables<P>>(isa: P, tables: T, index: P::V, signs: P::V, codes: &[i8; 16]) -> P::V {
+    isa.lookup(codes, tables.with_sign(index, signs))
 }

@@ -1,10 +1,14 @@
 //! Panels of IQ2_S: a scale, low bytes of entries, signs, high pairs of entries, sixteen 4-bit scales.
 
-use super::codebook::{IQ2_CODES, bytes, put_eight, put_scales};
+use super::codebook::{Bytes, IQ2_CODES, bytes, odd_scale, packed, put_eight, put_scales, turned_eights};
 use super::{Block, Dot};
-use crate::isa::Panels;
+use crate::isa::{Panels, Tables};
+use crate::product::turned::Turned;
 use tensor::DType;
 use tensor::block::grid;
+
+/// The codebook, for one column.
+static CODEBOOK: Bytes<4> = packed(&grid::IQ2_S, 8);
 
 pub(super) struct IQ2S;
 
@@ -14,6 +18,7 @@ impl Dot for IQ2S {
     const BITS: u32 = 7;
     const OFFSET: i32 = 43;
     const MIN: bool = false;
+    const TURNED: bool = true;
 
     #[inline(always)]
     unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
@@ -38,6 +43,34 @@ impl Dot for IQ2S {
                         put_eight(isa, at, entry, signs, &IQ2_CODES, &out);
                     }
                 }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn turned<P: Panels, T: Tables<P>>(
+        isa: P,
+        tables: T,
+        rows: *const u8,
+        stride: usize,
+        out: &mut Turned<P>,
+    ) {
+        // SAFETY: as for `unpack`.
+        unsafe {
+            let unit = isa.mul(isa.half_low(isa.rows4(rows, stride)), isa.splat(0.125));
+            let (nibble, mut scales) = (isa.lanes(15), isa.rows8(rows.add(74), stride));
+            let highs = isa.rows8(rows.add(66), stride);
+            for half in 0..2 {
+                let low = isa.rows16(rows.add(2 + 16 * half), stride);
+                let signs = isa.rows16(rows.add(34 + 16 * half), stride);
+                let high = highs[half];
+                four!(PART => {
+                            let upper = [tables.highest::<2>(high, 8 * PART), tables.highest::<2>(high, 8 * PART + 1)];
+                    let codes = turned_eights(isa, tables, &CODEBOOK, low[PART], upper, signs[PART], &IQ2_CODES);
+                    let (a, b) = (isa.and(scales[half], nibble), isa.and(isa.shr::<4>(scales[half]), nibble));
+                    out.put(codes, [odd_scale(isa, unit, a), odd_scale(isa, unit, b)]);
+                    scales[half] = isa.shr::<8>(scales[half]);
+                });
             }
         }
     }

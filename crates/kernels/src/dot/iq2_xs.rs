@@ -1,10 +1,16 @@
 //! Panels of IQ2_XS: a scale, words of an entry and seven signs, sixteen 4-bit scales.
 
-use super::codebook::{IQ2_CODES, even_signs, put_eight, put_scales};
+use super::codebook::{
+    Bytes, IQ2_CODES, even_signs, odd_scale, packed, put_eight, put_scales, turned_eights,
+};
 use super::{Block, Dot};
-use crate::isa::Panels;
+use crate::isa::{Panels, Tables};
+use crate::product::turned::Turned;
 use tensor::DType;
 use tensor::block::grid;
+
+/// The codebook, for one column.
+static CODEBOOK: Bytes<2> = packed(&grid::IQ2_XS, 8);
 
 pub(super) struct IQ2XS;
 
@@ -14,6 +20,7 @@ impl Dot for IQ2XS {
     const BITS: u32 = 7;
     const OFFSET: i32 = 43;
     const MIN: bool = false;
+    const TURNED: bool = true;
 
     #[inline(always)]
     unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
@@ -52,6 +59,36 @@ impl Dot for IQ2XS {
                         &IQ2_CODES,
                         &out,
                     );
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn turned<P: Panels, T: Tables<P>>(
+        isa: P,
+        tables: T,
+        rows: *const u8,
+        stride: usize,
+        out: &mut Turned<P>,
+    ) {
+        // SAFETY: as for `unpack`.
+        unsafe {
+            let unit = isa.mul(isa.half_low(isa.rows4(rows, stride)), isa.splat(0.125));
+            let (nibble, scales) = (isa.lanes(15), isa.rows8(rows.add(66), stride));
+            for half in 0..2 {
+                let mut subs = scales[half];
+                for part in 0..4 {
+                    let [a, b] = isa.rows8(rows.add(2 + 32 * half + 8 * part), stride);
+                    // Eight bits of an index; then its ninth and seven signs.
+                    let index = tables.every_second_byte::<false>(a, b);
+                    let rest = tables.every_second_byte::<true>(a, b);
+                    let signs = even_signs(isa, isa.shr::<1>(rest));
+                    let upper = [isa.shl::<7>(rest); 2];
+                    let codes = turned_eights(isa, tables, &CODEBOOK, index, upper, signs, &IQ2_CODES);
+                    let (low, high) = (isa.and(subs, nibble), isa.and(isa.shr::<4>(subs), nibble));
+                    out.put(codes, [odd_scale(isa, unit, low), odd_scale(isa, unit, high)]);
+                    subs = isa.shr::<8>(subs);
                 }
             }
         }

@@ -1,10 +1,16 @@
 //! Panels of IQ2_XXS: a scale, then for each group four entries and a word of signs and a 4-bit scale.
 
-use super::codebook::{IQ2_CODES, bytes, even_signs, odd_scale, put_eight, sevens};
+use super::codebook::{
+    Bytes, IQ2_CODES, bytes, even_signs, odd_scale, packed, put_eight, sevens, turned_eights,
+};
 use super::{Block, Dot};
-use crate::isa::Panels;
+use crate::isa::{Panels, Tables};
+use crate::product::turned::Turned;
 use tensor::DType;
 use tensor::block::grid;
+
+/// The codebook, for one column.
+static CODEBOOK: Bytes<1> = packed(&grid::IQ2_XXS, 8);
 
 pub(super) struct IQ2XXS;
 
@@ -14,6 +20,7 @@ impl Dot for IQ2XXS {
     const BITS: u32 = 7;
     const OFFSET: i32 = 43;
     const MIN: bool = false;
+    const TURNED: bool = true;
 
     #[inline(always)]
     unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
@@ -30,6 +37,26 @@ impl Dot for IQ2XXS {
                     let entry = isa.gather(&grid::IQ2_XXS, entries[i]);
                     put_eight(isa, 8 * g + 2 * i, entry, [signs[2 * i], signs[2 * i + 1]], &IQ2_CODES, &out);
                 }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn turned<P: Panels, T: Tables<P>>(
+        isa: P,
+        tables: T,
+        rows: *const u8,
+        stride: usize,
+        out: &mut Turned<P>,
+    ) {
+        // SAFETY: as for `unpack`.
+        unsafe {
+            let unit = isa.mul(isa.half_low(isa.rows4(rows, stride)), isa.splat(0.125));
+            for g in 0..8 {
+                let [index, word] = isa.rows8(rows.add(2 + 8 * g), stride);
+                let signs = even_signs(isa, tables.bytes_from::<7>(word, 0));
+                let codes = turned_eights(isa, tables, &CODEBOOK, index, [index; 2], signs, &IQ2_CODES);
+                out.put(codes, [odd_scale(isa, unit, isa.shr::<28>(word))]);
             }
         }
     }

@@ -1,13 +1,17 @@
 //! Panels of IQ3_S: a scale, low bytes of entries for four elements, their highest bits, signs, eight 4-bit scales.
 
-use super::codebook::{bytes, put_scales, signed_levels};
+use super::codebook::{Bytes, bytes, odd_scale, packed, put_scales, signed_levels, turned_fours};
 use super::{Block, Dot};
-use crate::isa::Panels;
+use crate::isa::{Panels, Tables};
+use crate::product::turned::Turned;
 use tensor::DType;
 use tensor::block::grid;
 
 /// Codes, which count from -15.
 const CODES: [i8; 16] = signed_levels([1, 3, 5, 7, 9, 11, 13, 15], 15);
+
+/// The codebook, for one column.
+static CODEBOOK: Bytes<2> = packed(&grid::IQ3_S, 4);
 
 pub(super) struct IQ3S;
 
@@ -17,6 +21,7 @@ impl Dot for IQ3S {
     const BITS: u32 = 5;
     const OFFSET: i32 = 15;
     const MIN: bool = false;
+    const TURNED: bool = true;
 
     #[inline(always)]
     unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
@@ -39,6 +44,32 @@ impl Dot for IQ3S {
                         out.put(8 * g + i, isa.lookup(&CODES, isa.or(entry, signs[i])));
                     }
                 }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn turned<P: Panels, T: Tables<P>>(
+        isa: P,
+        tables: T,
+        rows: *const u8,
+        stride: usize,
+        out: &mut Turned<P>,
+    ) {
+        // SAFETY: as for `unpack`.
+        unsafe {
+            let d = isa.half_low(isa.rows4(rows, stride));
+            let (mut subs, highs) = (isa.rows4(rows.add(106), stride), isa.rows8(rows.add(66), stride));
+            for half in 0..2 {
+                let signs = isa.rows16(rows.add(74 + 16 * half), stride);
+                let high = highs[half];
+                four!(PART => {
+                    let index = isa.rows8(rows.add(2 + 32 * half + 8 * PART), stride);
+                    let ninth = [tables.highest::<2>(high, 8 * PART), tables.highest::<2>(high, 8 * PART + 1)];
+                    let codes = turned_fours(isa, tables, &CODEBOOK, index, ninth, signs[PART], &CODES);
+                    out.put(codes, [odd_scale(isa, d, isa.and(subs, isa.lanes(15)))]);
+                    subs = isa.shr::<4>(subs);
+                });
             }
         }
     }

@@ -1,13 +1,17 @@
 //! Panels of IQ3_XXS: a scale, entries for four elements, a word of signs and a 4-bit scale for each group.
 
-use super::codebook::{bytes, even_signs, odd_scale, sevens, signed_levels};
+use super::codebook::{Bytes, bytes, even_signs, odd_scale, packed, sevens, signed_levels, turned_fours};
 use super::{Block, Dot};
-use crate::isa::Panels;
+use crate::isa::{Panels, Tables};
+use crate::product::turned::Turned;
 use tensor::DType;
 use tensor::block::grid;
 
 /// Codes, which count from -62.
 const CODES: [i8; 16] = signed_levels([4, 12, 20, 28, 36, 44, 52, 62], 62);
+
+/// The codebook, for one column.
+static CODEBOOK: Bytes<1> = packed(&grid::IQ3_XXS, 4);
 
 pub(super) struct IQ3XXS;
 
@@ -17,6 +21,7 @@ impl Dot for IQ3XXS {
     const BITS: u32 = 7;
     const OFFSET: i32 = 62;
     const MIN: bool = false;
+    const TURNED: bool = true;
 
     #[inline(always)]
     unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
@@ -37,6 +42,29 @@ impl Dot for IQ3XXS {
                         out.put(8 * g + i, isa.lookup(&CODES, isa.or(entry, signs[i])));
                     }
                 }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn turned<P: Panels, T: Tables<P>>(
+        isa: P,
+        tables: T,
+        rows: *const u8,
+        stride: usize,
+        out: &mut Turned<P>,
+    ) {
+        // SAFETY: as for `unpack`.
+        unsafe {
+            let unit = isa.mul(isa.half_low(isa.rows4(rows, stride)), isa.splat(0.25));
+            for half in 0..2 {
+                let words = isa.rows16(rows.add(66 + 16 * half), stride);
+                four!(PART => {
+                    let index = isa.rows8(rows.add(2 + 32 * half + 8 * PART), stride);
+                    let signs = even_signs(isa, tables.bytes_from::<7>(words[PART], 0));
+                    let codes = turned_fours(isa, tables, &CODEBOOK, index, index, signs, &CODES);
+                    out.put(codes, [odd_scale(isa, unit, isa.shr::<28>(words[PART]))]);
+                });
             }
         }
     }

@@ -52,7 +52,8 @@ mod q8_0;
 mod tq1_0;
 mod tq2_0;
 
-use crate::isa::Panels;
+use crate::isa::{Panels, Tables};
+use crate::product::turned::Turned;
 use crate::product::{SliceFn, panels};
 use tensor::DType;
 
@@ -103,12 +104,30 @@ pub(crate) trait Dot {
     const OFFSET: i32;
     /// Whether groups have a minimum.
     const MIN: bool;
+    /// Whether [`Dot::turned`] is there.
+    #[allow(dead_code)] // not every kind of CPU asks
+    const TURNED: bool = false;
 
     /// One block of sixteen rows that begin `stride` bytes apart.
     ///
     /// # Safety
     /// Sixteen whole blocks are readable and `out` has room for one.
     unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>);
+
+    /// The same for one column, 32 elements after the other, where a codebook is looked up in registers.
+    ///
+    /// # Safety
+    /// Sixteen whole blocks are readable, and `out` has activations for one.
+    #[inline(always)]
+    unsafe fn turned<P: Panels, T: Tables<P>>(
+        _isa: P,
+        _tables: T,
+        _rows: *const u8,
+        _stride: usize,
+        _out: &mut Turned<P>,
+    ) {
+        unreachable!("`TURNED` says that this format has none")
+    }
 }
 
 /// Where one block of sixteen rows is unpacked to.

@@ -2,16 +2,18 @@
 //!
 //! Not for CPUs that lack VNNI; they take AVX2. `vpdpbusd` multiplies unsigned bytes by signed ones and adds four
 //! neighbours to a 32-bit lane, so every format keeps one vector for four elements: signed codes get 128 added, which the
-//! product takes out again with the sums of the activations.
+//! product takes out again with the sums of the activations. Where there is VBMI besides, codebooks are looked up in registers.
 
 mod quantize;
 
-use super::{Isa, Kernel, LANES, Panels, SideOfGroup, Words};
-use crate::dot;
+use super::{Isa, Kernel, LANES, Panels, SideOfGroup, Tables, Words};
+use crate::dot::{self, Dot};
 use crate::float::ROUND;
-use crate::product::SliceFn;
+use crate::product::panels::{Shape, Work};
+use crate::product::{STEPS, SliceFn, rows, turned};
 use std::arch::asm;
 use std::arch::x86_64::*;
+use std::ops::Range;
 use tensor::DType;
 
 /// Proof that this CPU has AVX-512 F, BW, DQ, VL and VNNI, and what AVX2 has.
@@ -435,6 +437,14 @@ impl Panels for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn column<S: Shape, D: Dot>(work: &Work<Self, S>, panel: usize, elements: Range<usize>) {
+        match Vbmi::detect().filter(|_| D::TURNED) {
+            Some(vbmi) => vbmi.run(work.isa, turned::Column::<_, _, S, D>::of(vbmi, work, panel, elements)),
+            None => rows::column::<Self, S, D>(work, panel, elements),
+        }
+    }
+
+    #[inline(always)]
     unsafe fn dot<const BITS: u32, const STEPS: usize, const R: usize, const C: usize>(
         self,
         start: [Self::V; C],
@@ -471,6 +481,87 @@ impl Panels for Avx512 {
                 }
             }
             total
+        })
+    }
+}
+
+/// Proof that this CPU has AVX-512 VBMI besides.
+#[derive(Clone, Copy)]
+struct Vbmi(());
+
+impl Vbmi {
+    fn detect() -> Option<Vbmi> {
+        is_x86_feature_detected!("avx512vbmi").then_some(Vbmi(()))
+    }
+
+    /// Runs `kernel` compiled with these instructions.
+    fn run<K: Kernel<Avx512>>(self, isa: Avx512, kernel: K) {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,avx2,fma,f16c")]
+        #[inline(never)]
+        fn with_features<K: Kernel<Avx512>>(isa: Avx512, kernel: K) {
+            kernel.run(isa)
+        }
+        avx512!(with_features(isa, kernel))
+    }
+}
+
+impl Tables<Avx512> for Vbmi {
+    #[inline(always)]
+    fn entries(self, table: &[u8; 256], index: __m512i) -> __m512i {
+        avx512!({
+            let at = |i: usize| _mm512_loadu_si512(table.as_ptr().add(64 * i).cast());
+            let lower = _mm512_permutex2var_epi8(at(0), index, at(1));
+            let upper = _mm512_permutex2var_epi8(at(2), index, at(3));
+            self.choose(index, lower, upper)
+        })
+    }
+
+    #[inline(always)]
+    fn choose(self, upper: __m512i, a: __m512i, b: __m512i) -> __m512i {
+        avx512!(_mm512_mask_blend_epi8(_mm512_movepi8_mask(upper), a, b))
+    }
+
+    #[inline(always)]
+    fn bytes_from<const STEP: usize>(self, x: __m512i, first: usize) -> __m512i {
+        avx512!({
+            // Where each byte's eight bits begin, round and round the 64 that two lanes are.
+            let begin = |byte: usize| ((first + byte % 4 * STEP + byte / 4 * 32) % 64) as u8;
+            let begin = [begin(0), begin(1), begin(2), begin(3), begin(4), begin(5), begin(6), begin(7)];
+            _mm512_multishift_epi64_epi8(_mm512_set1_epi64(i64::from_le_bytes(begin)), x)
+        })
+    }
+
+    #[inline(always)]
+    fn every_second_byte<const SECOND: bool>(self, a: __m512i, b: __m512i) -> __m512i {
+        avx512!({
+            let lanes = _mm512_mullo_epi32(
+                _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                _mm512_set1_epi32(0x0404_0404),
+            );
+            let first = _mm512_add_epi8(lanes, _mm512_set1_epi32(0x4240_0200 + 0x0101_0101 * SECOND as i32));
+            _mm512_permutex2var_epi8(a, first, b)
+        })
+    }
+
+    #[inline(always)]
+    fn with_sign(self, index: __m512i, signs: __m512i) -> __m512i {
+        avx512!(_mm512_ternarylogic_epi32::<0xca>(_mm512_set1_epi8(8), signs, index))
+    }
+
+    #[inline(always)]
+    unsafe fn turn(self, activations: *const u32, which: u32, out: &mut [u32; STEPS]) {
+        avx512!({
+            let places = _mm256_setr_epi64x(
+                0x1911_0901_1810_0800,
+                0x1b13_0b03_1a12_0a02,
+                0x1d15_0d05_1c14_0c04,
+                0x1f17_0f07_1e16_0e06,
+            );
+            let turned = _mm256_permutexvar_epi8(places, _mm256_loadu_si256(activations.cast()));
+            let turned = _mm256_and_si256(turned, _mm256_set1_epi32(which.cast_signed()));
+            _mm256_storeu_si256(out.as_mut_ptr().cast(), turned);
+            // From here on they are read from memory, word by word: the compiler would take them apart in registers.
+            asm!("/* {0} */", in(reg) out.as_ptr(), options(nostack, preserves_flags));
         })
     }
 }

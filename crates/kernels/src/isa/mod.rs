@@ -18,10 +18,13 @@ pub(crate) mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm;
 
+use crate::dot::Dot;
 #[cfg(doc)]
 use crate::float::ROUND;
-use crate::product::{STEPS, SliceFn};
+use crate::product::panels::{Shape, Work};
+use crate::product::{STEPS, SliceFn, rows};
 use crate::set::KernelSet;
+use std::ops::Range;
 use tensor::DType;
 
 /// Lanes of every vector.
@@ -351,6 +354,15 @@ pub(crate) trait Panels: Isa {
     fn signed(self, codes: Self::V) -> Self::V {
         codes
     }
+    /// Multiplies a chunk of a panel, these elements of its sixteen rows, by the only column of activations.
+    ///
+    /// # Safety
+    /// They lie within the weights, and the column is prepared.
+    #[inline(always)]
+    unsafe fn column<S: Shape, D: Dot>(work: &Work<Self, S>, panel: usize, elements: Range<usize>) {
+        rows::column::<Self, S, D>(work, panel, elements);
+    }
+
     /// `start` and exact sums over a group of `4 * STEPS` elements for `R` panels and `C` columns.
     ///
     /// `start` is what an offset takes: no more than -8 times the sum of the activations where `BITS` is 4.
@@ -366,4 +378,30 @@ pub(crate) trait Panels: Isa {
         activations: *const u32,
         width: usize,
     ) -> [[Self::V; C]; R];
+}
+
+/// Tables of bytes that are looked up in registers, and what brings their indices and activations into place; a value is the
+/// proof that this CPU has it.
+#[allow(dead_code)] // not every kind of CPU has it
+pub(crate) trait Tables<P: Panels>: Copy {
+    /// The bytes of `table` that the bytes of `index` choose.
+    fn entries(self, table: &[u8; 256], index: P::V) -> P::V;
+    /// The bytes of `b` where those of `upper` have their highest bit, of `a` where not.
+    fn choose(self, upper: P::V, a: P::V, b: P::V) -> P::V;
+    /// Eight bits of every lane from `first` on, from `first + STEP` and so on, as four bytes; those of no lane are anything.
+    fn bytes_from<const STEP: usize>(self, x: P::V, first: usize) -> P::V;
+    /// Bits `first`, `first + STEP` and so on of every lane as the highest of its four bytes, the others being anything.
+    #[inline(always)]
+    fn highest<const STEP: usize>(self, x: P::V, first: usize) -> P::V {
+        self.bytes_from::<STEP>(x, first + 57)
+    }
+    /// Every second byte of the lanes of `a`, then of `b`: from their first on, or from their second.
+    fn every_second_byte<const SECOND: bool>(self, a: P::V, b: P::V) -> P::V;
+    /// `index` with bit 3 of all bytes from `signs`.
+    fn with_sign(self, index: P::V, signs: P::V) -> P::V;
+    /// Of 32 activations those with numbers `k`, `k + 8`, `k + 16` and `k + 24` as word `k`, and of each word the bytes `which`.
+    ///
+    /// # Safety
+    /// They are readable.
+    unsafe fn turn(self, activations: *const u32, which: u32, out: &mut [u32; STEPS]);
 }

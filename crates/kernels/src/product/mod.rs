@@ -9,7 +9,8 @@ pub(crate) mod definition;
 pub(crate) mod float;
 pub(crate) mod outer;
 pub(crate) mod panels;
-mod rows;
+pub(crate) mod rows;
+pub(crate) mod turned;
 
 use crate::isa::LANES;
 use std::ops::Range;

@@ -78,7 +78,7 @@ pub(super) struct ColumnGroups {
 }
 
 /// What the codes of a panel look like, whatever their format.
-pub(super) trait Shape: 'static {
+pub(crate) trait Shape: 'static {
     /// As [`Dot::BITS`].
     const BITS: u32;
     /// As [`Dot::GROUP`].
@@ -151,10 +151,10 @@ impl<P: Panels, S: Shape> Kernel<P> for Product<'_, P, S> {
 }
 
 /// Up to [`TILE`] panels times up to [`SLAB`] columns, or up to [`FEW`] panels where columns are fewer than sixteen.
-pub(super) struct Work<'a, P: Panels, S> {
+pub(crate) struct Work<'a, P: Panels, S> {
     pub isa: P,
     pub slice: &'a Slice<'a>,
-    pub format: &'a Format<P, S>,
+    pub(super) format: &'a Format<P, S>,
     pub rows: Range<usize>,
     pub columns: Range<usize>,
     /// Columns in all.

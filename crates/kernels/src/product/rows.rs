@@ -11,7 +11,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Places of a panel that are asked for side by side: memory gives more where it is read in several places.
-const STREAMS: usize = 4;
+pub(super) const STREAMS: usize = 4;
 
 /// A format whose codes have the shape `S`.
 pub(super) struct Format<P: Panels, S> {
@@ -34,54 +34,67 @@ impl<P: Panels, S: Shape> Format<P, S> {
         Format {
             offset: if D::BITS == 8 { P::SIGNED_OFFSET } else { D::OFFSET },
             unpack: |work, place, panel, elements| {
-                let rows = Rows::<P, S, D> { work, panel, elements, format: PhantomData };
-                work.isa.run(Unpack { rows, place })
+                work.isa.run(Unpack { rows: Rows::<P, S, D>::of(work, panel, elements), place })
             },
-            column: |work, panel, elements| {
-                let rows = Rows::<P, S, D> { work, panel, elements, format: PhantomData };
-                work.isa.run(Column { rows })
-            },
+            column: P::column::<S, D>,
             shape: PhantomData,
         }
     }
 }
 
+/// Multiplies a chunk of a panel by the only column, as [`Panels::column`].
+pub(crate) fn column<P: Panels, S: Shape, D: Dot>(work: &Work<P, S>, panel: usize, elements: Range<usize>) {
+    work.isa.run(Column { rows: Rows::<P, S, D>::of(work, panel, elements) })
+}
+
 /// A chunk of the sixteen rows of a panel.
-struct Rows<'a, 'w, P: Panels, S, D> {
-    work: &'a Work<'w, P, S>,
-    panel: usize,
-    elements: Range<usize>,
+pub(super) struct Rows<'a, 'w, P: Panels, S, D> {
+    pub work: &'a Work<'w, P, S>,
+    pub panel: usize,
+    pub elements: Range<usize>,
     format: PhantomData<D>,
 }
 
-impl<P: Panels, S: Shape, D: Dot> Rows<'_, '_, P, S, D> {
+impl<'a, 'w, P: Panels, S: Shape, D: Dot> Rows<'a, 'w, P, S, D> {
+    #[inline(always)]
+    pub fn of(work: &'a Work<'w, P, S>, panel: usize, elements: Range<usize>) -> Self {
+        Rows { work, panel, elements, format: PhantomData }
+    }
+
     /// Elements of a block.
     const ELEMENTS: usize = D::DTYPE.block_elements();
 
     /// Where the blocks of the rows begin.
     #[inline(always)]
-    fn blocks(&self) -> impl Iterator<Item = usize> + use<P, S, D> {
+    pub fn blocks(&self) -> impl Iterator<Item = usize> + use<'a, 'w, P, S, D> {
         self.elements.clone().step_by(Self::ELEMENTS)
     }
 
     /// Bytes of a row of weights.
     #[inline(always)]
-    fn row_bytes(&self) -> usize {
+    pub fn row_bytes(&self) -> usize {
         self.work.slice.weights.columns / Self::ELEMENTS * D::DTYPE.block_bytes()
     }
 
     /// The block of `row` that begins with element `at`. It may be outside of the weights.
     #[inline(always)]
-    fn block(&self, row: usize, at: usize) -> *const u8 {
+    pub fn block(&self, row: usize, at: usize) -> *const u8 {
         let offset = row * self.row_bytes() + at / Self::ELEMENTS * D::DTYPE.block_bytes();
         self.work.slice.weights.bytes.as_ptr().wrapping_add(offset)
+    }
+
+    /// Where the next panel begins that this thread multiplies by the only column.
+    #[inline(always)]
+    pub fn next(&self) -> *const u8 {
+        let row = self.work.rows.start + (self.panel + 1) * LANES;
+        if row < self.work.slice.rows.end { self.block(row, 0) } else { self.work.slice.after }
     }
 
     /// Asks memory for as much of the panel that lies at `next` as one block of sixteen rows has, the same share of each of
     /// [`STREAMS`] parts of it; it may be outside of the weights. Of that, part `part` of `parts`: memory takes only so many
     /// requests at once.
     #[inline(always)]
-    fn ahead(&self, next: *const u8, at: usize, (part, parts): (usize, usize)) {
+    pub fn ahead(&self, next: *const u8, at: usize, (part, parts): (usize, usize)) {
         let bytes = LANES * D::DTYPE.block_bytes();
         let (lines, apart) = (bytes.div_ceil(LINE), LANES / STREAMS * self.row_bytes());
         let first = next.wrapping_add(at / Self::ELEMENTS * bytes / STREAMS);
@@ -145,8 +158,7 @@ impl<P: Panels, S: Shape, D: Dot> Kernel<P> for Column<'_, '_, P, S, D> {
         let work = rows.work;
         let side = Side { index: 0, first: 0, width: 1 };
         let groups = Rows::<P, S, D>::ELEMENTS / D::GROUP;
-        let row = work.rows.start + (rows.panel + 1) * LANES;
-        let next = if row < work.slice.rows.end { rows.block(row, 0) } else { work.slice.after };
+        let next = rows.next();
         // SAFETY: sixteen rows from the panel's first are in the matrix; the arrays have room for any block, which is
         // unpacked before it is read; scratch has room for the column.
         unsafe {
