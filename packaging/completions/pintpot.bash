@@ -21,7 +21,7 @@ _pintpot() {
         'ocr '*) flags="--models --out --memory --threads --io --isa --plan --json --stats --help" ;;
         'pack '*) flags="--by-neuron --sparsity --stand-ins --text --memory --threads --io --isa --json --help" ;;
         'plan '*) flags="--model --context --kv --memory --threads --io --isa --sweep --budgets --n-prompt --n-gen --input --shape --image --pipeline --audio --out --json --help" ;;
-        'profile '*) flags="--text --sensitivity --model --context --kv --memory --threads --io --isa --json --help" ;;
+        'profile '*) flags="--text --tokens --sensitivity --model --context --kv --memory --threads --io --isa --json --help" ;;
         'ps '*) flags="--host --port --api-key --json --help" ;;
         'pull '*) flags="--model --json --help" ;;
         'rerank '*) flags="--model --context --tokenizer --memory --threads --io --isa --query --input --json --stats --help" ;;

@@ -182,6 +182,7 @@ complete -c pintpot -n '__fish_seen_subcommand_from plan' -l audio -r -F -d 'a s
 complete -c pintpot -n '__fish_seen_subcommand_from plan' -l out -r -F -d 'where to write: report.html, a picture with what was seen, vectors (.npy) or speech (.wav)'
 complete -c pintpot -n '__fish_seen_subcommand_from plan' -l json -d 'print one JSON object'
 complete -c pintpot -n '__fish_seen_subcommand_from profile' -l text -x -d 'a text that a network is to take, or the file of one to judge by'
+complete -c pintpot -n '__fish_seen_subcommand_from profile' -l tokens -s n -x -d 'tokens of the answer at most'
 complete -c pintpot -n '__fish_seen_subcommand_from profile' -l sensitivity -d 'measure too how much each layer minds that experts are left out'
 complete -c pintpot -n '__fish_seen_subcommand_from profile' -l model -s m -r -F -d 'the model, instead of the first word, or of the one that the lines of a batch name'
 complete -c pintpot -n '__fish_seen_subcommand_from profile' -l context -s c -x -d 'tokens that a conversation may have'
