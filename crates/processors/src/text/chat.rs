@@ -301,8 +301,8 @@ fn without_generation_marks(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     let mut rest = source;
     while let Some(at) = rest.find("{%") {
-        let Some(length) = rest[at..].find("%}") else { break };
-        let inside = &rest[at + 2..at + length];
+        let Some(length) = rest[at + 2..].find("%}") else { break };
+        let inside = &rest[at + 2..][..length];
         let name = inside.trim_matches(['-', '+', ' ', '\t', '\n', '\r']);
         out.push_str(&rest[..at + 2]);
         match name {
@@ -310,7 +310,7 @@ fn without_generation_marks(source: &str) -> String {
             "endgeneration" => out.push_str(&inside.replace(name, "endif")),
             _ => out.push_str(inside),
         }
-        rest = &rest[at + length..];
+        rest = &rest[at + 2 + length..];
     }
     out + rest
 }
@@ -463,6 +463,7 @@ mod tests {
             ("{% for x in range(2000) %}x{% endfor %}", "more than 1000 bytes"),
             ("{{ strftime_now('%Q') }}", "%Q"),
             ("{% if %}", "line 1"),
+            ("{<{%}", "line 1"),
             ("{{ messages[0].nonesuch.nonesuch }}", "undefined"),
             ("{{ 'x' * 99999999999 }}", "too large"),
         ] {
