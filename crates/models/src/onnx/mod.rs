@@ -70,8 +70,10 @@ static OPERATORS: &[&[Row]] = &[
     window::ROWS,
 ];
 
-/// Graphs within graphs.
+/// Graphs within graphs, and functions that call functions.
 const DEPTH_MAX: usize = 32;
+/// Nodes that are lowered, those of loops and functions each time.
+const LOWERED_MAX: usize = 1 << 19;
 /// The domain of ONNX's own operators.
 const OWN: &str = "";
 /// The domain of the operators of onnxruntime.
@@ -104,6 +106,7 @@ fn build_once(
         model,
         scopes: vec![HashMap::new()],
         functions: Vec::new(),
+        lowered: 0,
         masked: Masked { is_on: with_masks, ..Masked::default() },
     };
     importer.initializers(&model.graph)?;
@@ -217,6 +220,8 @@ pub(crate) struct Importer<'a> {
     scopes: Vec<HashMap<Box<str>, Item>>,
     /// The functions that are being built, the innermost last: their operator sets and the attributes of their calls.
     functions: Vec<call::Frame<'a>>,
+    /// Nodes that were lowered so far.
+    lowered: usize,
     masked: Masked,
 }
 
@@ -323,6 +328,10 @@ impl<'a> Importer<'a> {
     }
 
     fn node(&mut self, node: &'a onnx::Node) -> Result<(), Error> {
+        self.lowered += 1;
+        if self.lowered > LOWERED_MAX {
+            return Err(Error::ManyNodes { most: LOWERED_MAX });
+        }
         let made = self.lower(node).map_err(|source| {
             let first = node.outputs.iter().find(|output| !output.is_empty());
             let name = if node.name.is_empty() { first.unwrap_or(&node.name) } else { &node.name };
@@ -382,8 +391,8 @@ impl<'a> Importer<'a> {
             self.bind(name, item);
         }
         self.functions.push(frame);
-        let depth = outer.len();
-        self.scopes.splice(0..0, (1..depth).map(|_| HashMap::new()));
+        // Nor do those count for nothing: a function may call itself.
+        self.scopes.splice(0..0, outer.iter().map(|_| HashMap::new()));
         let made = self.nodes(&function.nodes).and_then(|()| {
             function.outputs.iter().map(|name| self.find(name)).collect::<Result<Vec<_>, _>>()
         });
@@ -407,5 +416,48 @@ impl<'a> Importer<'a> {
         });
         self.scopes.pop();
         made
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use formats::Limits;
+
+    /// A field of a protocol buffer.
+    fn field(number: u8, value: &[u8]) -> Vec<u8> {
+        let tag = u32::from(number) << 3 | 2;
+        let tag = if tag < 128 { vec![tag as u8] } else { vec![tag as u8 & 127 | 128, (tag >> 7) as u8] };
+        [tag, vec![value.len() as u8], value.to_vec()].concat()
+    }
+
+    /// A model that calls `f0`, and functions `f0`, `f1` and so on of two calls each.
+    fn calls(functions: &[[&str; 2]]) -> Vec<u8> {
+        let node = |operator: &str| field(4, operator.as_bytes());
+        let defined = functions.iter().enumerate().flat_map(|(at, calls)| {
+            let nodes = calls.iter().filter(|call| !call.is_empty());
+            let nodes = nodes.flat_map(|call| field(7, &node(call)));
+            field(25, &field(1, format!("f{at}").as_bytes()).into_iter().chain(nodes).collect::<Vec<_>>())
+        });
+        field(7, &field(1, &node("f0"))).into_iter().chain(defined).collect()
+    }
+
+    #[test]
+    fn functions_that_call_themselves_or_too_many_others_are_refused() {
+        let build = |functions: &[[&str; 2]]| {
+            let bytes = calls(functions);
+            let source = formats::Bytes::new(&bytes);
+            let model = onnx::read(&source, Limits::default()).unwrap();
+            super::build(&model, &[&source as &dyn ReadAt], &[]).map(|_| ())
+        };
+        build(&[["f1", "f2"], ["f2", "f2"], ["", ""]]).unwrap();
+        build(&[["f0", ""]]).unwrap_err();
+        build(&[["f1", ""], ["", "f0"]]).unwrap_err();
+        let names: Vec<String> = (1..=25).map(|at| format!("f{at}")).collect();
+        let mut many: Vec<[&str; 2]> = names.iter().map(|name| [&**name; 2]).collect();
+        many.push([""; 2]);
+        let refused = build(&many).unwrap_err();
+        let chain = std::iter::successors(Some(&refused as &dyn std::error::Error), |error| error.source());
+        assert!(chain.last().unwrap().to_string().contains(&LOWERED_MAX.to_string()), "{refused}");
     }
 }
