@@ -24,3 +24,37 @@ pub fn choose_tiles(graph: &mut Graph) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::array::{Conv, Windows};
+    use crate::{Data, Elem, Extents};
+
+    /// Whether tiles are chosen for so many channels to as many maps, an image of so many rows and columns, and a stride.
+    fn chosen(channels: usize, size: usize, stride: usize) -> bool {
+        let kind = |extents: &[usize]| ArrayType { elem: Elem::F32, extents: Extents::new(extents).unwrap() };
+        let mut graph = Graph::new();
+        let x = graph.input(kind(&[1, channels, size, size]).extents.into(), Elem::F32);
+        let w = kind(&[channels, channels, 3, 3]);
+        let w = graph.constant(w, Data::Here(vec![0; w.bytes()].into()));
+        let [one, strides] = [1, stride].map(|number| vec![number; 2]);
+        let (kernel, dilations, before) = (vec![3; 2], one.clone(), one.clone());
+        let windows = Windows { kernel, strides, dilations, before, behind: one };
+        let conv = Conv { windows, groups: 1, scales: false, bounds: None, then: None, tiles: None };
+        let made = graph.push_array(conv, &[x, w]).unwrap()[0];
+        graph.outputs.push(made);
+        choose_tiles(&mut graph).unwrap();
+        crate::verify(&graph).unwrap();
+        matches!(&graph.nodes[0].op, Op::Array(ArrayOp::Conv(conv)) if conv.tiles == Some(0))
+    }
+
+    #[test]
+    fn tiles_are_chosen_where_they_pay() {
+        assert!(chosen(16, 128, 1) && chosen(64, 56, 1) && chosen(128, 28, 1));
+        assert!(!chosen(4, 128, 1), "few channels");
+        assert!(!chosen(16, 64, 1), "all of what tiles see is more than twice of what is read and made");
+        assert!(!chosen(64, 14, 1), "few tiles");
+        assert!(!chosen(16, 128, 2), "windows that are apart");
+    }
+}
