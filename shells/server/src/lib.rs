@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod arriving;
 mod connection;
 mod dialect;
 mod encoder;

@@ -10,6 +10,9 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -20,6 +23,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::app::App;
+use crate::arriving::Arriving;
 use crate::connection::{Busy, State};
 use crate::encoder::Encoder;
 use crate::guard::{Guard, is_local};
@@ -146,10 +150,15 @@ fn connect(app: &Rc<App>, stream: TcpStream) {
     let (state, ours) = (State::new(), Rc::clone(app));
     let its = Rc::clone(&state);
     let task = spawn_local(async move {
-        let service = service_fn(|request| {
+        let service = service_fn(|request: Request<Incoming>| {
             let (app, busy) = (Rc::clone(&ours), Busy::new(&its));
             async move {
+                let request = request.map(Arriving::new);
+                let body = request.body().clone();
                 let mut reply = routes::answer(&app, request).await;
+                if !body.clear().await {
+                    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
                 reply.body_mut().busy = Some(busy);
                 Ok::<_, Infallible>(reply)
             }

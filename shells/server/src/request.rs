@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::fmt;
 
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Request, StatusCode};
 use serde::de::{Deserialize, DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
@@ -16,6 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use crate::app::App;
+use crate::arriving::Arriving;
 use crate::limits::Limits;
 use crate::refusal::Refusal;
 
@@ -52,7 +53,7 @@ pub(crate) trait Fields {
 /// Reads a body into the fields of a route; gives them and the right to hold what they are.
 pub(crate) async fn take<F: Fields>(
     app: &App,
-    request: Request<Incoming>,
+    request: Request<Arriving>,
     fields: F,
 ) -> Result<(F, OwnedSemaphorePermit), Refusal> {
     let Bytes { bytes, permit } = read(app, request, F::most(&app.limits)).await?;
@@ -60,7 +61,7 @@ pub(crate) async fn take<F: Fields>(
 }
 
 /// Reads a body of so many bytes at most.
-async fn read(app: &App, request: Request<Incoming>, most: u64) -> Result<Bytes, Refusal> {
+async fn read(app: &App, request: Request<Arriving>, most: u64) -> Result<Bytes, Refusal> {
     // Ollama's clients do not say what they send. A page of another origin could not either, but says its origin, which is refused.
     let kind = request.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
     if kind.is_some_and(|kind| !kind.trim_start().to_ascii_lowercase().starts_with("application/json")) {

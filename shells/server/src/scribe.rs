@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use host::{Part, Reservation};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::{Request, StatusCode};
 use pintpot::tasks::{Passage, SpeechListener, SpeechService, Transcript};
 use pintpot::{Error, Ledger};
@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use crate::Facts;
 use crate::app::App;
+use crate::arriving::Arriving;
 use crate::limits::REPLIES;
 use crate::refusal::Refusal;
 
@@ -72,7 +73,7 @@ impl Scribes {
     pub(crate) async fn read(
         &self,
         app: &App,
-        request: Request<Incoming>,
+        request: Request<Arriving>,
     ) -> Result<(Vec<u8>, OwnedSemaphorePermit), Refusal> {
         let Some(length) = request.body().size_hint().exact() else {
             let message = "the body must say how long it is, with Content-Length";
@@ -105,7 +106,7 @@ impl Scribes {
 }
 
 /// A body of a length that is known.
-async fn whole(mut body: Incoming, length: usize) -> Result<Vec<u8>, Refusal> {
+async fn whole(mut body: Arriving, length: usize) -> Result<Vec<u8>, Refusal> {
     let mut bytes = Vec::with_capacity(length);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Refusal::bad(format!("the body broke off: {error}")))?;

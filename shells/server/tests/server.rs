@@ -346,6 +346,40 @@ fn the_rude_are_refused_and_the_rest_are_served() {
     }
 }
 
+/// The next reply on a connection that goes on.
+fn next(stream: &mut std::net::TcpStream) -> String {
+    let (mut reply, mut byte) = (Vec::new(), [0]);
+    while !reply.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        reply.push(byte[0]);
+    }
+    let head = String::from_utf8(reply).unwrap().to_ascii_lowercase();
+    let length =
+        head.split_once("content-length: ").unwrap().1.split("\r\n").next().unwrap().parse().unwrap();
+    stream.read_exact(&mut vec![0; length]).unwrap();
+    head
+}
+
+#[test]
+fn who_is_refused_before_the_body_came_may_ask_again() {
+    let server = tiny_server();
+    let mut stream = server.connect();
+    let body = chat("hi", 4).to_string();
+    for _ in 0..3 {
+        let ask = request("POST", "/nowhere", "", &body).replace("Connection: close\r\n", "");
+        let (head, body) = ask.split_at(ask.find("\r\n\r\n").unwrap() + 4);
+        stream.write_all(head.as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        stream.write_all(body.as_bytes()).unwrap();
+        let head = next(&mut stream);
+        assert!(head.contains(" 404 ") && !head.contains("connection: close"), "{head}");
+    }
+    // Nobody waits for what is large.
+    let large = "POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n";
+    stream.write_all(large.as_bytes()).unwrap();
+    assert!(next(&mut stream).contains("connection: close"));
+}
+
 #[test]
 fn more_clients_than_connections_are_all_answered() {
     let server = Running::start(&tiny("llama-q4.gguf").0, 64, |served, crowd| {

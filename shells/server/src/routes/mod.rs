@@ -40,12 +40,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use pintpot::Asked;
 
 use crate::app::App;
+use crate::arriving::Arriving;
 use crate::dialect::Dialect;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
@@ -64,7 +64,7 @@ pub(crate) struct Route {
     body: &'static str,
     /// Whether it needs no key.
     open: bool,
-    run: fn(Rc<App>, Request<Incoming>) -> Answer,
+    run: fn(Rc<App>, Request<Arriving>) -> Answer,
 }
 
 /// All routes, in alphabetical order.
@@ -119,7 +119,7 @@ pub(crate) fn asked(app: &App, path: &str, body: &str) -> Result<Asked, Refusal>
 }
 
 /// What a request gets.
-pub(crate) async fn answer(app: &Rc<App>, request: Request<Incoming>) -> Reply {
+pub(crate) async fn answer(app: &Rc<App>, request: Request<Arriving>) -> Reply {
     let path = request.uri().path();
     let dialect = Dialect::of(path);
     let here = |route: &&Route| match route.path.strip_suffix('/') {
@@ -155,7 +155,7 @@ pub(crate) async fn answer(app: &Rc<App>, request: Request<Incoming>) -> Reply {
     reply
 }
 
-async fn checked(app: &Rc<App>, route: &Route, request: Request<Incoming>) -> Result<Reply, Refusal> {
+async fn checked(app: &Rc<App>, route: &Route, request: Request<Arriving>) -> Result<Reply, Refusal> {
     app.guard.origin(request.headers())?;
     if !route.open {
         app.guard.key(request.headers())?;

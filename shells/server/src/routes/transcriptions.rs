@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 use pintpot::Error;
 use pintpot::tasks::{Passage, SpeechAsked, TranscribeOptions, Transcript};
@@ -20,6 +19,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::Route;
 use crate::app::App;
+use crate::arriving::Arriving;
 use crate::multipart;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
@@ -46,7 +46,7 @@ pub(super) const TRANSLATIONS: Route = Route {
     ..ROUTE
 };
 
-async fn answer(app: &Rc<App>, request: Request<Incoming>, translate: bool) -> Result<Reply, Refusal> {
+async fn answer(app: &Rc<App>, request: Request<Arriving>, translate: bool) -> Result<Reply, Refusal> {
     let Some(boundary) = multipart::boundary(request.headers()) else {
         let message = "the body must be a form, with Content-Type: multipart/form-data; boundary=...";
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
