@@ -4,7 +4,8 @@
 //! that take a tenth of one: two threads are then slower than one. What it is: a watch over one thread, by the time that passed
 //! and the time that it ran. What it is not: a choice of cores, which is the system's. The one design choice: where a thread lost its
 //! core one that can be spared keeps away from work for a while, asleep, so that the system has a core to give to whoever waits
-//! for one; each time that it happens again soon, for twice as long.
+//! for one; each time that it happens again soon, for twice as long. What a host takes from a virtual machine is no rival's: nobody here
+//! would get the core, and the other threads lose theirs as often, so only what this system itself took counts.
 
 use std::time::{Duration, Instant};
 
@@ -25,9 +26,9 @@ const STALE: Duration = Duration::from_millis(2);
 
 /// The watch over the thread that made it.
 pub(crate) struct Rivals {
-    /// When it was looked at last, and how long the thread had run by then.
+    /// When it was looked at last; how long the thread had run by then, and how often it had lost its core.
     seen: Instant,
-    ran: Option<Duration>,
+    used: Option<(Duration, i64)>,
     /// How long it kept away the last time, and until when.
     away: Duration,
     until: Instant,
@@ -36,14 +37,14 @@ pub(crate) struct Rivals {
 impl Rivals {
     pub(crate) fn new() -> Rivals {
         let now = Instant::now();
-        Rivals { seen: now, ran: sys::thread_time(), away: Duration::ZERO, until: now }
+        Rivals { seen: now, used: sys::thread_use(), away: Duration::ZERO, until: now }
     }
 
     /// A task begins now.
     pub(crate) fn begin(&mut self) -> Instant {
         let now = Instant::now();
         if now - self.seen > STALE {
-            (self.seen, self.ran) = (now, sys::thread_time());
+            (self.seen, self.used) = (now, sys::thread_use());
         }
         now
     }
@@ -55,10 +56,10 @@ impl Rivals {
         if took < SUSPECT {
             return false;
         }
-        let (passed, before) = (now - self.seen, self.ran);
-        (self.seen, self.ran) = (now, sys::thread_time());
-        let (Some(before), Some(ran)) = (before, self.ran) else { return false };
-        is_worse(took, passed.saturating_sub(ran.saturating_sub(before)))
+        let (passed, before) = (now - self.seen, self.used);
+        (self.seen, self.used) = (now, sys::thread_use());
+        let (Some((ran_before, lost_before)), Some((ran, lost))) = (before, self.used) else { return false };
+        lost > lost_before && is_worse(took, passed.saturating_sub(ran.saturating_sub(ran_before)))
     }
 
     /// Until when the thread keeps away, if it goes now.
@@ -102,5 +103,43 @@ mod tests {
         std::thread::sleep(2 * STALE);
         let start = rivals.begin();
         assert!(!rivals.lost(start), "what passed before is no loss");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_core_is_lost_to_others_and_not_to_a_task_that_sleeps() {
+        use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+        use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+        let allowed = sched_getaffinity(None).unwrap();
+        let mut one = CpuSet::new();
+        one.set((0..CpuSet::MAX_CPU).find(|&cpu| allowed.is_set(cpu)).unwrap());
+        let end = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // What sleeps has lost its time to nobody, as what waits for a host has.
+            let mut rivals = Rivals::new();
+            let start = rivals.begin();
+            std::thread::sleep(Duration::from_millis(20));
+            assert!(!rivals.lost(start));
+
+            for _ in 0..5 {
+                scope.spawn(|| {
+                    sched_setaffinity(None, &one).unwrap();
+                    while !end.load(Relaxed) {}
+                });
+            }
+            let task = scope.spawn(|| {
+                sched_setaffinity(None, &one).unwrap();
+                let mut rivals = Rivals::new();
+                let lost = (0..50).any(|_| {
+                    let start = rivals.begin();
+                    while start.elapsed() < Duration::from_millis(40) {}
+                    rivals.lost(start)
+                });
+                end.store(true, Relaxed);
+                lost
+            });
+            assert!(task.join().unwrap(), "one of six has a sixth of the core");
+        });
     }
 }

@@ -181,12 +181,17 @@ pub(crate) fn cached_pages(file: &File) -> Option<(u64, u64)> {
     Some((cached, len.div_ceil(page)))
 }
 
-/// How long the calling thread has run; `None` if the system does not tell.
-pub(crate) fn thread_time() -> Option<std::time::Duration> {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+/// How long the calling thread has run, and how often the system took its core away for somebody else; `None` if it does not tell.
+pub(crate) fn thread_use() -> Option<(std::time::Duration, i64)> {
+    // SAFETY: a structure of numbers, for which zeros are values.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: it writes the one value that it is given.
-    let is_told = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) } == 0;
-    is_told.then(|| std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
+    let is_told = unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) } == 0;
+    let time = |time: libc::timeval| {
+        std::time::Duration::from_secs(time.tv_sec as u64)
+            + std::time::Duration::from_micros(time.tv_usec as u64)
+    };
+    is_told.then(|| (time(usage.ru_utime) + time(usage.ru_stime), usage.ru_nivcsw))
 }
 
 /// Physical cores that this thread may run on; `None` if the system does not tell.
