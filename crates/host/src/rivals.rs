@@ -7,6 +7,7 @@
 //! for one; each time that it happens again soon, for twice as long. What a host takes from a virtual machine is no rival's: nobody here
 //! would get the core, and the other threads lose theirs as often, so only what this system itself took counts.
 
+use std::ffi::c_long;
 use std::time::{Duration, Instant};
 
 use crate::sys;
@@ -28,7 +29,7 @@ const STALE: Duration = Duration::from_millis(2);
 pub(crate) struct Rivals {
     /// When it was looked at last; how long the thread had run by then, and how often it had lost its core.
     seen: Instant,
-    used: Option<(Duration, i64)>,
+    used: Option<(Duration, c_long)>,
     /// How long it kept away the last time, and until when.
     away: Duration,
     until: Instant,
@@ -125,7 +126,9 @@ mod tests {
             for _ in 0..5 {
                 scope.spawn(|| {
                     sched_setaffinity(None, &one).unwrap();
-                    while !end.load(Relaxed) {}
+                    while !end.load(Relaxed) {
+                        std::hint::spin_loop();
+                    }
                 });
             }
             let task = scope.spawn(|| {

@@ -182,16 +182,18 @@ pub(crate) fn cached_pages(file: &File) -> Option<(u64, u64)> {
 }
 
 /// How long the calling thread has run, and how often the system took its core away for somebody else; `None` if it does not tell.
-pub(crate) fn thread_use() -> Option<(std::time::Duration, i64)> {
+pub(crate) fn thread_use() -> Option<(std::time::Duration, std::ffi::c_long)> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: a structure of numbers, for which zeros are values.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: it writes the one value that it is given.
-    let is_told = unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) } == 0;
-    let time = |time: libc::timeval| {
-        std::time::Duration::from_secs(time.tv_sec as u64)
-            + std::time::Duration::from_micros(time.tv_usec as u64)
+    // The times in the second are those of the last tick.
+    // SAFETY: each writes the one value that it is given.
+    let are_told = unsafe {
+        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) == 0
+            && libc::getrusage(libc::RUSAGE_THREAD, &mut usage) == 0
     };
-    is_told.then(|| (time(usage.ru_utime) + time(usage.ru_stime), usage.ru_nivcsw))
+    let ran = std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32);
+    are_told.then_some((ran, usage.ru_nivcsw))
 }
 
 /// Physical cores that this thread may run on; `None` if the system does not tell.

@@ -110,7 +110,7 @@ pub(crate) fn cached_pages(_file: &File) -> Option<(u64, u64)> {
 }
 
 /// Unknown here.
-pub(crate) fn thread_use() -> Option<(std::time::Duration, i64)> {
+pub(crate) fn thread_use() -> Option<(std::time::Duration, std::ffi::c_long)> {
     None
 }
 
