@@ -8,15 +8,14 @@ use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::timeout;
 
-/// How long what nobody took is waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+use crate::connection::PEACE;
+
 /// The most that is read to be dropped.
 const DROPPED: u64 = 256 << 10;
 
@@ -45,7 +44,7 @@ impl Arriving {
             }
             true
         };
-        timeout(PATIENCE, clear).await.unwrap_or(false)
+        timeout(PEACE, clear).await.unwrap_or(false)
     }
 }
 

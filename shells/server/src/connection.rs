@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use crate::limits::Limits;
 
 /// How long a connection is left in peace before it makes room for another: what a request takes to arrive.
-const PEACE: Duration = Duration::from_millis(250);
+pub(crate) const PEACE: Duration = Duration::from_millis(250);
 
 /// Everybody who is connected.
 #[derive(Default)]
