@@ -168,7 +168,7 @@ pub(crate) fn flash(
 /// Multiply-adds a second of products of a matrix of (rows, columns), in cache, with `n` columns of activations.
 fn macs(cpu: &Cpu, dtype: DType, (rows, k): (usize, usize), n: usize) -> f64 {
     let weights = vec![0x11; dtype.bytes_of((rows * k) as u64).unwrap_or(0) as usize];
-    let w = Weights { dtype, bytes: &weights, rows, columns: k };
+    let w = Weights::in_rows(dtype, &weights, rows, k);
     let x = vec![0.5f32; n * k];
     let (mut q, mut scale, mut sums) = (vec![0i8; n * k], vec![0f32; n * k / 32], vec![0i16; n * k / 16]);
     cpu.quantize(&x, k, QuantizedMut { q: &mut q, scale: &mut scale, sums: &mut sums });

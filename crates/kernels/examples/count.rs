@@ -76,7 +76,7 @@ fn products(cpu: &Cpu) {
     for dtype in DType::all().filter(|dtype| dtype.block().is_some()) {
         // In every format these bytes are blocks with ordinary scales.
         let bytes = vec![0x33; ROWS * dtype.bytes_of(WIDTH as u64).expect("whole blocks") as usize];
-        let weights = Weights { dtype, bytes: &bytes, rows: ROWS, columns: WIDTH };
+        let weights = Weights::in_rows(dtype, &bytes, ROWS, WIDTH);
         for (n, what) in [(1, "1 column"), (ROWS, "64 columns")] {
             let (x, mut out) = (noise(n * WIDTH), vec![0.0; n * ROWS]);
             let mut columns = Columns::new(n);

@@ -45,7 +45,7 @@ fn measure(cpu: &Cpu, dtype: DType, (rows, k): (usize, usize), n: usize) {
     let until = Instant::now() + std::time::Duration::from_millis(800);
     for bytes in matrices.chunks_exact(bytes as usize).cycle() {
         let start = Instant::now();
-        cpu.product(Weights { dtype, bytes, rows, columns: k }, &x, &mut out, rows, 0, None);
+        cpu.product(Weights::in_rows(dtype, bytes, rows, k), &x, &mut out, rows, 0, None);
         rates.push((n * rows * k) as f64 / start.elapsed().as_secs_f64() / 1e9);
         if start > until {
             break;

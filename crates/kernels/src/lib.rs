@@ -54,7 +54,7 @@ pub use dense::{
 pub use fixed::{Fixed, Sums};
 pub use isa::{available, best};
 pub use map::{JoinKind, MapKind};
-pub use product::{ACTIVATION_GROUP, Quantized, QuantizedMut, Weights};
+pub use product::{ACTIVATION_GROUP, Order, Quantized, QuantizedMut, Weights};
 pub use rope::RopeStyle;
 pub use rows::{Factor, RowKind, TotalKind};
 pub use set::KernelSet;

@@ -5,10 +5,10 @@
 
 use host::{Ledger, Pool};
 use pintpot_kernels::{
-    Activation, Attention, Cpu, KvFormat, KvShape, NextRows, Quantized, QuantizedMut, RopeStyle, Weights,
-    available,
+    Activation, Attention, Cpu, KvFormat, KvShape, NextRows, Order, Quantized, QuantizedMut, RopeStyle,
+    Weights, available,
 };
-use tensor::DType;
+use tensor::{DType, PanelOrder};
 
 /// All kernel sets with one thread and, where there are threads, with three; the first is the definition.
 fn cpus() -> Vec<Cpu> {
@@ -112,19 +112,36 @@ fn quantised_products() {
             (150, 5, 7),
             (33, 1, 130),
             (49, 2, 150),
+            (80, 9, 1),
+            (160, 3, 6),
+            (64, 2, 33),
         ] {
             let k = k * unit;
             let bytes = weights(dtype, rows, k, 7 + rows as u64);
             let x = random(n * k, 11);
-            same(&format!("{dtype} {rows} x {k}, {n} columns"), |cpu| {
+            let product = |cpu: &Cpu, weights: Weights| {
                 let columns = Columns::new(cpu, &x, k);
                 let mut out = vec![0.0; n * (rows + 5)];
-                let weights = Weights { dtype, bytes: &bytes, rows, columns: k };
                 cpu.product(weights, &columns.view(), &mut out, rows + 5, 2, None);
                 out
-            });
+            };
+            let what = format!("{dtype} {rows} x {k}, {n} columns");
+            let in_rows = same(&what, |cpu| product(cpu, Weights::in_rows(dtype, &bytes, rows, k)));
+            if rows % PanelOrder::ROWS == 0 {
+                let bytes = in_panels(dtype, &bytes, rows);
+                let weights = Weights { order: Order::Panels, ..Weights::in_rows(dtype, &bytes, rows, k) };
+                assert_eq!(same(&what, |cpu| product(cpu, weights)), in_rows, "{what}, in panels");
+            }
         }
     }
+}
+
+/// The same rows, sixteen side by side.
+fn in_panels(dtype: DType, bytes: &[u8], rows: usize) -> Vec<u8> {
+    let (order, mut out) = (PanelOrder::of(dtype).unwrap(), vec![0; bytes.len()]);
+    let panel = bytes.len() / rows * PanelOrder::ROWS;
+    bytes.chunks(panel).zip(out.chunks_mut(panel)).for_each(|(rows, out)| order.interleave(rows, out));
+    out
 }
 
 #[test]
@@ -145,7 +162,7 @@ fn extreme_integers_do_not_overflow() {
                 same(&format!("{dtype} of {fill:#x} by {value}"), |cpu| {
                     let columns = Columns::new(cpu, &x, k);
                     let mut out = vec![0.0; 5 * rows];
-                    let weights = Weights { dtype, bytes: &bytes, rows, columns: k };
+                    let weights = Weights::in_rows(dtype, &bytes, rows, k);
                     cpu.product(
                         weights,
                         &columns.view(),
@@ -180,7 +197,7 @@ fn one_column_equals_many() {
         let x = random(n * k, 5);
         for cpu in cpus() {
             let columns = Columns::new(&cpu, &x, k);
-            let weights = Weights { dtype, bytes: &bytes, rows, columns: k };
+            let weights = Weights::in_rows(dtype, &bytes, rows, k);
             let mut all = vec![0.0; n * rows];
             cpu.product(weights, &columns.view(), &mut all, rows, 0, None);
             for i in 0..n {
@@ -201,7 +218,7 @@ fn float_products() {
             let x = random(n * k, 9);
             let got = same(&format!("{dtype} {rows} x {k}, {n} columns"), |cpu| {
                 let mut out = vec![0.0; n * rows];
-                cpu.product_float(Weights { dtype, bytes: &bytes, rows, columns: k }, &x, &mut out, rows, 0);
+                cpu.product_float(Weights::in_rows(dtype, &bytes, rows, k), &x, &mut out, rows, 0);
                 out
             });
             let mut plain = vec![0.0; rows * k];
@@ -227,7 +244,7 @@ fn rows_added_up() {
             DType::F32 => random(m * k, 5).iter().flat_map(|x| x.to_le_bytes()).collect(),
             _ => weights(dtype, m, k, 5),
         };
-        let weights = Weights { dtype, bytes: &bytes, rows: m, columns: k };
+        let weights = Weights::in_rows(dtype, &bytes, m, k);
         let mut h = random(n * m, 7);
         h.iter_mut().filter(|h| h.abs() > 0.4).for_each(|h| *h = 0.0);
         let start = random(n * k, 9);

@@ -13,6 +13,7 @@ use host::{Extent, RunId, Stream, StreamOptions};
 use host::{FlashFile, Ledger, Part, ReadAt, Region};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use tensor::PanelOrder;
 
 /// What the store has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -45,6 +46,8 @@ pub struct WeightStore {
     tile_offsets: Vec<usize>,
     vectors: Vectors,
     files: Vec<Arc<FlashFile>>,
+    /// By weight, how the bytes of its panels lie, if it is quantised.
+    orders: Vec<Option<PanelOrder>>,
     /// By weight; only those of which single rows are read have one.
     rows: Vec<Option<RowSource>>,
     stream: Option<Stream>,
@@ -107,11 +110,22 @@ impl WeightStore {
         }
         let region = Region::sparse(ledger, Part::Weights, end)?;
         let rows = row_sources(graph, file, &tiling);
+        let orders = graph.weights.iter().map(|weight| PanelOrder::of(weight.dtype)).collect();
         let stays = vec![false; tiling.runs.len()];
         let ahead = Ahead { queue: VecDeque::with_capacity(64), ..Ahead::default() };
         let (resident, stream) = (region, None);
-        let mut store =
-            WeightStore { tiling, stays, resident, tile_offsets, vectors, files, rows, stream, ahead };
+        let mut store = WeightStore {
+            tiling,
+            stays,
+            resident,
+            tile_offsets,
+            vectors,
+            files,
+            orders,
+            rows,
+            stream,
+            ahead,
+        };
         store.adapt(ledger, residency)?;
         Ok(store)
     }
@@ -194,8 +208,15 @@ impl WeightStore {
             for t in self.tiling.runs[run].tiles.clone() {
                 let tile = self.tiling.tiles[t as usize];
                 let bytes = streamed(stream, id, &tile)?;
-                self.resident.as_mut_bytes()[self.tile_offsets[t as usize]..][..bytes.len()]
-                    .copy_from_slice(bytes);
+                let place = &mut self.resident.as_mut_bytes()[self.tile_offsets[t as usize]..][..bytes.len()];
+                match self.orders[tile.weight.0 as usize].filter(|_| tile.panels) {
+                    Some(order) => {
+                        let panel = bytes.len() / tile.rows as usize * PanelOrder::ROWS;
+                        let panels = bytes.chunks_exact(panel).zip(place.chunks_exact_mut(panel));
+                        panels.for_each(|(rows, place)| order.interleave(rows, place));
+                    }
+                    None => place.copy_from_slice(bytes),
+                }
             }
             self.stays[run] = true;
             stream.release(id);
@@ -255,7 +276,13 @@ impl WeightStore {
         }
     }
 
-    /// The bytes of an acquired tile: whole rows as they lie in the file.
+    /// Whether the rows of a tile lie sixteen side by side now.
+    pub fn in_panels(&self, tile: u32) -> bool {
+        let t = &self.tiling.tiles[tile as usize];
+        t.panels && self.stays[t.run as usize]
+    }
+
+    /// The bytes of an acquired tile: whole rows as they lie in the file, or [`WeightStore::in_panels`].
     pub fn bytes(&self, tile: u32) -> Result<&[u8], Error> {
         let t = &self.tiling.tiles[tile as usize];
         match (self.stays[t.run as usize], &self.stream, self.ahead.queue.front()) {
@@ -324,8 +351,16 @@ impl WeightStore {
             let tile = &self.tiling.tiles[t as usize];
             let inside = row >= tile.first_row && row < tile.first_row + tile.rows;
             if inside && self.stays[tile.run as usize] {
-                let at = self.tile_offsets[t as usize] + (row - tile.first_row) as usize * out.len();
-                out.copy_from_slice(&self.resident.as_bytes()[at..at + out.len()]);
+                let bytes = &self.resident.as_bytes()[self.tile_offsets[t as usize]..];
+                let row = (row - tile.first_row) as usize;
+                match self.orders[weight.0 as usize].filter(|_| tile.panels) {
+                    Some(order) => {
+                        let panel = PanelOrder::ROWS * out.len();
+                        let bytes = &bytes[row / PanelOrder::ROWS * panel..][..panel];
+                        order.row(bytes, row % PanelOrder::ROWS, out);
+                    }
+                    None => out.copy_from_slice(&bytes[row * out.len()..][..out.len()]),
+                }
                 return Ok(());
             }
         }

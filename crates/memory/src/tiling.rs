@@ -6,10 +6,12 @@
 
 use crate::Error;
 use formats::ModelFile;
-use graph::op::WeightUse;
+use graph::op::{Op, WeightUse};
 use graph::{Graph, Symbol, WeightId};
 use host::Extent;
+use std::collections::HashSet;
 use std::ops::Range;
+use tensor::PanelOrder;
 
 /// How weights are cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub struct Tile {
     pub bytes: u64,
     /// The run it belongs to, an index into [`Tiling::runs`].
     pub run: u32,
+    /// Whether its rows lie sixteen side by side where it stays in memory ([`tensor::PanelOrder`]).
+    pub panels: bool,
 }
 
 /// Tiles that are used one after another and read together.
@@ -73,12 +77,15 @@ impl Tiling {
     /// [`Error::WideRow`] if a single row is larger than a tile may be.
     pub fn new(graph: &Graph, file: &ModelFile, options: TilingOptions) -> Result<Tiling, Error> {
         let mut tiling = Tiling::default();
+        let of_products = only_products(graph);
         let mut open: Option<(u32, u64, bool)> = None; // first tile, bytes so far, logits only
         for (use_, rows) in graph::plan::weight_uses(graph) {
             let WeightUse::Whole(weight) = use_ else { continue };
             let logits_only = rows == Some(Symbol::LOGIT_ROWS);
             let first = tiling.tiles.len() as u32;
+            let only_products = of_products.contains(&weight);
             for mut tile in cut(graph, file, weight, options.tile_bytes)? {
+                tile.panels &= only_products;
                 let full = open.is_some_and(|(_, bytes, last)| {
                     bytes + tile.bytes > options.run_bytes || last != logits_only
                 });
@@ -132,6 +139,18 @@ impl Tiling {
     }
 }
 
+/// The matrices whose whole uses are products, which take rows in panels.
+fn only_products(graph: &Graph) -> HashSet<WeightId> {
+    let (mut of_products, mut of_others) = (HashSet::new(), HashSet::new());
+    for node in &graph.nodes {
+        let uses = if matches!(node.op, Op::Linear(_)) { &mut of_products } else { &mut of_others };
+        let whole = |used| if let WeightUse::Whole(weight) = used { Some(weight) } else { None };
+        uses.extend(node.op.weights().into_iter().filter_map(whole));
+    }
+    of_products.retain(|weight| !of_others.contains(weight));
+    of_products
+}
+
 /// The tiles of one matrix, as even in size as rows allow.
 fn cut(graph: &Graph, file: &ModelFile, id: WeightId, limit: u64) -> Result<Vec<Tile>, Error> {
     let weight = graph.weight_of(id);
@@ -155,6 +174,7 @@ fn cut(graph: &Graph, file: &ModelFile, id: WeightId, limit: u64) -> Result<Vec<
                 offset: info.range.start + first * row_bytes,
                 bytes: count * row_bytes,
                 run: 0,
+                panels: weight.dtype.is_quantized() && count.is_multiple_of(PanelOrder::ROWS as u64),
             }
         })
         .collect())

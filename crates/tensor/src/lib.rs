@@ -9,8 +9,10 @@
 
 pub mod block;
 mod dtype;
+mod panel;
 mod shape;
 
 pub use block::{BLOCK_FORMATS, BlockFormat, Groups};
 pub use dtype::DType;
+pub use panel::PanelOrder;
 pub use shape::{Shape, ShapeError};

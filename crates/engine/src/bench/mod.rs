@@ -10,6 +10,7 @@ mod peers;
 mod products;
 mod sweep;
 
+pub use kernels::Order;
 pub use network::{NetworkTimes, NodeTime, OperatorTime};
 pub use peers::{Compared, Peer, PeerBench};
 pub use products::{CallTime, ProductBench, ProductTime};

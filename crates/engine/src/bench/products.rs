@@ -7,9 +7,9 @@
 use super::reading;
 use crate::{Engine, Error};
 use host::{Ledger, Part, Pool, Region};
-use kernels::{Cpu, Quantized, QuantizedMut, Weights};
+use kernels::{Cpu, Order, Quantized, QuantizedMut, Weights};
 use std::time::Instant;
-use tensor::{BLOCK_FORMATS, DType};
+use tensor::{BLOCK_FORMATS, DType, PanelOrder};
 
 /// Bytes of weights that are gone through from memory, where there is so much: more than caches hold.
 const ROTATED: u64 = 256 << 20;
@@ -50,7 +50,9 @@ pub struct ProductTime {
     pub dtype: DType,
     /// Name of the kernel set.
     pub isa: &'static str,
-    /// Whether a model in this engine would be given this set.
+    /// How its rows lay.
+    pub order: Order,
+    /// Whether a model in this engine would be given this set, and weights that stay in memory this order.
     pub is_chosen: bool,
     /// Whether the set has a kernel of its own for the type; otherwise it follows the definition.
     pub is_fast: bool,
@@ -104,11 +106,15 @@ impl ProductBench {
         let mut memory = reading(threads)?;
         let mut times = Vec::new();
         for dtype in types {
-            let weights = self.weights(dtype, &ledger)?;
-            for set in kernels::available() {
+            let best = Order::best(dtype, self.rows as usize);
+            let mut weights = self.weights(dtype, &ledger)?;
+            for (set, order) in
+                kernels::available().flat_map(|set| orders(best).map(move |order| (set, order)))
+            {
                 let cpu = Cpu::new(set, Pool::new(&ledger, threads)?, &ledger)?;
-                let mut time = self.time(&cpu, dtype, weights.as_bytes());
-                time.is_chosen = set.name() == engine.isa();
+                self.bring(dtype, order, weights.as_mut_bytes());
+                let mut time = self.time(&cpu, dtype, order, weights.as_bytes());
+                time.is_chosen = set.name() == engine.isa() && order == best;
                 time.is_fast = !dtype.is_quantized() || set.fast_types().any(|fast| fast == dtype);
                 times.push(time);
             }
@@ -152,22 +158,32 @@ impl ProductBench {
         let room = (host::Memory::Auto.resolve()?.bytes / 4).min(ROTATED);
         let copies = (room / bytes).max(1);
         let mut region = Region::new(ledger, Part::Weights, (bytes * copies) as usize)?.huge();
+        self.bring(dtype, Order::Rows, region.as_mut_bytes());
+        Ok(region)
+    }
+
+    /// Writes that block all over, in an order.
+    fn bring(&self, dtype: DType, order: Order, all: &mut [u8]) {
         let values: Vec<f32> = (0..dtype.block_elements()).map(|i| (i as f32 * 0.7).sin()).collect();
         let mut block = vec![0; dtype.block_bytes()];
         if let Some(format) = dtype.block() {
             format.quantize(&values, &mut block);
         }
-        region.as_mut_bytes().chunks_exact_mut(block.len()).for_each(|place| place.copy_from_slice(&block));
-        Ok(region)
+        if let (Order::Panels, Some(panels)) = (order, PanelOrder::of(dtype)) {
+            let rows = block.repeat(PanelOrder::ROWS);
+            block.resize(rows.len(), 0);
+            panels.interleave(&rows, &mut block);
+        }
+        all.chunks_exact_mut(block.len()).for_each(|place| place.copy_from_slice(&block));
     }
 
-    fn time(&self, cpu: &Cpu, dtype: DType, all: &[u8]) -> ProductTime {
+    fn time(&self, cpu: &Cpu, dtype: DType, order: Order, all: &[u8]) -> ProductTime {
         let (rows, k, n) = (self.rows as usize, self.columns as usize, self.activations as usize);
         let row = dtype.bytes_of(k as u64).unwrap_or(1) as usize;
         let x = Columns::new(cpu, n, k);
         let mut out = vec![0.0; n * rows];
         let mut call = |rows: usize, at: usize| {
-            let weights = Weights { dtype, bytes: &all[at..][..rows * row], rows, columns: k };
+            let weights = Weights { order, ..Weights::in_rows(dtype, &all[at..][..rows * row], rows, k) };
             match dtype.is_quantized() {
                 true => cpu.product(weights, &x.view(), &mut out[..n * rows], rows, 0, None),
                 false => cpu.product_float(weights, &x.x, &mut out[..n * rows], rows, 0),
@@ -175,11 +191,15 @@ impl ProductBench {
         };
         let copies = all.len() / (rows * row);
         let memory = timed(|number| call(rows, number % copies * rows * row));
-        let cache_rows = (CACHED as usize / row).clamp(1, rows);
+        let cache_rows = match (CACHED as usize / row).clamp(1, rows) {
+            all if all == rows => rows,
+            some => (some / PanelOrder::ROWS * PanelOrder::ROWS).max(PanelOrder::ROWS.min(rows)),
+        };
         let cache = timed(|_| call(cache_rows, 0));
         ProductTime {
             dtype,
             isa: cpu.isa_name(),
+            order,
             is_chosen: false,
             is_fast: false,
             threads: cpu.threads(),
@@ -191,6 +211,11 @@ impl ProductBench {
             memory_bytes_per_second: 0.0,
         }
     }
+}
+
+/// The orders in which rows may lie if `best` is one.
+fn orders(best: Order) -> impl Iterator<Item = Order> {
+    [Order::Rows, Order::Panels].into_iter().filter(move |&order| order == Order::Rows || best == order)
 }
 
 /// Times calls until enough time has passed. The first does not count, unless it took all of it.

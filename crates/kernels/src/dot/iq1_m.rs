@@ -3,6 +3,7 @@
 use super::codebook::{DOWN, bytes, odd_scale, put_shifted};
 use super::{Block, Dot};
 use crate::isa::Panels;
+use crate::product::sixteen::Sixteen;
 use tensor::DType;
 use tensor::block::grid;
 
@@ -16,11 +17,11 @@ impl Dot for IQ1M {
     const MIN: bool = false;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         // SAFETY: a block has 56 bytes, 256 elements and sixteen groups; an index has no more bits than the list of
         // entries has room for.
         unsafe {
-            let words = isa.rows8(rows.add(48), stride);
+            let words = block.two(isa, 48);
             let d = isa.or(
                 isa.or(
                     isa.and(isa.shr::<12>(words[0]), isa.lanes(0xf)),
@@ -39,9 +40,9 @@ impl Dot for IQ1M {
                     subs = isa.shr::<3>(subs);
                 }
             }
-            let mut nibbles = isa.rows16(rows.add(32), stride);
+            let mut nibbles = block.four(isa, 32);
             for half in 0..2 {
-                let low = isa.rows16(rows.add(16 * half), stride);
+                let low = block.four(isa, 16 * half);
                 for part in 0..4 {
                     let low = bytes(isa, low[part]);
                     let nibbles = &mut nibbles[2 * half + part / 2];

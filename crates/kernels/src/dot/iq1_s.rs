@@ -3,6 +3,7 @@
 use super::codebook::{DOWN, bytes, odd_scale, put_shifted};
 use super::{Block, Dot};
 use crate::isa::Panels;
+use crate::product::sixteen::Sixteen;
 use tensor::DType;
 use tensor::block::grid;
 
@@ -16,14 +17,14 @@ impl Dot for IQ1S {
     const MIN: bool = false;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         // SAFETY: a block has 50 bytes, 256 elements and eight groups; an index has no more bits than the list of
         // entries has room for.
         unsafe {
-            let unit = isa.mul(isa.half_low(isa.rows4(rows, stride)), isa.splat(0.125));
-            let words = isa.rows16(rows.add(34), stride);
+            let unit = isa.mul(block.half(isa, 0), isa.splat(0.125));
+            let words = block.four(isa, 34);
             for half in 0..2 {
-                let low = isa.rows16(rows.add(2 + 16 * half), stride);
+                let low = block.four(isa, 2 + 16 * half);
                 for part in 0..4 {
                     let g = 4 * half + part;
                     // The word of this group in the high half.

@@ -3,6 +3,7 @@
 use super::codebook::{Bytes, IQ2_CODES, bytes, odd_scale, packed, put_eight, put_scales, turned_eights};
 use super::{Block, Dot};
 use crate::isa::{Panels, Tables};
+use crate::product::sixteen::Sixteen;
 use crate::product::turned::Turned;
 use tensor::DType;
 use tensor::block::grid;
@@ -21,18 +22,18 @@ impl Dot for IQ2S {
     const TURNED: bool = true;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         // SAFETY: a block has 82 bytes, 256 elements and sixteen groups; an index has no more bits than the list of
         // entries has room for.
         unsafe {
-            let unit = isa.mul(isa.half_low(isa.rows4(rows, stride)), isa.splat(0.125));
-            let scales = isa.rows8(rows.add(74), stride);
+            let unit = isa.mul(block.half(isa, 0), isa.splat(0.125));
+            let scales = block.two(isa, 74);
             put_scales(isa, unit, scales[0], 0, &out);
             put_scales(isa, unit, scales[1], 8, &out);
-            let (two, mut high) = (isa.lanes(0x300), isa.rows8(rows.add(66), stride));
+            let (two, mut high) = (isa.lanes(0x300), block.two(isa, 66));
             for half in 0..2 {
-                let low = isa.rows16(rows.add(2 + 16 * half), stride);
-                let signs = isa.rows16(rows.add(34 + 16 * half), stride);
+                let low = block.four(isa, 2 + 16 * half);
+                let signs = block.four(isa, 34 + 16 * half);
                 for part in 0..4 {
                     let (low, signs) = (bytes(isa, low[part]), isa.spread::<3>(signs[part]));
                     for i in 0..4 {
@@ -48,21 +49,15 @@ impl Dot for IQ2S {
     }
 
     #[inline(always)]
-    unsafe fn turned<P: Panels, T: Tables<P>>(
-        isa: P,
-        tables: T,
-        rows: *const u8,
-        stride: usize,
-        out: &mut Turned<P>,
-    ) {
+    unsafe fn turned<P: Panels, T: Tables<P>>(isa: P, tables: T, block: Sixteen, out: &mut Turned<P>) {
         // SAFETY: as for `unpack`.
         unsafe {
-            let unit = isa.mul(isa.half_low(isa.rows4(rows, stride)), isa.splat(0.125));
-            let (nibble, mut scales) = (isa.lanes(15), isa.rows8(rows.add(74), stride));
-            let highs = isa.rows8(rows.add(66), stride);
+            let unit = isa.mul(block.half(isa, 0), isa.splat(0.125));
+            let (nibble, mut scales) = (isa.lanes(15), block.two(isa, 74));
+            let highs = block.two(isa, 66);
             for half in 0..2 {
-                let low = isa.rows16(rows.add(2 + 16 * half), stride);
-                let signs = isa.rows16(rows.add(34 + 16 * half), stride);
+                let low = block.four(isa, 2 + 16 * half);
+                let signs = block.four(isa, 34 + 16 * half);
                 let high = highs[half];
                 four!(PART => {
                             let upper = [tables.highest::<2>(high, 8 * PART), tables.highest::<2>(high, 8 * PART + 1)];

@@ -5,6 +5,7 @@ use super::codebook::{
 };
 use super::{Block, Dot};
 use crate::isa::{Panels, Tables};
+use crate::product::sixteen::Sixteen;
 use crate::product::turned::Turned;
 use tensor::DType;
 use tensor::block::grid;
@@ -23,17 +24,17 @@ impl Dot for IQ2XS {
     const TURNED: bool = true;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         // SAFETY: a block has 74 bytes, 256 elements and sixteen groups; an index has no more bits than the list of
         // entries has room for.
         unsafe {
-            let unit = isa.mul(isa.half_low(isa.rows4(rows, stride)), isa.splat(0.125));
-            let scales = isa.rows8(rows.add(66), stride);
+            let unit = isa.mul(block.half(isa, 0), isa.splat(0.125));
+            let scales = block.two(isa, 66);
             put_scales(isa, unit, scales[0], 0, &out);
             put_scales(isa, unit, scales[1], 8, &out);
             let nine = isa.lanes(511);
             for part in 0..8 {
-                let [a, b] = isa.rows8(rows.add(2 + 8 * part), stride);
+                let [a, b] = block.two(isa, 2 + 8 * part);
                 let low = isa.or(
                     isa.and(isa.shr::<9>(a), isa.lanes(0x7f)),
                     isa.and(isa.shr::<17>(a), isa.lanes(0x7f00)),
@@ -65,21 +66,15 @@ impl Dot for IQ2XS {
     }
 
     #[inline(always)]
-    unsafe fn turned<P: Panels, T: Tables<P>>(
-        isa: P,
-        tables: T,
-        rows: *const u8,
-        stride: usize,
-        out: &mut Turned<P>,
-    ) {
+    unsafe fn turned<P: Panels, T: Tables<P>>(isa: P, tables: T, block: Sixteen, out: &mut Turned<P>) {
         // SAFETY: as for `unpack`.
         unsafe {
-            let unit = isa.mul(isa.half_low(isa.rows4(rows, stride)), isa.splat(0.125));
-            let (nibble, scales) = (isa.lanes(15), isa.rows8(rows.add(66), stride));
+            let unit = isa.mul(block.half(isa, 0), isa.splat(0.125));
+            let (nibble, scales) = (isa.lanes(15), block.two(isa, 66));
             for half in 0..2 {
                 let mut subs = scales[half];
                 for part in 0..4 {
-                    let [a, b] = isa.rows8(rows.add(2 + 32 * half + 8 * part), stride);
+                    let [a, b] = block.two(isa, 2 + 32 * half + 8 * part);
                     // Eight bits of an index; then its ninth and seven signs.
                     let index = tables.every_second_byte::<false>(a, b);
                     let rest = tables.every_second_byte::<true>(a, b);

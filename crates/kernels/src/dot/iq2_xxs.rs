@@ -5,6 +5,7 @@ use super::codebook::{
 };
 use super::{Block, Dot};
 use crate::isa::{Panels, Tables};
+use crate::product::sixteen::Sixteen;
 use crate::product::turned::Turned;
 use tensor::DType;
 use tensor::block::grid;
@@ -23,13 +24,13 @@ impl Dot for IQ2XXS {
     const TURNED: bool = true;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         // SAFETY: a block has 66 bytes, 256 elements and eight groups; an index has no more bits than the list of
         // entries has room for.
         unsafe {
-            let unit = isa.mul(isa.half_low(isa.rows4(rows, stride)), isa.splat(0.125));
+            let unit = isa.mul(block.half(isa, 0), isa.splat(0.125));
             for g in 0..8 {
-                let [entries, word] = isa.rows8(rows.add(2 + 8 * g), stride);
+                let [entries, word] = block.two(isa, 2 + 8 * g);
                 out.put_scale(g, odd_scale(isa, unit, isa.shr::<28>(word)));
                 let signs = isa.spread::<3>(even_signs(isa, sevens(isa, word)));
                 let entries = bytes(isa, entries);
@@ -42,18 +43,12 @@ impl Dot for IQ2XXS {
     }
 
     #[inline(always)]
-    unsafe fn turned<P: Panels, T: Tables<P>>(
-        isa: P,
-        tables: T,
-        rows: *const u8,
-        stride: usize,
-        out: &mut Turned<P>,
-    ) {
+    unsafe fn turned<P: Panels, T: Tables<P>>(isa: P, tables: T, block: Sixteen, out: &mut Turned<P>) {
         // SAFETY: as for `unpack`.
         unsafe {
-            let unit = isa.mul(isa.half_low(isa.rows4(rows, stride)), isa.splat(0.125));
+            let unit = isa.mul(block.half(isa, 0), isa.splat(0.125));
             for g in 0..8 {
-                let [index, word] = isa.rows8(rows.add(2 + 8 * g), stride);
+                let [index, word] = block.two(isa, 2 + 8 * g);
                 let signs = even_signs(isa, tables.bytes_from::<7>(word, 0));
                 let codes = turned_eights(isa, tables, &CODEBOOK, index, [index; 2], signs, &IQ2_CODES);
                 out.put(codes, [odd_scale(isa, unit, isa.shr::<28>(word))]);

@@ -3,6 +3,7 @@
 use super::codebook::{Bytes, bytes, odd_scale, packed, put_scales, signed_levels, turned_fours};
 use super::{Block, Dot};
 use crate::isa::{Panels, Tables};
+use crate::product::sixteen::Sixteen;
 use crate::product::turned::Turned;
 use tensor::DType;
 use tensor::block::grid;
@@ -24,18 +25,18 @@ impl Dot for IQ3S {
     const TURNED: bool = true;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         // SAFETY: a block has 110 bytes, 256 elements and eight groups; an index has no more bits than the list of
         // entries has room for.
         unsafe {
-            let d = isa.half_low(isa.rows4(rows, stride));
-            put_scales(isa, d, isa.rows4(rows.add(106), stride), 0, &out);
-            let (ninth, mut high) = (isa.lanes(0x100), isa.rows8(rows.add(66), stride));
+            let d = block.half(isa, 0);
+            put_scales(isa, d, block.word(isa, 106), 0, &out);
+            let (ninth, mut high) = (isa.lanes(0x100), block.two(isa, 66));
             for half in 0..2 {
-                let signs = isa.rows16(rows.add(74 + 16 * half), stride);
+                let signs = block.four(isa, 74 + 16 * half);
                 for part in 0..4 {
                     let (g, signs) = (4 * half + part, isa.spread::<3>(signs[part]));
-                    let [a, b] = isa.rows8(rows.add(2 + 8 * g), stride);
+                    let [a, b] = block.two(isa, 2 + 8 * g);
                     let low = [bytes(isa, a), bytes(isa, b)];
                     for i in 0..8 {
                         let index = isa.or(low[i / 4][i % 4], isa.and(isa.shl::<8>(high[half]), ninth));
@@ -49,22 +50,16 @@ impl Dot for IQ3S {
     }
 
     #[inline(always)]
-    unsafe fn turned<P: Panels, T: Tables<P>>(
-        isa: P,
-        tables: T,
-        rows: *const u8,
-        stride: usize,
-        out: &mut Turned<P>,
-    ) {
+    unsafe fn turned<P: Panels, T: Tables<P>>(isa: P, tables: T, block: Sixteen, out: &mut Turned<P>) {
         // SAFETY: as for `unpack`.
         unsafe {
-            let d = isa.half_low(isa.rows4(rows, stride));
-            let (mut subs, highs) = (isa.rows4(rows.add(106), stride), isa.rows8(rows.add(66), stride));
+            let d = block.half(isa, 0);
+            let (mut subs, highs) = (block.word(isa, 106), block.two(isa, 66));
             for half in 0..2 {
-                let signs = isa.rows16(rows.add(74 + 16 * half), stride);
+                let signs = block.four(isa, 74 + 16 * half);
                 let high = highs[half];
                 four!(PART => {
-                    let index = isa.rows8(rows.add(2 + 32 * half + 8 * PART), stride);
+                    let index = block.two(isa, 2 + 32 * half + 8 * PART);
                     let ninth = [tables.highest::<2>(high, 8 * PART), tables.highest::<2>(high, 8 * PART + 1)];
                     let codes = turned_fours(isa, tables, &CODEBOOK, index, ninth, signs[PART], &CODES);
                     out.put(codes, [odd_scale(isa, d, isa.and(subs, isa.lanes(15)))]);

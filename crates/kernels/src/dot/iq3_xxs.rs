@@ -3,6 +3,7 @@
 use super::codebook::{Bytes, bytes, even_signs, odd_scale, packed, sevens, signed_levels, turned_fours};
 use super::{Block, Dot};
 use crate::isa::{Panels, Tables};
+use crate::product::sixteen::Sixteen;
 use crate::product::turned::Turned;
 use tensor::DType;
 use tensor::block::grid;
@@ -24,18 +25,18 @@ impl Dot for IQ3XXS {
     const TURNED: bool = true;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         // SAFETY: a block has 98 bytes, 256 elements and eight groups; an index has no more bits than the list of
         // entries has room for.
         unsafe {
-            let unit = isa.mul(isa.half_low(isa.rows4(rows, stride)), isa.splat(0.25));
+            let unit = isa.mul(block.half(isa, 0), isa.splat(0.25));
             for half in 0..2 {
-                let words = isa.rows16(rows.add(66 + 16 * half), stride);
+                let words = block.four(isa, 66 + 16 * half);
                 for part in 0..4 {
                     let (g, word) = (4 * half + part, words[part]);
                     out.put_scale(g, odd_scale(isa, unit, isa.shr::<28>(word)));
                     let signs = isa.spread::<3>(even_signs(isa, sevens(isa, word)));
-                    let [a, b] = isa.rows8(rows.add(2 + 8 * g), stride);
+                    let [a, b] = block.two(isa, 2 + 8 * g);
                     let entries = [bytes(isa, a), bytes(isa, b)];
                     for i in 0..8 {
                         let entry = isa.gather(&grid::IQ3_XXS, entries[i / 4][i % 4]);
@@ -47,20 +48,14 @@ impl Dot for IQ3XXS {
     }
 
     #[inline(always)]
-    unsafe fn turned<P: Panels, T: Tables<P>>(
-        isa: P,
-        tables: T,
-        rows: *const u8,
-        stride: usize,
-        out: &mut Turned<P>,
-    ) {
+    unsafe fn turned<P: Panels, T: Tables<P>>(isa: P, tables: T, block: Sixteen, out: &mut Turned<P>) {
         // SAFETY: as for `unpack`.
         unsafe {
-            let unit = isa.mul(isa.half_low(isa.rows4(rows, stride)), isa.splat(0.25));
+            let unit = isa.mul(block.half(isa, 0), isa.splat(0.25));
             for half in 0..2 {
-                let words = isa.rows16(rows.add(66 + 16 * half), stride);
+                let words = block.four(isa, 66 + 16 * half);
                 four!(PART => {
-                    let index = isa.rows8(rows.add(2 + 32 * half + 8 * PART), stride);
+                    let index = block.two(isa, 2 + 32 * half + 8 * PART);
                     let signs = even_signs(isa, tables.bytes_from::<7>(words[PART], 0));
                     let codes = turned_fours(isa, tables, &CODEBOOK, index, index, signs, &CODES);
                     out.put(codes, [odd_scale(isa, unit, isa.shr::<28>(words[PART]))]);

@@ -2,6 +2,7 @@
 
 use super::{Block, Dot};
 use crate::isa::Panels;
+use crate::product::sixteen::Sixteen;
 use tensor::DType;
 
 /// What the nibbles stand for.
@@ -18,11 +19,11 @@ impl Dot for IQ4NL {
     const MIN: bool = false;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         // SAFETY: a block has 18 bytes, 32 elements and one group.
         unsafe {
-            out.put_scale(0, isa.half_low(isa.rows4(rows, stride)));
-            out.put_levels::<true>(isa, 0, isa.rows16(rows.add(2), stride), &LEVELS);
+            out.put_scale(0, block.half(isa, 0));
+            out.put_levels::<true>(isa, 0, block.four(isa, 2), &LEVELS);
         }
     }
 }

@@ -4,6 +4,7 @@
 use super::iq4_nl::LEVELS;
 use super::{Block, Dot};
 use crate::isa::Panels;
+use crate::product::sixteen::Sixteen;
 use tensor::DType;
 
 pub(super) struct IQ4XS;
@@ -16,16 +17,16 @@ impl Dot for IQ4XS {
     const MIN: bool = false;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         // SAFETY: a block has 136 bytes, 256 elements and eight groups.
         unsafe {
-            let (head, mut low) = (isa.rows4(rows, stride), isa.rows4(rows.add(4), stride));
+            let (head, mut low) = (block.word(isa, 0), block.word(isa, 4));
             let (d, mut high) = (isa.half_low(head), isa.shr::<16>(head));
             for g in 0..8 {
                 let scale = isa.or(isa.and(low, isa.lanes(15)), isa.and(isa.shl::<4>(high), isa.lanes(0x30)));
                 out.put_scale(g, isa.mul(d, isa.float(isa.sub32(scale, isa.lanes(32)))));
                 (low, high) = (isa.shr::<4>(low), isa.shr::<2>(high));
-                out.put_levels::<true>(isa, 8 * g, isa.rows16(rows.add(8 + 16 * g), stride), &LEVELS);
+                out.put_levels::<true>(isa, 8 * g, block.four(isa, 8 + 16 * g), &LEVELS);
             }
         }
     }

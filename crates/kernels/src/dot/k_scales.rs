@@ -4,6 +4,7 @@
 
 use super::Block;
 use crate::isa::Panels;
+use crate::product::sixteen::Sixteen;
 
 /// Bytes of the head.
 pub(super) const HEAD: usize = 16;
@@ -11,12 +12,12 @@ pub(super) const HEAD: usize = 16;
 /// Scales and minimums of the eight groups of a block.
 ///
 /// # Safety
-/// Sixteen heads are readable, `stride` apart, and `out` has room for eight groups.
+/// Sixteen heads are readable, and `out` has room for eight groups.
 #[inline(always)]
-pub(super) unsafe fn put<P: Panels>(isa: P, rows: *const u8, stride: usize, out: &Block<P>) {
+pub(super) unsafe fn put<P: Panels>(isa: P, block: Sixteen, out: &Block<P>) {
     // SAFETY: the caller's.
     unsafe {
-        let [head, scales, mins, rest] = isa.rows16(rows, stride);
+        let [head, scales, mins, rest] = block.four(isa, 0);
         let (d, dmin) = (isa.half_low(head), isa.half_high(head));
         let (six, four, two) = (isa.bytes(63), isa.bytes(15), isa.bytes(0x30));
         let scales = [isa.and(scales, six), isa.or(isa.and(rest, four), isa.and(isa.shr::<2>(scales), two))];

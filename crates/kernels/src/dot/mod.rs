@@ -53,6 +53,7 @@ mod tq1_0;
 mod tq2_0;
 
 use crate::isa::{Panels, Tables};
+use crate::product::sixteen::Sixteen;
 use crate::product::turned::Turned;
 use crate::product::{SliceFn, panels};
 use tensor::DType;
@@ -108,24 +109,18 @@ pub(crate) trait Dot {
     #[allow(dead_code)] // not every kind of CPU asks
     const TURNED: bool = false;
 
-    /// One block of sixteen rows that begin `stride` bytes apart.
+    /// One block of sixteen rows.
     ///
     /// # Safety
     /// Sixteen whole blocks are readable and `out` has room for one.
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>);
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>);
 
     /// The same for one column, 32 elements after the other, where a codebook is looked up in registers.
     ///
     /// # Safety
     /// Sixteen whole blocks are readable, and `out` has activations for one.
     #[inline(always)]
-    unsafe fn turned<P: Panels, T: Tables<P>>(
-        _isa: P,
-        _tables: T,
-        _rows: *const u8,
-        _stride: usize,
-        _out: &mut Turned<P>,
-    ) {
+    unsafe fn turned<P: Panels, T: Tables<P>>(_isa: P, _tables: T, _block: Sixteen, _out: &mut Turned<P>) {
         unreachable!("`TURNED` says that this format has none")
     }
 }

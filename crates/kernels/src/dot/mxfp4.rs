@@ -3,6 +3,7 @@
 use super::codebook::signed_levels;
 use super::{Block, Dot};
 use crate::isa::Panels;
+use crate::product::sixteen::Sixteen;
 use tensor::DType;
 
 /// Twice what the nibbles stand for, counted from -12; the scale is halved instead.
@@ -28,11 +29,11 @@ impl Dot for MXFP4 {
     const MIN: bool = false;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         // SAFETY: a block has 17 bytes, 32 elements and one group.
         unsafe {
-            out.put_scale(0, half_scale(isa, isa.and(isa.rows4(rows, stride), isa.lanes(255))));
-            out.put_levels::<false>(isa, 0, isa.rows16(rows.add(1), stride), &CODES);
+            out.put_scale(0, half_scale(isa, block.byte(isa, 0)));
+            out.put_levels::<false>(isa, 0, block.four(isa, 1), &CODES);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Block, Dot, k_scales};
 use crate::isa::Panels;
+use crate::product::sixteen::Sixteen;
 use tensor::DType;
 
 pub(super) struct Q2K;
@@ -14,12 +15,12 @@ impl Dot for Q2K {
     const MIN: bool = true;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         // SAFETY: a block has 84 bytes, 256 elements and sixteen groups.
         unsafe {
-            let head = isa.rows4(rows.add(80), stride);
+            let head = block.word(isa, 80);
             let (d, dmin, mask) = (isa.half_low(head), isa.half_high(head), isa.bytes(15));
-            let pairs = isa.rows16(rows, stride);
+            let pairs = block.four(isa, 0);
             four!(I => {
                 let scales = k_scales::bytes(isa, isa.and(pairs[I], mask));
                 let mins = k_scales::bytes(isa, isa.and(isa.shr::<4>(pairs[I]), mask));
@@ -29,7 +30,7 @@ impl Dot for Q2K {
                 });
             });
             for piece in 0..4 {
-                out.put_pairs(isa, piece, isa.rows16(rows.add(16 + 16 * piece), stride));
+                out.put_pairs(isa, piece, block.four(isa, 16 + 16 * piece));
             }
         }
     }

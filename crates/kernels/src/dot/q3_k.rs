@@ -3,6 +3,7 @@
 
 use super::{Block, Dot, codebook};
 use crate::isa::Panels;
+use crate::product::sixteen::Sixteen;
 use tensor::DType;
 
 /// Of four bits the first as bit 2 and the third as bit 6: above the low bits of planes 0 and 2.
@@ -30,13 +31,13 @@ impl Dot for Q3K {
     const MIN: bool = false;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         let (nibble, pair) = (isa.bytes(15), isa.bytes(0x30));
         // SAFETY: a block has 110 bytes, 256 elements and sixteen groups.
         unsafe {
-            let d = isa.half_high(isa.rows4(rows.add(106), stride));
-            let low = [isa.rows4(rows.add(96), stride), isa.rows4(rows.add(100), stride)];
-            let high = isa.rows4(rows.add(104), stride);
+            let d = block.half(isa, 108);
+            let low = [block.word(isa, 96), block.word(isa, 100)];
+            let high = block.word(isa, 104);
             // Four scales each, as bytes: nibbles in two planes of eight, their high pairs in four planes of four.
             let scales = [
                 isa.or(isa.and(low[0], nibble), isa.and(isa.shl::<4>(high), pair)),
@@ -53,9 +54,9 @@ impl Dot for Q3K {
             }
             let low = isa.bytes(0x33);
             for part in 0..2 {
-                let mut bits = isa.rows16(rows.add(16 * part), stride);
+                let mut bits = block.four(isa, 16 * part);
                 for half in 0..2 {
-                    let pairs = isa.rows16(rows.add(32 + 32 * half + 16 * part), stride);
+                    let pairs = block.four(isa, 32 + 32 * half + 16 * part);
                     let at = 32 * half + 4 * part;
                     four!(I => {
                         let high = isa.and(bits[I], nibble);

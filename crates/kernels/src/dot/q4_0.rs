@@ -2,6 +2,7 @@
 
 use super::{Block, Dot};
 use crate::isa::Panels;
+use crate::product::sixteen::Sixteen;
 use tensor::DType;
 
 pub(super) struct Q4_0;
@@ -14,11 +15,11 @@ impl Dot for Q4_0 {
     const MIN: bool = false;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         // SAFETY: a block has 18 bytes, 32 elements and one group.
         unsafe {
-            out.put_scale(0, isa.half_low(isa.rows4(rows, stride)));
-            out.put_nibbles(isa, 0, isa.rows16(rows.add(2), stride));
+            out.put_scale(0, block.half(isa, 0));
+            out.put_nibbles(isa, 0, block.four(isa, 2));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Block, Dot};
 use crate::isa::Panels;
+use crate::product::sixteen::Sixteen;
 use tensor::DType;
 
 pub(super) struct Q4_1;
@@ -14,13 +15,13 @@ impl Dot for Q4_1 {
     const MIN: bool = true;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         // SAFETY: a block has 20 bytes, 32 elements and one group.
         unsafe {
-            let head = isa.rows4(rows, stride);
+            let head = block.word(isa, 0);
             out.put_scale(0, isa.half_low(head));
             out.put_min(0, isa.mul(isa.half_high(head), isa.splat(-1.0)));
-            out.put_nibbles(isa, 0, isa.rows16(rows.add(4), stride));
+            out.put_nibbles(isa, 0, block.four(isa, 4));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Block, Dot, k_scales};
 use crate::isa::Panels;
+use crate::product::sixteen::Sixteen;
 use tensor::DType;
 
 pub(super) struct Q4K;
@@ -14,13 +15,13 @@ impl Dot for Q4K {
     const MIN: bool = true;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         // SAFETY: a block has 144 bytes, 256 elements and eight groups.
         unsafe {
-            k_scales::put(isa, rows, stride, &out);
+            k_scales::put(isa, block, &out);
             let mask = isa.bytes(15);
             for piece in 0..8 {
-                let nibbles = isa.rows16(rows.add(k_scales::HEAD + 16 * piece), stride);
+                let nibbles = block.four(isa, k_scales::HEAD + 16 * piece);
                 let at = piece / 2 * 16 + piece % 2 * 4;
                 for i in 0..4 {
                     out.put(at + i, isa.and(nibbles[i], mask));

@@ -2,6 +2,7 @@
 
 use super::{Block, Dot, fifth_bits};
 use crate::isa::Panels;
+use crate::product::sixteen::Sixteen;
 use tensor::DType;
 
 pub(super) struct Q5_0;
@@ -14,14 +15,11 @@ impl Dot for Q5_0 {
     const MIN: bool = false;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         // SAFETY: a block has 22 bytes, 32 elements and one group.
         unsafe {
-            let [head, high] = isa.rows8(rows, stride);
-            out.put_scale(0, isa.half_low(head));
-            let fifth = isa.or(isa.shr::<16>(head), isa.shl::<16>(high));
-            let nibbles = isa.rows16(rows.add(6), stride);
-            fifth_bits::put(isa, fifth, nibbles, out);
+            out.put_scale(0, block.half(isa, 0));
+            fifth_bits::put(isa, block.word(isa, 2), block.four(isa, 6), out);
         }
     }
 }

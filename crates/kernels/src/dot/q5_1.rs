@@ -2,6 +2,7 @@
 
 use super::{Block, Dot, fifth_bits};
 use crate::isa::Panels;
+use crate::product::sixteen::Sixteen;
 use tensor::DType;
 
 pub(super) struct Q5_1;
@@ -14,13 +15,13 @@ impl Dot for Q5_1 {
     const MIN: bool = true;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         // SAFETY: a block has 24 bytes, 32 elements and one group.
         unsafe {
-            let [head, fifth] = isa.rows8(rows, stride);
+            let [head, fifth] = block.two(isa, 0);
             out.put_scale(0, isa.half_low(head));
             out.put_min(0, isa.mul(isa.half_high(head), isa.splat(-1.0)));
-            let nibbles = isa.rows16(rows.add(8), stride);
+            let nibbles = block.four(isa, 8);
             fifth_bits::put(isa, fifth, nibbles, out);
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{Block, Dot, k_scales};
 use crate::isa::Panels;
+use crate::product::sixteen::Sixteen;
 use tensor::DType;
 
 pub(super) struct Q5K;
@@ -14,16 +15,15 @@ impl Dot for Q5K {
     const MIN: bool = true;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         let (mask, bit) = (isa.bytes(15), isa.bytes(0x10));
         // SAFETY: a block has 176 bytes, 256 elements and eight groups.
         unsafe {
-            k_scales::put(isa, rows, stride, &out);
+            k_scales::put(isa, block, &out);
             for half in 0..2 {
-                let mut fifth = isa.rows16(rows.add(k_scales::HEAD + 16 * half), stride);
+                let mut fifth = block.four(isa, k_scales::HEAD + 16 * half);
                 for pair in 0..4 {
-                    let nibbles = rows.add(k_scales::HEAD + 32 + 32 * pair + 16 * half);
-                    let nibbles = isa.rows16(nibbles, stride);
+                    let nibbles = block.four(isa, k_scales::HEAD + 32 + 32 * pair + 16 * half);
                     let at = pair * 16 + half * 4;
                     four!(I => {
                         let low = isa.and(nibbles[I], mask);

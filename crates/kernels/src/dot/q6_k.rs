@@ -2,6 +2,7 @@
 
 use super::{Block, Dot};
 use crate::isa::Panels;
+use crate::product::sixteen::Sixteen;
 use tensor::DType;
 
 pub(super) struct Q6K;
@@ -14,12 +15,12 @@ impl Dot for Q6K {
     const MIN: bool = false;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         let (mask, pair) = (isa.bytes(15), isa.bytes(0x30));
         // SAFETY: a block has 210 bytes, 256 elements and sixteen groups.
         unsafe {
-            let d = isa.half_high(isa.rows4(rows.add(206), stride));
-            let scales = isa.rows16(rows.add(192), stride);
+            let d = block.half(isa, 208);
+            let scales = block.four(isa, 192);
             four!(I => {
                 out.put_scale(4 * I, isa.mul(d, isa.float(isa.sar::<24>(isa.shl::<24>(scales[I])))));
                 out.put_scale(4 * I + 1, isa.mul(d, isa.float(isa.sar::<24>(isa.shl::<16>(scales[I])))));
@@ -28,9 +29,9 @@ impl Dot for Q6K {
             });
             // Each 128 elements, and of the four planes of 32 in them each 16.
             for (half, part) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-                let nibbles = rows.add(64 * half + 16 * part);
-                let (a, b) = (isa.rows16(nibbles, stride), isa.rows16(nibbles.add(32), stride));
-                let high = isa.rows16(rows.add(128 + 32 * half + 16 * part), stride);
+                let nibbles = 64 * half + 16 * part;
+                let (a, b) = (block.four(isa, nibbles), block.four(isa, nibbles + 32));
+                let high = block.four(isa, 128 + 32 * half + 16 * part);
                 let at = 32 * half + 4 * part;
                 four!(I => {
                     let (low_a, high_a) = (isa.and(a[I], mask), isa.and(isa.shr::<4>(a[I]), mask));

@@ -2,6 +2,7 @@
 
 use super::{Block, Dot};
 use crate::isa::Panels;
+use crate::product::sixteen::Sixteen;
 use tensor::DType;
 
 pub(super) struct Q8_0;
@@ -14,12 +15,12 @@ impl Dot for Q8_0 {
     const MIN: bool = false;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         // SAFETY: a block has 34 bytes, 32 elements and one group.
         unsafe {
-            out.put_scale(0, isa.half_low(isa.rows4(rows, stride)));
+            out.put_scale(0, block.half(isa, 0));
             for half in 0..2 {
-                let codes = isa.rows16(rows.add(2 + 16 * half), stride);
+                let codes = block.four(isa, 2 + 16 * half);
                 four!(I => out.put_signed(isa, 4 * half + I, codes[I]));
             }
         }

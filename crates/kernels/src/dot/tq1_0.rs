@@ -2,6 +2,7 @@
 
 use super::{Block, Dot};
 use crate::isa::Panels;
+use crate::product::sixteen::Sixteen;
 use tensor::DType;
 
 pub(super) struct TQ1_0;
@@ -14,24 +15,20 @@ impl Dot for TQ1_0 {
     const MIN: bool = false;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         // SAFETY: a block has 54 bytes, 256 elements and eight groups.
         unsafe {
-            let d = isa.half_high(isa.rows4(rows.add(50), stride));
+            let d = block.half(isa, 52);
             for g in 0..8 {
                 out.put_scale(g, d);
             }
-            let (a, b, c) = (
-                isa.rows16(rows, stride),
-                isa.rows16(rows.add(16), stride),
-                isa.rows16(rows.add(32), stride),
-            );
+            let (a, b, c) = (block.four(isa, 0), block.four(isa, 16), block.four(isa, 32));
             for i in 0..4 {
                 put_digits(isa, a[i], i, 8, 5, &out);
                 put_digits(isa, b[i], 4 + i, 8, 5, &out);
                 put_digits(isa, c[i], 40 + i, 4, 5, &out);
             }
-            put_digits(isa, isa.rows4(rows.add(48), stride), 60, 1, 4, &out);
+            put_digits(isa, block.word(isa, 48), 60, 1, 4, &out);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Block, Dot};
 use crate::isa::Panels;
+use crate::product::sixteen::Sixteen;
 use tensor::DType;
 
 pub(super) struct TQ2_0;
@@ -14,15 +15,15 @@ impl Dot for TQ2_0 {
     const MIN: bool = false;
 
     #[inline(always)]
-    unsafe fn unpack<P: Panels>(isa: P, rows: *const u8, stride: usize, out: Block<P>) {
+    unsafe fn unpack<P: Panels>(isa: P, block: Sixteen, out: Block<P>) {
         // SAFETY: a block has 66 bytes, 256 elements and eight groups.
         unsafe {
-            let d = isa.half_high(isa.rows4(rows.add(62), stride));
+            let d = block.half(isa, 64);
             for g in 0..8 {
                 out.put_scale(g, d);
             }
             for piece in 0..4 {
-                out.put_pairs(isa, piece, isa.rows16(rows.add(16 * piece), stride));
+                out.put_pairs(isa, piece, block.four(isa, 16 * piece));
             }
         }
     }

@@ -278,21 +278,6 @@ unsafe fn pair16(_: Avx2, at: *const u8, stride: usize) -> __m256i {
 const PLACE_LOW: i64 = 0x0404_0404_0000_0000;
 const PLACE_HIGH: i64 = 0x0c0c_0c0c_0808_0808;
 
-/// Eight bytes at `at` and one stride on, and the same four strides further.
-///
-/// # Safety
-/// They are readable.
-#[inline(always)]
-unsafe fn pairs8(_: Avx2, at: *const u8, stride: usize) -> __m256i {
-    avx2!({
-        let row = at.cast::<i64>();
-        let low = _mm_set_epi64x(row.byte_add(stride).read_unaligned(), row.read_unaligned());
-        let row = row.byte_add(4 * stride);
-        let high = _mm_set_epi64x(row.byte_add(stride).read_unaligned(), row.read_unaligned());
-        _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high)
-    })
-}
-
 /// A 4 x 4 transposition of 32-bit elements within each 128-bit lane.
 #[inline(always)]
 fn transpose(_: Avx2, x: [__m256i; 4]) -> [__m256i; 4] {
@@ -353,19 +338,8 @@ impl Panels for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn rows8(self, rows: *const u8, stride: usize) -> [Self::V; 2] {
-        let (rows, stride) = unknown(rows, stride);
-        let x: [[__m256i; 2]; 2] = both!(H => {
-            let rows = rows.add(8 * H * stride);
-            // Rows 0, 1 | 4, 5 and 2, 3 | 6, 7.
-            let (low, high) = (pairs8(self, rows, stride), pairs8(self, rows.add(2 * stride), stride));
-            let (low, high) = (_mm256_castsi256_ps(low), _mm256_castsi256_ps(high));
-            [
-                _mm256_castps_si256(_mm256_shuffle_ps::<0b10_00_10_00>(low, high)),
-                _mm256_castps_si256(_mm256_shuffle_ps::<0b11_01_11_01>(low, high)),
-            ]
-        });
-        [[x[0][0], x[1][0]], [x[0][1], x[1][1]]]
+    fn widen(self, x: &[u8; LANES]) -> Self::V {
+        both!(H => _mm256_cvtepu8_epi32(_mm_loadl_epi64(x.as_ptr().add(8 * H).cast())))
     }
 
     #[inline(always)]

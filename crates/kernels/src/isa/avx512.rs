@@ -308,25 +308,8 @@ impl Panels for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn rows8(self, rows: *const u8, stride: usize) -> [Self::V; 2] {
-        avx512!({
-            // Rows 0, 4, 8 and 12 are the low halves of the quarters of one vector, the next rows their high halves.
-            let pair = |row: usize| {
-                let at = rows.add(row * stride).cast::<i64>();
-                let low = _mm_cvtsi64_si128(at.read_unaligned());
-                _mm_insert_epi64::<1>(low, at.byte_add(stride).read_unaligned())
-            };
-            let four = |row: usize| {
-                let x = _mm512_castsi128_si512(pair(row));
-                let x = _mm512_inserti32x4::<1>(x, pair(row + 4));
-                let x = _mm512_inserti32x4::<2>(x, pair(row + 8));
-                _mm512_inserti32x4::<3>(x, pair(row + 12))
-            };
-            let (a, b) = (_mm512_castsi512_ps(four(0)), _mm512_castsi512_ps(four(2)));
-            let first = _mm512_shuffle_ps::<0b10_00_10_00>(a, b);
-            let second = _mm512_shuffle_ps::<0b11_01_11_01>(a, b);
-            [_mm512_castps_si512(first), _mm512_castps_si512(second)]
-        })
+    fn widen(self, x: &[u8; LANES]) -> Self::V {
+        avx512!(_mm512_cvtepu8_epi32(_mm_loadu_si128(x.as_ptr().cast())))
     }
 
     #[inline(always)]

@@ -291,14 +291,13 @@ pub(crate) trait Panels: Isa {
     /// All those bytes are readable.
     unsafe fn rows4(self, rows: *const u8, stride: usize) -> Self::V;
 
-    /// Eight bytes from each of sixteen rows that begin `stride` bytes apart: the first four, then the others.
-    ///
-    /// # Safety
-    /// All those bytes are readable.
+    /// Sixteen bytes, each in a lane.
     #[inline(always)]
-    unsafe fn rows8(self, rows: *const u8, stride: usize) -> [Self::V; 2] {
-        // SAFETY: the caller's.
-        unsafe { [self.rows4(rows, stride), self.rows4(rows.add(4), stride)] }
+    fn widen(self, x: &[u8; LANES]) -> Self::V {
+        let lanes = x.map(u32::from);
+        const { assert!(size_of::<Self::V>() == size_of::<[u32; LANES]>()) }
+        // SAFETY: any bits are sixteen words.
+        unsafe { lanes.as_ptr().cast::<Self::V>().read_unaligned() }
     }
 
     /// Bits `4i..4i + 4` of every lane as bit `AT`, 3 or 4, of the bytes of vector `i`.

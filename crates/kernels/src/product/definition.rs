@@ -4,9 +4,9 @@
 //! matrices too small for a panel. Groups of a row in ascending order: `acc = fma(scale * da, isum, acc)`, and for
 //! formats with minimums `accm = fma(min, da * asum, accm)`; the result is `acc - accm`.
 
-use super::{ACTIVATION_GROUP, Place, Slice};
+use super::{ACTIVATION_GROUP, Order, Place, Slice};
 use crate::isa::{Isa, Kernel, fused};
-use tensor::{BlockFormat, Groups};
+use tensor::{BlockFormat, Groups, PanelOrder};
 
 /// Columns whose sums are carried together, so that a block is unpacked once for them.
 const TILE: usize = 8;
@@ -45,10 +45,20 @@ fn row_sums(
     let (n, last) = (x.count(), first + columns - 1);
     let places: [Place; TILE] = std::array::from_fn(|c| Place::of(last.min(first + c), n));
     let (elements, group) = (dtype.block_elements(), format.group());
-    let row_bytes = slice.weights.row_bytes();
-    let blocks = slice.weights.bytes[row * row_bytes..][..row_bytes].chunks_exact(dtype.block_bytes());
+    let (row_bytes, block_bytes) = (slice.weights.row_bytes(), dtype.block_bytes());
+    let order = PanelOrder::of(dtype).filter(|_| slice.weights.order == Order::Panels);
+    let panel = row / PanelOrder::ROWS * PanelOrder::ROWS * row_bytes;
+    let mut apart = [0; PanelOrder::LARGEST_BLOCK];
     let (mut groups, mut acc, mut accm) = (Groups::default(), [0.0f32; TILE], [0.0f32; TILE]);
-    for (block, bytes) in blocks.enumerate() {
+    for block in 0..row_bytes / block_bytes {
+        let bytes = match order {
+            Some(order) => {
+                let panel = &slice.weights.bytes[panel..][..PanelOrder::ROWS * row_bytes];
+                order.block(panel, row % PanelOrder::ROWS, block, &mut apart[..block_bytes]);
+                &apart[..block_bytes]
+            }
+            None => &slice.weights.bytes[row * row_bytes + block * block_bytes..][..block_bytes],
+        };
         format.unpack(bytes, &mut groups);
         for g in 0..elements / group {
             let at = block * elements + g * group;

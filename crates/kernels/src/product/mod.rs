@@ -1,7 +1,7 @@
 //! Products of a weight matrix with columns of activations: the types, and what a thread is given to do.
 //!
 //! `out[i][r] = sum over k of weight[r][k] * x[i][k]`. Not a place for splitting work over threads ([`crate::Cpu`]
-//! does that). The one design choice: weights are read as they lie in the file, by whole rows; activations of
+//! does that). The one design choice: weights are bytes of the file, by whole rows or by sixteen rows side by side; activations of
 //! quantised products are int8 with one scale for 32, whatever the format of the weights.
 
 mod columns;
@@ -10,6 +10,7 @@ pub(crate) mod float;
 pub(crate) mod outer;
 pub(crate) mod panels;
 pub(crate) mod rows;
+pub(crate) mod sixteen;
 pub(crate) mod turned;
 
 use crate::isa::LANES;
@@ -21,11 +22,32 @@ pub const ACTIVATION_GROUP: usize = 32;
 /// Times four integers are such a group.
 pub(crate) const STEPS: usize = ACTIVATION_GROUP / 4;
 
-/// Rows of a weight matrix as they lie in the file.
+/// How the rows of a matrix lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// One after another, as in a file.
+    Rows,
+    /// Sixteen side by side ([`tensor::PanelOrder`]): a multiple of sixteen rows of a quantised type.
+    Panels,
+}
+
+impl Order {
+    /// The order in which so many rows are multiplied fastest. The bytes are the same.
+    pub fn best(dtype: DType, rows: usize) -> Order {
+        match dtype.is_quantized() && rows > 0 && rows.is_multiple_of(LANES) {
+            true => Order::Panels,
+            false => Order::Rows,
+        }
+    }
+}
+
+/// Rows of a weight matrix.
 #[derive(Clone, Copy, Debug)]
 pub struct Weights<'a> {
     /// The type of the blocks.
     pub dtype: DType,
+    /// How the rows lie.
+    pub order: Order,
     /// Exactly `rows` rows of `columns` elements.
     pub bytes: &'a [u8],
     /// How many rows: the outputs of the product.
@@ -34,7 +56,12 @@ pub struct Weights<'a> {
     pub columns: usize,
 }
 
-impl Weights<'_> {
+impl<'a> Weights<'a> {
+    /// Rows that lie one after another, as in a file.
+    pub fn in_rows(dtype: DType, bytes: &'a [u8], rows: usize, columns: usize) -> Weights<'a> {
+        Weights { dtype, order: Order::Rows, bytes, rows, columns }
+    }
+
     /// Bytes of one row.
     ///
     /// # Panics
@@ -49,6 +76,8 @@ impl Weights<'_> {
             self.columns,
             self.dtype
         );
+        let fits = self.order == Order::Rows || Order::best(self.dtype, self.rows) == Order::Panels;
+        assert!(fits, "{} rows of {} are no panels", self.rows, self.dtype);
         row
     }
 }

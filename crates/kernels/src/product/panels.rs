@@ -8,10 +8,12 @@
 
 use super::definition::Definition;
 use super::rows::Format;
+use super::sixteen::CHUNK_BYTES;
 use super::{ACTIVATION_GROUP, Slice};
 use crate::dot::Dot;
 use crate::isa::{self, Kernel, LANES, Panels};
 use std::ops::Range;
+use tensor::PanelOrder;
 
 /// Elements of a row that are unpacked at a time: the largest block.
 pub(super) const CHUNK: usize = 256;
@@ -37,6 +39,8 @@ pub(crate) const FEW_ROWS: usize = FEW * LANES;
 /// What a thread works in: vectors of sixteen 32-bit lanes.
 #[repr(C, align(64))]
 pub(crate) struct Scratch {
+    /// Blocks of a chunk side by side, where they do not lie like that.
+    pub(super) blocks: [[u32; LANES]; CHUNK_BYTES.div_ceil(LINE)],
     /// Codes, (panel, chunk / 4, row).
     codes: [[u32; LANES]; TILE * CODES],
     /// Scales, (panel, group, row).
@@ -136,13 +140,14 @@ impl<P: Panels, S: Shape> Kernel<P> for Product<'_, P, S> {
     #[inline(always)]
     fn run(self, isa: P) {
         let Product { slice, format } = self;
+        let order = PanelOrder::of(slice.weights.dtype).expect("a format with a kernel is quantised");
         let n = slice.x.count();
         let together = if n < LANES { FEW_ROWS } else { TILE_ROWS };
         for row in slice.rows.clone().step_by(together) {
             let rows = row..slice.rows.end.min(row + together);
             for column in slice.columns.clone().step_by(SLAB) {
                 let columns = column..slice.columns.end.min(column + SLAB);
-                let work = Work { isa, slice, format, rows: rows.clone(), columns, n };
+                let work = Work { isa, slice, format, order, rows: rows.clone(), columns, n };
                 // SAFETY: `product_of` checked the sizes of the weights, `count` those of the activations.
                 unsafe { work.run() }
             }
@@ -155,6 +160,8 @@ pub(crate) struct Work<'a, P: Panels, S> {
     pub isa: P,
     pub slice: &'a Slice<'a>,
     pub(super) format: &'a Format<P, S>,
+    /// How the bytes of a panel lie.
+    pub order: PanelOrder,
     pub rows: Range<usize>,
     pub columns: Range<usize>,
     /// Columns in all.

@@ -3,7 +3,9 @@
 //! Not the rest of the product ([`super::panels`]), which is compiled once for all formats of a shape and comes here
 //! through two function pointers, once for a chunk of sixteen rows.
 
-use super::panels::{CODES, GROUPS, LINE, Shape, Side, Work};
+use super::Order;
+use super::panels::{CHUNK, CODES, GROUPS, LINE, Shape, Side, Work};
+use super::sixteen::{Interleave, Sixteen};
 use crate::dot::{Block, Dot};
 use crate::isa::{Kernel, LANES, Panels};
 use std::marker::PhantomData;
@@ -12,6 +14,8 @@ use std::ops::Range;
 
 /// Places of a panel that are asked for side by side: memory gives more where it is read in several places.
 pub(super) const STREAMS: usize = 4;
+/// How far ahead memory is asked for what lies in panels, in bytes: less is too late for the types with the most of them.
+const AHEAD: usize = 8192;
 
 /// A format whose codes have the shape `S`.
 pub(super) struct Format<P: Panels, S> {
@@ -64,10 +68,37 @@ impl<'a, 'w, P: Panels, S: Shape, D: Dot> Rows<'a, 'w, P, S, D> {
     /// Elements of a block.
     const ELEMENTS: usize = D::DTYPE.block_elements();
 
-    /// Where the blocks of the rows begin.
+    /// The rows chunk by chunk: where its elements begin, and how many blocks it has.
     #[inline(always)]
-    pub fn blocks(&self) -> impl Iterator<Item = usize> + use<'a, 'w, P, S, D> {
-        self.elements.clone().step_by(Self::ELEMENTS)
+    pub fn chunks(&self) -> impl Iterator<Item = (usize, usize)> + use<'a, 'w, P, S, D> {
+        let end = self.elements.end;
+        self.elements.clone().step_by(CHUNK).map(move |at| (at, (end - at).min(CHUNK) / Self::ELEMENTS))
+    }
+
+    /// So many blocks of the panel whose first row is `row`, from element `at` on, side by side.
+    ///
+    /// # Safety
+    /// The sixteen rows lie within the weights; what was brought side by side before is done with.
+    #[inline(always)]
+    pub unsafe fn side_by_side(
+        &self,
+        row: usize,
+        at: usize,
+        blocks: usize,
+    ) -> impl Iterator<Item = Sixteen> + use<'a, 'w, P, S, D> {
+        let bytes = D::DTYPE.block_bytes();
+        let first = match self.work.slice.weights.order {
+            // Sixteen rows begin where their first does.
+            Order::Panels => self.block(row, LANES * at),
+            Order::Rows => {
+                let (order, rows, stride) = (self.work.order, self.block(row, at), self.row_bytes());
+                let scratch = self.work.slice.scratch;
+                self.work.isa.run(Interleave { order, rows, stride, blocks, scratch });
+                // SAFETY: the scratch belongs to this thread.
+                unsafe { (&raw const (*scratch).blocks).cast() }
+            }
+        };
+        (0..blocks).map(move |i| Sixteen::new(first.wrapping_add(i * LANES * bytes)))
     }
 
     /// Bytes of a row of weights.
@@ -83,16 +114,30 @@ impl<'a, 'w, P: Panels, S: Shape, D: Dot> Rows<'a, 'w, P, S, D> {
         self.work.slice.weights.bytes.as_ptr().wrapping_add(offset)
     }
 
-    /// Where the next panel begins that this thread multiplies by the only column.
+    /// Asks memory for what this thread multiplies by the only column a while after the blocks of element `at`: as much as
+    /// one block of sixteen rows has, and of that part `part` of `parts`, since memory takes only so many requests at once.
     #[inline(always)]
-    pub fn next(&self) -> *const u8 {
-        let row = self.work.rows.start + (self.panel + 1) * LANES;
-        if row < self.work.slice.rows.end { self.block(row, 0) } else { self.work.slice.after }
+    pub fn ahead_of_column(&self, at: usize, (part, parts): (usize, usize)) {
+        let (rows, after) = (&self.work.slice.rows, self.work.slice.after);
+        if self.work.slice.weights.order == Order::Rows {
+            // The next panel.
+            let row = self.work.rows.start + (self.panel + 1) * LANES;
+            return self.ahead(if row < rows.end { self.block(row, 0) } else { after }, at, (part, parts));
+        }
+        // Memory in its own order, and what comes after the last row of this thread's.
+        let (bytes, end) = (LANES * D::DTYPE.block_bytes(), self.block(rows.end, 0));
+        let here = self.block(self.work.first_row(self.panel), LANES * at).wrapping_add(bytes * part / parts);
+        let mut to = here.wrapping_add(AHEAD);
+        if to >= end {
+            to = after.wrapping_byte_offset(to.addr().wrapping_sub(end.addr()).cast_signed());
+        }
+        for line in 0..(bytes / parts).div_ceil(LINE) {
+            self.work.isa.prefetch(to.wrapping_add(line * LINE));
+        }
     }
 
     /// Asks memory for as much of the panel that lies at `next` as one block of sixteen rows has, the same share of each of
-    /// [`STREAMS`] parts of it; it may be outside of the weights. Of that, part `part` of `parts`: memory takes only so many
-    /// requests at once.
+    /// [`STREAMS`] parts of it; it may be outside of the weights. Of that, part `part` of `parts`.
     #[inline(always)]
     pub fn ahead(&self, next: *const u8, at: usize, (part, parts): (usize, usize)) {
         let bytes = LANES * D::DTYPE.block_bytes();
@@ -129,19 +174,21 @@ impl<P: Panels, S: Shape, D: Dot> Kernel<P> for Unpack<'_, '_, P, S, D> {
         let work = rows.work;
         let row = work.first_row(rows.panel);
         let next = rows.block(row + work.rows.len(), 0);
-        for at in rows.blocks() {
-            let done = at - rows.elements.start;
-            // SAFETY: sixteen rows from `row` are in the matrix; scratch has room for a chunk.
-            unsafe {
-                let (codes, scale, min) = work.unpacked(place);
+        let (mut at, blocks) = (rows.elements.start, rows.elements.len() / Rows::<P, S, D>::ELEMENTS);
+        // SAFETY: sixteen rows from `row` are in the matrix; scratch has room for a chunk.
+        unsafe {
+            let (codes, scale, min) = work.unpacked(place);
+            for block in rows.side_by_side(row, at, blocks) {
+                let done = at - rows.elements.start;
                 let out = Block::<P> {
                     codes: codes.add(done / 4),
                     scale: scale.add(done / D::GROUP),
                     min: min.add(done / D::GROUP),
                 };
-                D::unpack(isa, rows.block(row, at), rows.row_bytes(), out);
+                D::unpack(isa, block, out);
+                rows.ahead(next, at, (0, 1));
+                at += Rows::<P, S, D>::ELEMENTS;
             }
-            rows.ahead(next, at, (0, 1));
         }
     }
 }
@@ -158,7 +205,6 @@ impl<P: Panels, S: Shape, D: Dot> Kernel<P> for Column<'_, '_, P, S, D> {
         let work = rows.work;
         let side = Side { index: 0, first: 0, width: 1 };
         let groups = Rows::<P, S, D>::ELEMENTS / D::GROUP;
-        let next = rows.next();
         // SAFETY: sixteen rows from the panel's first are in the matrix; the arrays have room for any block, which is
         // unpacked before it is read; scratch has room for the column.
         unsafe {
@@ -166,27 +212,30 @@ impl<P: Panels, S: Shape, D: Dot> Kernel<P> for Column<'_, '_, P, S, D> {
             let (mut acc, mut accm) = (acc_at.read(), accm_at.read());
             let (mut scale, mut correction, mut sum) = work.groups(&side, &rows.elements, 0);
             let mut activations = work.activations(&side, &rows.elements);
-            for at in rows.blocks() {
-                let mut codes = [const { MaybeUninit::<P::V>::uninit() }; CODES];
-                let mut row_scale = [const { MaybeUninit::<P::F>::uninit() }; GROUPS];
-                let mut row_min = [const { MaybeUninit::<P::F>::uninit() }; GROUPS];
-                let out = Block::<P> {
-                    codes: codes.as_mut_ptr().cast(),
-                    scale: row_scale.as_mut_ptr().cast(),
-                    min: row_min.as_mut_ptr().cast(),
-                };
-                D::unpack(isa, rows.block(work.first_row(rows.panel), at), rows.row_bytes(), out);
-                for g in 0..groups {
-                    rows.ahead(next, at, (g, groups));
-                    let codes = codes.as_ptr().add(g * D::GROUP / 4).cast();
-                    let [[isum]] = work.dot::<1, 1>([codes], activations, correction, 1);
-                    let both = isa.mul(row_scale[g].assume_init(), isa.splat(*scale));
-                    acc = isa.fma(both, isa.float(isum), acc);
-                    if D::MIN {
-                        accm = isa.fma(row_min[g].assume_init(), isa.splat(*sum), accm);
+            for (mut at, blocks) in rows.chunks() {
+                for block in rows.side_by_side(work.first_row(rows.panel), at, blocks) {
+                    let mut codes = [const { MaybeUninit::<P::V>::uninit() }; CODES];
+                    let mut row_scale = [const { MaybeUninit::<P::F>::uninit() }; GROUPS];
+                    let mut row_min = [const { MaybeUninit::<P::F>::uninit() }; GROUPS];
+                    let out = Block::<P> {
+                        codes: codes.as_mut_ptr().cast(),
+                        scale: row_scale.as_mut_ptr().cast(),
+                        min: row_min.as_mut_ptr().cast(),
+                    };
+                    D::unpack(isa, block, out);
+                    for g in 0..groups {
+                        rows.ahead_of_column(at, (g, groups));
+                        let codes = codes.as_ptr().add(g * D::GROUP / 4).cast();
+                        let [[isum]] = work.dot::<1, 1>([codes], activations, correction, 1);
+                        let both = isa.mul(row_scale[g].assume_init(), isa.splat(*scale));
+                        acc = isa.fma(both, isa.float(isum), acc);
+                        if D::MIN {
+                            accm = isa.fma(row_min[g].assume_init(), isa.splat(*sum), accm);
+                        }
+                        activations = activations.add(D::GROUP / 4);
+                        (scale, correction, sum) = (scale.add(1), correction.add(1), sum.add(1));
                     }
-                    activations = activations.add(D::GROUP / 4);
-                    (scale, correction, sum) = (scale.add(1), correction.add(1), sum.add(1));
+                    at += Rows::<P, S, D>::ELEMENTS;
                 }
             }
             acc_at.write(acc);

@@ -28,7 +28,7 @@ impl<P: Panels, T: Tables<P>, S: Shape, D: Dot> Kernel<P> for Column<'_, '_, P, 
     #[inline(always)]
     fn run(self, isa: P) {
         let Column { rows, tables } = self;
-        let (work, next) = (rows.work, rows.next());
+        let work = rows.work;
         let side = Side { index: 0, first: 0, width: 1 };
         // SAFETY: sixteen rows from the panel's first are in the matrix; scratch has room for the column.
         unsafe {
@@ -38,7 +38,8 @@ impl<P: Panels, T: Tables<P>, S: Shape, D: Dot> Kernel<P> for Column<'_, '_, P, 
             let mut turned = [[0; STEPS]; GROUPS];
             let acc = sums.read();
             let mut out = Turned { isa, acc, scale, correction, activations: turned.as_ptr() };
-            for at in rows.blocks() {
+            for (at, _) in rows.chunks() {
+                let blocks = rows.side_by_side(work.first_row(rows.panel), at, 1);
                 for g in 0..CHUNK / D::GROUP {
                     let which = if D::GROUP == ACTIVATION_GROUP { u32::MAX } else { 0xffff << (g % 2 * 16) };
                     let from = activations.add(g * D::GROUP / ACTIVATION_GROUP * STEPS);
@@ -47,15 +48,11 @@ impl<P: Panels, T: Tables<P>, S: Shape, D: Dot> Kernel<P> for Column<'_, '_, P, 
                 activations = activations.add(CHUNK / 4);
                 out.activations = turned.as_ptr();
                 for part in 0..STREAMS {
-                    rows.ahead(next, at, (part, STREAMS));
+                    rows.ahead_of_column(at, (part, STREAMS));
                 }
-                D::turned(
-                    isa,
-                    tables,
-                    rows.block(work.first_row(rows.panel), at),
-                    rows.row_bytes(),
-                    &mut out,
-                );
+                for block in blocks {
+                    D::turned(isa, tables, block, &mut out);
+                }
             }
             sums.write(out.acc);
         }

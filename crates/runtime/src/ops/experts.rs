@@ -122,7 +122,7 @@ pub(super) fn experts(
             step.experts.acquire(at)?;
             let bytes = step.experts.bytes(at, p)?;
             let columns = if piece.matrix == 2 { work.hidden } else { width };
-            let weights = Weights { dtype: piece.dtype, bytes, rows: piece.rows as usize, columns };
+            let weights = Weights::in_rows(piece.dtype, bytes, piece.rows as usize, columns);
             let (next_at, next) = if p + 1 == pieces { (at + 1, 0) } else { (at, p + 1) };
             let next = step.experts.kept(next_at, next);
             let next = next.map(|(bytes, piece)| NextRows { bytes, rows: piece.rows as usize });

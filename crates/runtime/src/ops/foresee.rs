@@ -12,7 +12,7 @@ use crate::executor::Extra;
 use ::memory::WeightStore;
 use graph::op::{Linear, Norm, Op, Route};
 use graph::{Elem, Graph, Node, ValueId};
-use kernels::{Cpu, QuantizedMut, Weights};
+use kernels::{Cpu, Order, QuantizedMut, Weights};
 use std::ops::Range;
 
 /// Whether routers are asked early, and room for a row.
@@ -164,7 +164,8 @@ impl Foresight {
         for tile in next.tiles.clone() {
             let Some(bytes) = store.resident(tile) else { return false };
             let place = store.tiling().tiles[tile as usize];
-            let weights = Weights { dtype, bytes, rows: place.rows as usize, columns };
+            let order = if store.in_panels(tile) { Order::Panels } else { Order::Rows };
+            let weights = Weights { dtype, order, bytes, rows: place.rows as usize, columns };
             let (out, first) = (&mut self.logits, place.first_row as usize);
             match dtype.is_quantized() {
                 true => cpu.product(weights, &quantized_of(int8, 1, columns), out, next.experts, first, None),

@@ -40,7 +40,7 @@ pub(super) fn head_linear(
             let until = end.min((head + 1) * (stride / heads));
             gather(elem, x, (rows, heads, columns), head, room);
             let bytes = &bytes[(row - first) * row_bytes..(until - first) * row_bytes];
-            let weights = Weights { dtype, bytes, rows: until - row, columns };
+            let weights = Weights::in_rows(dtype, bytes, until - row, columns);
             match elem {
                 Elem::Quantized => {
                     let x = quantized_of(room, rows, columns);

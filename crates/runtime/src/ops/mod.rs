@@ -18,7 +18,7 @@ use crate::{Economy, Error, Gates, Routes, Sequence, Span};
 use ::memory::{ExpertStore, KvFormat, WeightStore};
 use graph::op::{self, Attention, Linear, Op};
 use graph::{Bounds, Elem, Graph, Node, StateKind, ValueId, Values};
-use kernels::{Cpu, NextRows, Quantized, QuantizedMut, Weights};
+use kernels::{Cpu, NextRows, Order, Quantized, QuantizedMut, Weights};
 use tensor::DType;
 
 /// What a node may touch in a step.
@@ -166,7 +166,7 @@ fn gate_rows(step: &mut Step<'_>, node: &Node, weight: graph::WeightId) -> Resul
     let y = step.in_place(node)?;
     let weight = step.store.vector(weight);
     let (width, columns) = (step.arena.columns(y), weight.len());
-    let weights = Weights { dtype: DType::F32, bytes: host::as_bytes(weight), rows: 1, columns };
+    let weights = Weights::in_rows(DType::F32, host::as_bytes(weight), 1, columns);
     let [y, x] = step.arena.split_floats([y, node.inputs[1]], &step.now)?;
     for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(columns)) {
         let mut seen = [0.0];
@@ -198,7 +198,8 @@ fn product(step: &mut Step<'_>, node: &Node, linear: &Linear, extra: &Extra) -> 
         step.store.acquire(tile)?;
         let bytes = step.store.bytes(tile)?;
         let place = step.store.tiling().tiles[tile as usize];
-        let weights = Weights { dtype: weight.dtype, bytes, rows: place.rows as usize, columns };
+        let order = if step.store.in_panels(tile) { Order::Panels } else { Order::Rows };
+        let weights = Weights { dtype: weight.dtype, order, bytes, rows: place.rows as usize, columns };
         let [x, out] = step.arena.split([input, output], &step.now)?;
         let out = floats_of(out);
         let rows = out.len() / stride;

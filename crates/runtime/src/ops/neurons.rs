@@ -141,7 +141,7 @@ impl Staged<'_> {
         let hidden = &mut self.hidden[..rows * neurons];
         let [up, down] = [(&*self.up, dtypes[0]), (&*self.down, dtypes[1])].map(|(bytes, dtype)| {
             let len = dtype.bytes_of((neurons * width) as u64).unwrap_or(0) as usize;
-            Weights { dtype, bytes: &bytes[..len], rows: neurons, columns: width }
+            Weights::in_rows(dtype, &bytes[..len], neurons, width)
         });
         match int8 {
             true => cpu.product(up, &quantized_of(x, rows, width), hidden, neurons, 0, None),

@@ -79,6 +79,11 @@ pub trait BlockFormat: Sync {
     /// Whether groups have a minimum other than zero.
     fn has_min(&self) -> bool;
 
+    /// Where in a block the bytes are that are left over from words of four: at its beginning or before its end.
+    fn loose(&self) -> usize {
+        0
+    }
+
     /// Splits one block into its groups, all of them written. Float formats leave `out` alone.
     fn unpack(&self, block: &[u8], out: &mut Groups);
 

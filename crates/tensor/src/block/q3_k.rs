@@ -23,6 +23,10 @@ impl BlockFormat for Q3K {
         false
     }
 
+    fn loose(&self) -> usize {
+        108
+    }
+
     fn unpack(&self, block: &[u8], out: &mut Groups) {
         let d = f16_at(block, 108);
         for g in 0..16 {

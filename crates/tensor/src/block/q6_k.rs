@@ -23,6 +23,10 @@ impl BlockFormat for Q6K {
         false
     }
 
+    fn loose(&self) -> usize {
+        208
+    }
+
     fn unpack(&self, block: &[u8], out: &mut Groups) {
         let d = f16_at(block, 208);
         for g in 0..16 {

@@ -30,6 +30,10 @@ impl BlockFormat for TQ1_0 {
         false
     }
 
+    fn loose(&self) -> usize {
+        52
+    }
+
     fn unpack(&self, block: &[u8], out: &mut Groups) {
         out.scale[..8].fill(f16_at(block, 52));
         out.min[..8].fill(0.0);

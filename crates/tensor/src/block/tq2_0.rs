@@ -21,6 +21,10 @@ impl BlockFormat for TQ2_0 {
         false
     }
 
+    fn loose(&self) -> usize {
+        64
+    }
+
     fn unpack(&self, block: &[u8], out: &mut Groups) {
         out.scale[..8].fill(f16_at(block, 64));
         out.min[..8].fill(0.0);

@@ -22,7 +22,7 @@ pub(super) fn matmul(cpu: &Cpu, op: MatMul, inputs: &[View<'_>], outputs: &mut [
     let matrix = common * columns;
     if op.b_is_transposed && product.rows * product.batch <= FEW && y.len() == matrix {
         // Weights in rows, as in a decoder.
-        let weights = Weights { dtype: DType::F32, bytes: as_bytes(y), rows: columns, columns: common };
+        let weights = Weights::in_rows(DType::F32, as_bytes(y), columns, common);
         cpu.product_float(weights, x, to, columns, 0);
         return Some(());
     }
@@ -95,7 +95,7 @@ pub(super) fn narrow(cpu: &Cpu, op: MatMul, inputs: &[View<'_>], outputs: &mut [
     }
     let (matrix, own) = (common * columns * b.kind.elem.bytes(), product.rows * common);
     let one = |x: &[f32], bytes: &[u8], to: &mut [f32]| {
-        cpu.product_float(Weights { dtype, bytes, rows: columns, columns: common }, x, to, columns, 0);
+        cpu.product_float(Weights::in_rows(dtype, bytes, columns, common), x, to, columns, 0);
     };
     if y.len() == matrix {
         one(x, y, to);

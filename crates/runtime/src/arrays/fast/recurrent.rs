@@ -64,11 +64,8 @@ pub(super) fn recurrent(
     for direction in 0..directions {
         let own = &op.activations[direction * functions..][..functions];
         let function = |place: usize| map_kind(*own.get(place).or(own.last())?);
-        let matrix = |all, columns: usize| Weights {
-            dtype: DType::F32,
-            bytes: as_bytes(part(all, direction, gates * columns)),
-            rows: gates,
-            columns,
+        let matrix = |all, columns: usize| {
+            Weights::in_rows(DType::F32, as_bytes(part(all, direction, gates * columns)), gates, columns)
         };
         let walker = Walker {
             cpu,

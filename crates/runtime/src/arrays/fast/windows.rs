@@ -88,7 +88,7 @@ fn narrow(
     let (columns, made) = work.split_at_mut(seen * common);
     let made = &mut made[..seen * maps];
     image.columns(columns);
-    let weights = Weights { dtype: DType::F32, bytes: as_bytes(weights), rows: maps, columns: common };
+    let weights = Weights::in_rows(DType::F32, as_bytes(weights), maps, common);
     cpu.product_float(weights, columns, made, maps, 0);
     for (map, out) in out.chunks_exact_mut(seen).enumerate() {
         let number = |list: Option<&[f32]>, missing| list.map_or(missing, |list| list[map]);

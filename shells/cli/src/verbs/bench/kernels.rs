@@ -4,7 +4,7 @@
 //! the mark stands where dispatch chose. The one design choice: the columns are rates, since seconds of different shapes
 //! cannot be compared.
 
-use pintpot::bench::{ProductBench, ProductTime};
+use pintpot::bench::{Order, ProductBench, ProductTime};
 use serde_json::{Value, json};
 
 use super::table::{self, Column, Format, number, percent, word};
@@ -25,6 +25,7 @@ const COLUMNS: &[Column] = &[
     ("type", false, |row| word(&row["type"])),
     ("shape", true, |row| word(&row["shape"])),
     ("kernels", false, |row| word(&row["isa"])),
+    ("rows", false, |row| word(&row["order"])),
     ("threads", true, |row| row["n_threads"].to_string()),
     ("GB/s", true, |row| giga(&row["bytes_per_second"])),
     ("of reading", true, |row| percent(&row["bandwidth_share"])),
@@ -66,6 +67,10 @@ fn row(bench: &ProductBench, time: &ProductTime) -> Value {
         "type": time.dtype.name(),
         "shape": format!("{},{},{}", bench.rows, bench.columns, bench.activations),
         "isa": time.isa,
+        "order": match time.order {
+            Order::Rows => "as in a file",
+            Order::Panels => "side by side",
+        },
         "n_threads": time.threads,
         "is_chosen": time.is_chosen,
         "is_fast": time.is_fast,

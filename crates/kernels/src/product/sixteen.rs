@@ -1,0 +1,125 @@
+//! One block of each of the sixteen rows of a panel, side by side, and how rows of a file come to lie like that.
+//!
+//! Not the order itself, which is [`tensor::PanelOrder`]'s. Formats read weights in this order only ([`crate::dot`]): weights
+//! that lie as in a file pass through scratch, a chunk of a row at a time.
+
+use super::panels::{CHUNK, Scratch};
+use crate::isa::{Kernel, LANES, Panels};
+use tensor::PanelOrder;
+
+/// Bytes that a chunk of sixteen rows takes, at most: Q8_0's.
+pub(super) const CHUNK_BYTES: usize = LANES * (CHUNK / 32 * 34);
+
+/// One block of sixteen rows, side by side: bytes from `at` on of each of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Sixteen(*const u8);
+
+impl Sixteen {
+    /// The blocks that begin at `at`.
+    #[inline(always)]
+    pub fn new(at: *const u8) -> Sixteen {
+        Sixteen(at)
+    }
+
+    /// A word of each.
+    ///
+    /// # Safety
+    /// Blocks have words there.
+    #[inline(always)]
+    pub unsafe fn word<P: Panels>(self, _: P, at: usize) -> P::V {
+        const { assert!(size_of::<P::V>() == 4 * LANES) }
+        // SAFETY: the caller's; any bits are sixteen words.
+        unsafe { self.0.add(LANES * at).cast::<P::V>().read_unaligned() }
+    }
+
+    /// Two words of each.
+    ///
+    /// # Safety
+    /// As for [`Sixteen::word`].
+    #[inline(always)]
+    pub unsafe fn two<P: Panels>(self, isa: P, at: usize) -> [P::V; 2] {
+        // SAFETY: the caller's.
+        unsafe { [self.word(isa, at), self.word(isa, at + 4)] }
+    }
+
+    /// Four words of each.
+    ///
+    /// # Safety
+    /// As for [`Sixteen::word`].
+    #[inline(always)]
+    pub unsafe fn four<P: Panels>(self, isa: P, at: usize) -> [P::V; 4] {
+        // SAFETY: the caller's.
+        unsafe {
+            [self.word(isa, at), self.word(isa, at + 4), self.word(isa, at + 8), self.word(isa, at + 12)]
+        }
+    }
+
+    /// The f16 of each that is no word.
+    ///
+    /// # Safety
+    /// Blocks have it there.
+    #[inline(always)]
+    pub unsafe fn half<P: Panels>(self, isa: P, at: usize) -> P::F {
+        // SAFETY: the caller's.
+        isa.load_f16(unsafe { &*self.0.add(LANES * at).cast() })
+    }
+
+    /// The byte of each that is no word, in a lane.
+    ///
+    /// # Safety
+    /// Blocks have it there.
+    #[inline(always)]
+    pub unsafe fn byte<P: Panels>(self, isa: P, at: usize) -> P::V {
+        // SAFETY: the caller's.
+        isa.widen(unsafe { &*self.0.add(LANES * at).cast() })
+    }
+}
+
+/// Brings some blocks of sixteen rows of a file side by side.
+pub(super) struct Interleave {
+    pub order: PanelOrder,
+    /// The first block of the first row; the next row begins `stride` bytes on.
+    pub rows: *const u8,
+    pub stride: usize,
+    /// No more than a chunk of elements.
+    pub blocks: usize,
+    pub scratch: *mut Scratch,
+}
+
+impl<P: Panels> Kernel<P> for Interleave {
+    #[inline(always)]
+    fn run(self, isa: P) {
+        let Interleave { order, rows, stride, blocks, scratch } = self;
+        let (words, loose, bytes) = (order.words(), order.loose(), order.block_bytes());
+        assert!(blocks * LANES * bytes <= CHUNK_BYTES, "{blocks} blocks are no chunk");
+        // SAFETY: whoever has such a value has these rows, and the scratch alone.
+        unsafe {
+            let to = (&raw mut (*scratch).blocks).cast::<u8>();
+            for block in 0..blocks {
+                let (from, to) = (rows.add(block * bytes), to.add(LANES * block * bytes));
+                let mut at = words.start;
+                while at + 16 <= words.end {
+                    let side = isa.rows16(from.add(at), stride);
+                    for i in 0..4 {
+                        to.add(LANES * (at + 4 * i)).cast::<P::V>().write_unaligned(side[i]);
+                    }
+                    at += 16;
+                }
+                while at < words.end {
+                    let side = isa.rows4(from.add(at), stride);
+                    to.add(LANES * at).cast::<P::V>().write_unaligned(side);
+                    at += 4;
+                }
+                let (from, to) = (from.add(loose.start), to.add(LANES * loose.start));
+                match loose.len() {
+                    2 => (0..LANES).for_each(|row| {
+                        let half = from.add(row * stride).cast::<u16>().read_unaligned();
+                        to.cast::<u16>().add(row).write_unaligned(half);
+                    }),
+                    1 => (0..LANES).for_each(|row| *to.add(row) = *from.add(row * stride)),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
