@@ -15,16 +15,17 @@ use crate::norm::RmsNorm;
 use crate::product::definition::Definition;
 use crate::product::float::FloatSlice;
 use crate::product::outer::OuterSlice;
-use crate::product::{Slice, SliceFn};
+use crate::product::{InterleaveFn, Slice, SliceFn};
 use crate::quantize::Quantize;
 use crate::rope::Rope;
 use crate::rows::{Rows, Totals};
-use tensor::DType;
+use tensor::{DType, PanelOrder};
 
 /// The kernels of one instruction set; see [`crate::best`].
 pub struct KernelSet {
     name: &'static str,
     dots: &'static [(DType, SliceFn)],
+    interleave: InterleaveFn,
     pub(crate) activate: fn(Activate),
     pub(crate) add: fn(Add),
     pub(crate) add_scaled: fn(AddScaled),
@@ -67,6 +68,7 @@ impl KernelSet {
             KernelSet {
                 name: I::NAME,
                 dots: I::DOTS,
+                interleave: I::INTERLEAVE,
                 activate: |kernel| isa::run::<I, _>(kernel),
                 add: |kernel| isa::run::<I, _>(kernel),
                 add_scaled: |kernel| isa::run::<I, _>(kernel),
@@ -102,6 +104,15 @@ impl KernelSet {
     /// The name of the instruction set, as `PINTPOT_ISA` takes it.
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Puts rows of `row_bytes` bytes, which lie one after another, side by side: panels as [`PanelOrder::interleave`] makes
+    /// them.
+    ///
+    /// # Panics
+    /// If these are not panels of whole blocks, or `panels` is not as long.
+    pub fn interleave(&self, order: PanelOrder, rows: &[u8], row_bytes: usize, panels: &mut [u8]) {
+        (self.interleave)(order, rows, row_bytes, panels)
     }
 
     /// The quantised types with a kernel of their own in this set.

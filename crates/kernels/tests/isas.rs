@@ -139,8 +139,12 @@ fn quantised_products() {
 /// The same rows, sixteen side by side.
 fn in_panels(dtype: DType, bytes: &[u8], rows: usize) -> Vec<u8> {
     let (order, mut out) = (PanelOrder::of(dtype).unwrap(), vec![0; bytes.len()]);
-    let panel = bytes.len() / rows * PanelOrder::ROWS;
-    bytes.chunks(panel).zip(out.chunks_mut(panel)).for_each(|(rows, out)| order.interleave(rows, out));
+    order.interleave(bytes, bytes.len() / rows, &mut out);
+    for set in available() {
+        let mut same = vec![0; bytes.len()];
+        set.interleave(order, bytes, bytes.len() / rows, &mut same);
+        assert!(same == out, "{rows} rows of {dtype} side by side on {}", set.name());
+    }
     out
 }
 

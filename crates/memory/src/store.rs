@@ -211,9 +211,7 @@ impl WeightStore {
                 let place = &mut self.resident.as_mut_bytes()[self.tile_offsets[t as usize]..][..bytes.len()];
                 match self.orders[tile.weight.0 as usize].filter(|_| tile.panels) {
                     Some(order) => {
-                        let panel = bytes.len() / tile.rows as usize * PanelOrder::ROWS;
-                        let panels = bytes.chunks_exact(panel).zip(place.chunks_exact_mut(panel));
-                        panels.for_each(|(rows, place)| order.interleave(rows, place));
+                        kernels::best().interleave(order, bytes, bytes.len() / tile.rows as usize, place);
                     }
                     None => place.copy_from_slice(bytes),
                 }

@@ -51,25 +51,34 @@ impl PanelOrder {
         if self.loose.0 == 0 { self.loose.1..self.block } else { 0..self.loose.0 }
     }
 
-    /// Puts sixteen rows, which lie one after another, side by side.
+    /// Puts rows of `row_bytes` bytes, which lie one after another, side by side, panel by panel.
     ///
     /// # Panics
-    /// If these are not sixteen rows of whole blocks, and `panel` is not as long.
-    pub fn interleave(&self, rows: &[u8], panel: &mut [u8]) {
-        let row_bytes = self.row_bytes(panel.len());
-        assert_eq!(rows.len(), panel.len(), "bytes of sixteen rows");
-        for (row, bytes) in rows.chunks_exact(row_bytes).enumerate() {
-            let blocks = panel.chunks_exact_mut(Self::ROWS * self.block);
-            for (from, to) in bytes.chunks_exact(self.block).zip(blocks) {
-                let words = self.words();
-                let words_to = to[Self::ROWS * words.start..].as_chunks_mut::<4>().0[row..].iter_mut();
-                for (from, to) in from[words].as_chunks::<4>().0.iter().zip(words_to.step_by(Self::ROWS)) {
-                    *to = *from;
+    /// If these are not panels of whole blocks, or `panels` is not as long.
+    pub fn interleave(&self, rows: &[u8], row_bytes: usize, panels: &mut [u8]) {
+        assert_eq!(rows.len(), panels.len(), "bytes of rows and of panels");
+        let whole = row_bytes > 0 && row_bytes.is_multiple_of(self.block);
+        assert!(whole && rows.len().is_multiple_of(Self::ROWS * row_bytes), "{row_bytes} bytes of a row");
+        let panel = Self::ROWS * row_bytes;
+        for (rows, panel) in rows.chunks_exact(panel).zip(panels.chunks_exact_mut(panel)) {
+            // Block by block, so that what is written stays in the first cache.
+            for (block, to) in panel.chunks_exact_mut(Self::ROWS * self.block).enumerate() {
+                for (row, from) in rows.chunks_exact(row_bytes).enumerate() {
+                    self.put(&from[block * self.block..][..self.block], row, to);
                 }
-                let loose = &from[self.loose()];
-                to[Self::ROWS * self.loose.0 + row * loose.len()..][..loose.len()].copy_from_slice(loose);
             }
         }
+    }
+
+    /// Puts the block of row `row` where it belongs among the blocks of sixteen rows.
+    fn put(&self, block: &[u8], row: usize, to: &mut [u8]) {
+        let (words, loose) = (self.words(), self.loose());
+        let words_to = to[Self::ROWS * words.start..].as_chunks_mut::<4>().0[row..].iter_mut();
+        for (from, to) in block[words].as_chunks::<4>().0.iter().zip(words_to.step_by(Self::ROWS)) {
+            *to = *from;
+        }
+        let at = Self::ROWS * loose.start + row * loose.len();
+        to[at..at + loose.len()].copy_from_slice(&block[loose]);
     }
 
     /// The bytes of block `block` of row `row` of a panel, as they lie in a file.
@@ -115,13 +124,13 @@ mod tests {
         for format in BLOCK_FORMATS.iter().filter(|f| f.dtype().is_quantized()) {
             let panels = PanelOrder::of(format.dtype()).unwrap();
             let row_bytes = 3 * panels.block_bytes();
-            let rows: Vec<u8> = (0..16 * row_bytes).map(|i| (i * 7 + i / 251) as u8).collect();
+            let rows: Vec<u8> = (0..32 * row_bytes).map(|i| (i * 7 + i / 251) as u8).collect();
             let mut panel = vec![0; rows.len()];
-            panels.interleave(&rows, &mut panel);
+            panels.interleave(&rows, row_bytes, &mut panel);
             assert_ne!(panel, rows, "{}", format.dtype());
             for (i, row) in rows.chunks_exact(row_bytes).enumerate() {
                 let mut out = vec![0; row_bytes];
-                panels.row(&panel, i, &mut out);
+                panels.row(&panel[i / 16 * 16 * row_bytes..][..16 * row_bytes], i % 16, &mut out);
                 assert_eq!(out, row, "{} row {i}", format.dtype());
             }
         }
@@ -132,7 +141,7 @@ mod tests {
         let panels = PanelOrder::of(DType::Q4_0).unwrap();
         let rows: Vec<u8> = (0..16 * 18).map(|i| (i / 18) as u8 * 16 + (i % 18 / 2) as u8).collect();
         let mut panel = vec![0; rows.len()];
-        panels.interleave(&rows, &mut panel);
+        panels.interleave(&rows, 18, &mut panel);
         // The scale of row 3, and the word that begins with byte 6 of row 5.
         assert_eq!(panel[6..8], rows[3 * 18..3 * 18 + 2]);
         assert_eq!(panel[16 * 6 + 5 * 4..][..4], rows[5 * 18 + 6..][..4]);

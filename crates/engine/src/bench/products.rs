@@ -172,7 +172,7 @@ impl ProductBench {
         if let (Order::Panels, Some(panels)) = (order, PanelOrder::of(dtype)) {
             let rows = block.repeat(PanelOrder::ROWS);
             block.resize(rows.len(), 0);
-            panels.interleave(&rows, &mut block);
+            panels.interleave(&rows, rows.len() / PanelOrder::ROWS, &mut block);
         }
         all.chunks_exact_mut(block.len()).for_each(|place| place.copy_from_slice(&block));
     }

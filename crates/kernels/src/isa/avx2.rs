@@ -7,7 +7,7 @@
 use super::{Isa, Kernel, LANES, Panels, Words};
 use crate::dot;
 use crate::float::ROUND;
-use crate::product::SliceFn;
+use crate::product::{InterleaveFn, SliceFn, sixteen};
 use std::arch::asm;
 use std::arch::x86_64::*;
 use std::hint::black_box;
@@ -57,6 +57,7 @@ macro_rules! repeat {
 impl Isa for Avx2 {
     const NAME: &'static str = "avx2";
     const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Avx2>();
+    const INTERLEAVE: InterleaveFn = sixteen::interleave::<Avx2>;
     const CHAINS: usize = 6;
     const WORDS: Words = Words::Pairs;
     type F = [__m256; 2];

@@ -10,7 +10,7 @@ use super::{Isa, Kernel, LANES, Panels, SideOfGroup, Tables, Words};
 use crate::dot::{self, Dot};
 use crate::float::ROUND;
 use crate::product::panels::{Shape, Work};
-use crate::product::{STEPS, SliceFn, rows, turned};
+use crate::product::{InterleaveFn, STEPS, SliceFn, rows, sixteen, turned};
 use std::arch::asm;
 use std::arch::x86_64::*;
 use std::ops::Range;
@@ -32,6 +32,7 @@ macro_rules! avx512 {
 impl Isa for Avx512 {
     const NAME: &'static str = "avx512";
     const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Avx512>();
+    const INTERLEAVE: InterleaveFn = sixteen::interleave::<Avx512>;
     const CHAINS: usize = 24;
     const PARTS: bool = true;
     const WORDS: Words = Words::OtherSign;

@@ -22,10 +22,12 @@ use crate::dot::Dot;
 #[cfg(doc)]
 use crate::float::ROUND;
 use crate::product::panels::{Shape, Work};
-use crate::product::{STEPS, SliceFn, rows};
+use crate::product::{InterleaveFn, STEPS, SliceFn, rows};
 use crate::set::KernelSet;
 use std::ops::Range;
 use tensor::DType;
+#[cfg(doc)]
+use tensor::PanelOrder;
 
 /// Lanes of every vector.
 pub(crate) const LANES: usize = 16;
@@ -117,6 +119,10 @@ pub(crate) trait Isa: Copy + 'static {
 
     /// The quantised types with a kernel of their own; the others go through their definition.
     const DOTS: &'static [(DType, SliceFn)];
+
+    /// Puts rows side by side, as [`PanelOrder::interleave`].
+    const INTERLEAVE: InterleaveFn =
+        |order, rows, row_bytes, panels| order.interleave(rows, row_bytes, panels);
 
     /// How many sums of sixteen lanes the registers have room for, beside what is added to them: 1, 6 or 24.
     const CHAINS: usize;

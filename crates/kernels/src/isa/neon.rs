@@ -8,7 +8,7 @@
 use super::{Isa, Kernel, LANES, Panels, Words};
 use crate::dot;
 use crate::float::ROUND;
-use crate::product::SliceFn;
+use crate::product::{InterleaveFn, SliceFn, sixteen};
 use std::arch::aarch64::*;
 use std::arch::asm;
 use tensor::DType;
@@ -47,6 +47,7 @@ macro_rules! all {
 impl<const LEVEL: u8> Isa for Neon<LEVEL> {
     const NAME: &'static str = ["neon", "neon-dotprod", "neon-i8mm"][LEVEL as usize];
     const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Neon<LEVEL>>();
+    const INTERLEAVE: InterleaveFn = sixteen::interleave::<Neon<LEVEL>>;
     const CHAINS: usize = 6;
     const WORDS: Words = if LEVEL == PLAIN { Words::Pairs } else { Words::SameSign };
     type F = [float32x4_t; 4];

@@ -8,7 +8,7 @@
 use super::{Isa, Kernel, LANES, Panels, Words};
 use crate::dot;
 use crate::float::ROUND;
-use crate::product::SliceFn;
+use crate::product::{InterleaveFn, SliceFn, sixteen};
 use half::f16;
 use std::arch::wasm32::*;
 use tensor::DType;
@@ -39,6 +39,7 @@ macro_rules! all_at {
 impl Isa for Wasm {
     const NAME: &'static str = "wasm-simd128";
     const DOTS: &'static [(DType, SliceFn)] = dot::dots::<Wasm>();
+    const INTERLEAVE: InterleaveFn = sixteen::interleave::<Wasm>;
     const CHAINS: usize = 6;
     const WORDS: Words = Words::Pairs;
     type F = [v128; 4];

@@ -15,7 +15,7 @@ pub(crate) mod turned;
 
 use crate::isa::LANES;
 use std::ops::Range;
-use tensor::DType;
+use tensor::{DType, PanelOrder};
 
 /// Elements of activations that share a scale.
 pub const ACTIVATION_GROUP: usize = 32;
@@ -27,7 +27,7 @@ pub(crate) const STEPS: usize = ACTIVATION_GROUP / 4;
 pub enum Order {
     /// One after another, as in a file.
     Rows,
-    /// Sixteen side by side ([`tensor::PanelOrder`]): a multiple of sixteen rows of a quantised type.
+    /// Sixteen side by side ([`PanelOrder`]): a multiple of sixteen rows of a quantised type.
     Panels,
 }
 
@@ -299,5 +299,7 @@ pub(crate) struct Slice<'a> {
     pub after: *const u8,
 }
 
+/// What puts rows side by side: how they lie then, the rows, bytes of a row, and where they go.
+pub(crate) type InterleaveFn = fn(PanelOrder, &[u8], usize, &mut [u8]);
 /// A product for one type of weights.
 pub(crate) type SliceFn = fn(&Slice);

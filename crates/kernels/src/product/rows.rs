@@ -5,7 +5,7 @@
 
 use super::Order;
 use super::panels::{CHUNK, CODES, GROUPS, LINE, Shape, Side, Work};
-use super::sixteen::{Interleave, Sixteen};
+use super::sixteen::{CHUNK_BYTES, Interleave, Sixteen};
 use crate::dot::{Block, Dot};
 use crate::isa::{Kernel, LANES, Panels};
 use std::marker::PhantomData;
@@ -92,10 +92,11 @@ impl<'a, 'w, P: Panels, S: Shape, D: Dot> Rows<'a, 'w, P, S, D> {
             Order::Panels => self.block(row, LANES * at),
             Order::Rows => {
                 let (order, rows, stride) = (self.work.order, self.block(row, at), self.row_bytes());
-                let scratch = self.work.slice.scratch;
-                self.work.isa.run(Interleave { order, rows, stride, blocks, scratch });
+                assert!(blocks * LANES * bytes <= CHUNK_BYTES, "{blocks} blocks are no chunk");
                 // SAFETY: the scratch belongs to this thread.
-                unsafe { (&raw const (*scratch).blocks).cast() }
+                let to = unsafe { (&raw mut (*self.work.slice.scratch).blocks).cast() };
+                self.work.isa.run(Interleave { order, rows, stride, blocks, to });
+                to
             }
         };
         (0..blocks).map(move |i| Sixteen::new(first.wrapping_add(i * LANES * bytes)))

@@ -3,8 +3,8 @@
 //! Not the order itself, which is [`tensor::PanelOrder`]'s. Formats read weights in this order only ([`crate::dot`]): weights
 //! that lie as in a file pass through scratch, a chunk of a row at a time.
 
-use super::panels::{CHUNK, Scratch};
-use crate::isa::{Kernel, LANES, Panels};
+use super::panels::CHUNK;
+use crate::isa::{self, Kernel, LANES, Panels};
 use tensor::PanelOrder;
 
 /// Bytes that a chunk of sixteen rows takes, at most: Q8_0's.
@@ -75,26 +75,36 @@ impl Sixteen {
     }
 }
 
+/// Whole panels: see [`crate::KernelSet::interleave`].
+pub(crate) fn interleave<P: Panels>(order: PanelOrder, rows: &[u8], row_bytes: usize, panels: &mut [u8]) {
+    let (panel, blocks) = (LANES * row_bytes, row_bytes / order.block_bytes());
+    assert!(row_bytes == blocks * order.block_bytes() && rows.len() == panels.len(), "rows of whole blocks");
+    assert!(blocks > 0 && rows.len().is_multiple_of(panel), "{} bytes of panels of {panel}", rows.len());
+    for (rows, to) in rows.chunks_exact(panel).zip(panels.chunks_exact_mut(panel)) {
+        let (rows, to) = (rows.as_ptr(), to.as_mut_ptr());
+        isa::run::<P, _>(Interleave { order, rows, stride: row_bytes, blocks, to });
+    }
+}
+
 /// Brings some blocks of sixteen rows of a file side by side.
 pub(super) struct Interleave {
     pub order: PanelOrder,
     /// The first block of the first row; the next row begins `stride` bytes on.
     pub rows: *const u8,
     pub stride: usize,
-    /// No more than a chunk of elements.
+    /// How many blocks of a row.
     pub blocks: usize,
-    pub scratch: *mut Scratch,
+    /// Room for sixteen times as many.
+    pub to: *mut u8,
 }
 
 impl<P: Panels> Kernel<P> for Interleave {
     #[inline(always)]
     fn run(self, isa: P) {
-        let Interleave { order, rows, stride, blocks, scratch } = self;
+        let Interleave { order, rows, stride, blocks, to } = self;
         let (words, loose, bytes) = (order.words(), order.loose(), order.block_bytes());
-        assert!(blocks * LANES * bytes <= CHUNK_BYTES, "{blocks} blocks are no chunk");
-        // SAFETY: whoever has such a value has these rows, and the scratch alone.
+        // SAFETY: whoever has such a value has these rows, and the room alone.
         unsafe {
-            let to = (&raw mut (*scratch).blocks).cast::<u8>();
             for block in 0..blocks {
                 let (from, to) = (rows.add(block * bytes), to.add(LANES * block * bytes));
                 let mut at = words.start;

@@ -15,6 +15,7 @@ use crate::Error;
 use ahead::{Ahead, Early};
 use cache::Cache;
 use host::{Extent, FlashFile, Ledger, Part, Region, RunId, Stream, StreamOptions};
+use kernels::KernelSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -50,6 +51,8 @@ pub struct ExpertStats {
 pub struct ExpertStore {
     sets: Arc<ExpertSets>,
     files: Vec<Arc<FlashFile>>,
+    /// What puts rows side by side.
+    kernels: &'static KernelSet,
     caches: Vec<Cache>,
     /// For each set, where its slots begin in the region.
     bases: Vec<usize>,
@@ -124,8 +127,20 @@ impl ExpertStore {
         let ahead = Ahead::new(sets.len(), most, options.stream.max_runs);
         let slots = Region::sparse(ledger, Part::Experts, end)?;
         let (stream, tokens, before, stats) = (None, 0, 0, ExpertStats::default());
-        let mut store =
-            ExpertStore { sets, files, caches, bases, slots, stream, step, ahead, tokens, before, stats };
+        let mut store = ExpertStore {
+            sets,
+            files,
+            kernels: kernels::best(),
+            caches,
+            bases,
+            slots,
+            stream,
+            step,
+            ahead,
+            tokens,
+            before,
+            stats,
+        };
         store.adapt(ledger, options)?;
         Ok(store)
     }
@@ -207,7 +222,7 @@ impl ExpertStore {
             stream.wait(id)?;
             let bytes = stream.bytes(id, extent.file, extent.offset, extent.len).unwrap_or_default();
             let at = base + (u64::from(slot) * description.slot_bytes + piece.in_slot) as usize;
-            self.slots.as_mut_bytes()[at..at + bytes.len()].copy_from_slice(bytes);
+            piece.put(self.kernels, bytes, &mut self.slots.as_mut_bytes()[at..at + bytes.len()]);
             stream.release(id);
         }
         missing.iter().zip(&places).for_each(|(&e, &slot)| self.caches[set].put(e, slot));
@@ -383,7 +398,12 @@ impl ExpertStore {
         }
     }
 
-    /// The bytes of an acquired piece: whole rows as they lie in the file.
+    /// Whether the rows of a piece lie sixteen side by side: its expert is kept.
+    pub fn in_panels(&self, at: usize, piece: usize) -> bool {
+        self.step.order[at].1.is_some() && self.pieces(at)[piece].panels
+    }
+
+    /// The bytes of an acquired piece: whole rows as they lie in the file, or [`ExpertStore::in_panels`].
     ///
     /// # Errors
     /// If it was not acquired.
@@ -457,7 +477,7 @@ impl ExpertStore {
         let extent = self.sets.get(set).extent(expert, &place);
         let (Some(stream), Some(&(id, _))) = (&self.stream, self.step.queue.front()) else { return Ok(()) };
         if let Some(bytes) = stream.bytes(id, extent.file, extent.offset, extent.len) {
-            self.slots.as_mut_bytes()[to..to + bytes.len()].copy_from_slice(bytes);
+            place.put(self.kernels, bytes, &mut self.slots.as_mut_bytes()[to..to + bytes.len()]);
         }
         if last {
             self.caches[set].put(expert, slot);

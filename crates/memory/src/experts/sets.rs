@@ -2,11 +2,12 @@
 
 use crate::Error;
 use formats::ModelFile;
-use graph::op::{Stack, WeightUse};
+use graph::op::{Op, Stack, WeightUse};
 use graph::{Graph, WeightId};
 use host::Extent;
+use kernels::KernelSet;
 use std::ops::Range;
-use tensor::DType;
+use tensor::{DType, PanelOrder};
 
 /// Bytes of small experts that are read together, at most.
 const TOGETHER: u64 = 64 << 10;
@@ -48,10 +49,22 @@ pub struct Piece {
     pub rows: u32,
     /// How many bytes.
     pub bytes: u64,
+    /// Whether they lie sixteen side by side where they are kept ([`tensor::PanelOrder`]).
+    pub panels: bool,
     /// Where they begin in the matrix.
     in_matrix: u64,
     /// Where they begin in a slot.
     pub(super) in_slot: u64,
+}
+
+impl Piece {
+    /// Copies its rows, which lie as in a file, to where they are kept.
+    pub(super) fn put(&self, set: &KernelSet, rows: &[u8], to: &mut [u8]) {
+        match PanelOrder::of(self.dtype).filter(|_| self.panels) {
+            Some(order) => set.interleave(order, rows, rows.len() / self.rows as usize, to),
+            None => to.copy_from_slice(rows),
+        }
+    }
 }
 
 /// Where the matrices of a stack begin.
@@ -70,9 +83,14 @@ impl ExpertSets {
     /// [`Error::WideRow`] if a single row is larger than a piece may be.
     pub fn new(graph: &Graph, file: &ModelFile, piece_bytes: u64) -> Result<ExpertSets, Error> {
         let mut sets = Vec::new();
-        for (used, _) in graph::plan::weight_uses(graph) {
+        let uses = graph.nodes.iter().flat_map(|node| {
+            let panels = matches!(node.op, Op::Experts(_));
+            node.op.weights().into_iter().map(move |used| (used, panels))
+        });
+        for (used, panels) in uses {
             if let WeightUse::OneOf { set, stand_ins, of, at_most } = used {
-                let cut = |set: &[Stack]| ExpertSet::new(graph, file, set, of, at_most, piece_bytes);
+                let cut =
+                    |set: &[Stack]| ExpertSet::new(graph, file, set, of, at_most, (piece_bytes, panels));
                 let stand_in = if stand_ins.is_empty() { None } else { Some(Box::new(cut(&stand_ins)?)) };
                 sets.push(ExpertSet { stand_in, ..cut(&set)? });
             }
@@ -156,7 +174,7 @@ impl ExpertSet {
         stacks: &[Stack],
         count: u32,
         used: u32,
-        limit: u64,
+        (limit, panels): (u64, bool),
     ) -> Result<ExpertSet, Error> {
         let (mut pieces, mut whole) = (Vec::new(), Vec::with_capacity(stacks.len()));
         let mut slot = 0u64;
@@ -168,12 +186,16 @@ impl ExpertSet {
                 return Err(Error::WideRow { tensor: weight.name.clone(), bytes: row_bytes, limit });
             }
             let step = crate::tiling::even_rows(u64::from(rows), limit / row_bytes.max(1));
+            let sixteens = [u64::from(rows), step.min(u64::from(rows))];
+            let sixteens = sixteens.iter().all(|rows| rows.is_multiple_of(PanelOrder::ROWS as u64));
+            let panels = panels && weight.dtype.is_quantized() && sixteens;
             let piece = |first_row: u64, rows: u64| Piece {
                 matrix,
                 dtype: weight.dtype,
                 first_row: first_row as u32,
                 rows: rows as u32,
                 bytes: rows * row_bytes,
+                panels,
                 in_matrix: first_row * row_bytes,
                 in_slot: slot + first_row * row_bytes,
             };

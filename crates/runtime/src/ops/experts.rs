@@ -10,7 +10,7 @@ use crate::executor::Extra;
 use ::memory::{ExpertStore, Wanted};
 use graph::op::{self, Workspace};
 use graph::{Bounds, Elem, Graph, Node};
-use kernels::{Cpu, NextRows, QuantizedMut, Weights};
+use kernels::{Cpu, NextRows, Order, QuantizedMut, Weights};
 use std::ops::Range;
 
 /// What a node of experts needs beside the graph.
@@ -122,7 +122,8 @@ pub(super) fn experts(
             step.experts.acquire(at)?;
             let bytes = step.experts.bytes(at, p)?;
             let columns = if piece.matrix == 2 { work.hidden } else { width };
-            let weights = Weights::in_rows(piece.dtype, bytes, piece.rows as usize, columns);
+            let order = if step.experts.in_panels(at, p) { Order::Panels } else { Order::Rows };
+            let weights = Weights { dtype: piece.dtype, order, bytes, rows: piece.rows as usize, columns };
             let (next_at, next) = if p + 1 == pieces { (at + 1, 0) } else { (at, p + 1) };
             let next = step.experts.kept(next_at, next);
             let next = next.map(|(bytes, piece)| NextRows { bytes, rows: piece.rows as usize });
