@@ -6,7 +6,7 @@
 
 use host::{Ledger, Pool};
 use pintpot_kernels::{
-    Activation, Attention, Cpu, KvFormat, KvShape, Quantized, QuantizedMut, RopeStyle, Weights,
+    Activation, Attention, Cpu, KvFormat, KvShape, Order, Quantized, QuantizedMut, RopeStyle, Weights,
 };
 use std::hint::black_box;
 use tensor::DType;
@@ -76,8 +76,11 @@ fn products(cpu: &Cpu) {
     for dtype in DType::all().filter(|dtype| dtype.block().is_some()) {
         // In every format these bytes are blocks with ordinary scales.
         let bytes = vec![0x33; ROWS * dtype.bytes_of(WIDTH as u64).expect("whole blocks") as usize];
-        let weights = Weights::in_rows(dtype, &bytes, ROWS, WIDTH);
-        for (n, what) in [(1, "1 column"), (ROWS, "64 columns")] {
+        let in_rows = Weights::in_rows(dtype, &bytes, ROWS, WIDTH);
+        let weights = Weights { order: Order::best(dtype, ROWS), ..in_rows };
+        let ways =
+            [(1, weights, "1 column"), (ROWS, weights, "64 columns"), (1, in_rows, "1 column, as in a file")];
+        for (n, weights, what) in ways.into_iter().take(if weights.order == Order::Rows { 2 } else { 3 }) {
             let (x, mut out) = (noise(n * WIDTH), vec![0.0; n * ROWS]);
             let mut columns = Columns::new(n);
             columns.fill(cpu, &x);

@@ -13,7 +13,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Places of a panel that are asked for side by side: memory gives more where it is read in several places.
-pub(super) const STREAMS: usize = 4;
+const STREAMS: usize = 4;
 /// How far ahead memory is asked for what lies in panels, in bytes: less is too late for the types with the most of them.
 const AHEAD: usize = 8192;
 
@@ -115,48 +115,44 @@ impl<'a, 'w, P: Panels, S: Shape, D: Dot> Rows<'a, 'w, P, S, D> {
         self.work.slice.weights.bytes.as_ptr().wrapping_add(offset)
     }
 
-    /// Asks memory for what this thread multiplies by the only column a while after the blocks of element `at`: as much as
-    /// one block of sixteen rows has, and of that part `part` of `parts`, since memory takes only so many requests at once.
+    /// Asks memory for what this thread multiplies by the only column a while after the blocks of element `at`, if rows lie as
+    /// in a file. If they lie in panels, says where that is, for [`Rows::ask`].
     #[inline(always)]
-    pub fn ahead_of_column(&self, at: usize, (part, parts): (usize, usize)) {
+    pub fn ahead_of_column(&self, at: usize) -> Option<*const u8> {
         let (rows, after) = (&self.work.slice.rows, self.work.slice.after);
         if self.work.slice.weights.order == Order::Rows {
-            // The next panel.
             let row = self.work.rows.start + (self.panel + 1) * LANES;
-            return self.ahead(if row < rows.end { self.block(row, 0) } else { after }, at, (part, parts));
+            self.ahead(if row < rows.end { self.block(row, 0) } else { after }, at);
+            return None;
         }
         // Memory in its own order, and what comes after the last row of this thread's.
-        let (bytes, end) = (LANES * D::DTYPE.block_bytes(), self.block(rows.end, 0));
-        let here = self.block(self.work.first_row(self.panel), LANES * at).wrapping_add(bytes * part / parts);
-        let mut to = here.wrapping_add(AHEAD);
-        if to >= end {
-            to = after.wrapping_byte_offset(to.addr().wrapping_sub(end.addr()).cast_signed());
-        }
-        for line in 0..(bytes / parts).div_ceil(LINE) {
-            self.work.isa.prefetch(to.wrapping_add(line * LINE));
+        let (here, end) = (self.block(self.work.first_row(self.panel), LANES * at), self.block(rows.end, 0));
+        let to = here.wrapping_add(AHEAD);
+        let over = to.addr().wrapping_sub(end.addr());
+        Some(if to < end { to } else { after.wrapping_add(over) })
+    }
+
+    /// Asks memory for part `part` of `parts` of as much as a block of sixteen rows has, from `to` on: memory takes only so
+    /// many requests at once.
+    #[inline(always)]
+    pub fn ask(&self, to: *const u8, (part, parts): (usize, usize)) {
+        let bytes = LANES * D::DTYPE.block_bytes() / parts;
+        for line in 0..bytes.div_ceil(LINE) {
+            self.work.isa.prefetch(to.wrapping_add(part * bytes + line * LINE));
         }
     }
 
     /// Asks memory for as much of the panel that lies at `next` as one block of sixteen rows has, the same share of each of
-    /// [`STREAMS`] parts of it; it may be outside of the weights. Of that, part `part` of `parts`.
+    /// [`STREAMS`] parts of it; it may be outside of the weights.
     #[inline(always)]
-    pub fn ahead(&self, next: *const u8, at: usize, (part, parts): (usize, usize)) {
-        let bytes = LANES * D::DTYPE.block_bytes();
-        let (lines, apart) = (bytes.div_ceil(LINE), LANES / STREAMS * self.row_bytes());
-        let first = next.wrapping_add(at / Self::ELEMENTS * bytes / STREAMS);
-        if parts < STREAMS {
-            // Of each place as many lines as its share begins: fewer, and between two shares a line would be left out.
-            for line in 0..(bytes / STREAMS).div_ceil(LINE) {
-                for place in 0..STREAMS {
-                    self.work.isa.prefetch(first.wrapping_add(place * apart + line * LINE));
-                }
+    pub fn ahead(&self, next: *const u8, at: usize) {
+        let bytes = LANES * D::DTYPE.block_bytes() / STREAMS;
+        let (first, apart) = (at / Self::ELEMENTS * bytes, LANES / STREAMS * self.row_bytes());
+        // Of each place as many lines as its share begins: fewer, and between two shares a line would be left out.
+        for line in 0..bytes.div_ceil(LINE) {
+            for place in 0..STREAMS {
+                self.work.isa.prefetch(next.wrapping_add(first + place * apart + line * LINE));
             }
-            return;
-        }
-        let each = lines.div_ceil(parts);
-        let first = first.wrapping_add(part % STREAMS * apart + part / STREAMS * each * LINE);
-        for line in 0..each {
-            self.work.isa.prefetch(first.wrapping_add(line * LINE));
         }
     }
 }
@@ -187,7 +183,7 @@ impl<P: Panels, S: Shape, D: Dot> Kernel<P> for Unpack<'_, '_, P, S, D> {
                     min: min.add(done / D::GROUP),
                 };
                 D::unpack(isa, block, out);
-                rows.ahead(next, at, (0, 1));
+                rows.ahead(next, at);
                 at += Rows::<P, S, D>::ELEMENTS;
             }
         }
@@ -223,9 +219,12 @@ impl<P: Panels, S: Shape, D: Dot> Kernel<P> for Column<'_, '_, P, S, D> {
                         scale: row_scale.as_mut_ptr().cast(),
                         min: row_min.as_mut_ptr().cast(),
                     };
+                    let ahead = rows.ahead_of_column(at);
                     D::unpack(isa, block, out);
                     for g in 0..groups {
-                        rows.ahead_of_column(at, (g, groups));
+                        if let Some(to) = ahead {
+                            rows.ask(to, (g, groups));
+                        }
                         let codes = codes.as_ptr().add(g * D::GROUP / 4).cast();
                         let [[isum]] = work.dot::<1, 1>([codes], activations, correction, 1);
                         let both = isa.mul(row_scale[g].assume_init(), isa.splat(*scale));

@@ -5,7 +5,7 @@
 //! activations that are turned, once for sixteen rows. A sum of whole numbers is exact in any order.
 
 use super::panels::{CHUNK, GROUPS, Shape, Side, Work};
-use super::rows::{Rows, STREAMS};
+use super::rows::Rows;
 use super::{ACTIVATION_GROUP, STEPS};
 use crate::dot::Dot;
 use crate::isa::{Kernel, Panels, Tables};
@@ -47,8 +47,8 @@ impl<P: Panels, T: Tables<P>, S: Shape, D: Dot> Kernel<P> for Column<'_, '_, P, 
                 }
                 activations = activations.add(CHUNK / 4);
                 out.activations = turned.as_ptr();
-                for part in 0..STREAMS {
-                    rows.ahead_of_column(at, (part, STREAMS));
+                if let Some(to) = rows.ahead_of_column(at) {
+                    rows.ask(to, (0, 1));
                 }
                 for block in blocks {
                     D::turned(isa, tables, block, &mut out);
