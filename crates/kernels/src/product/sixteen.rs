@@ -121,13 +121,15 @@ impl<P: Panels> Kernel<P> for Interleave {
                     at += 4;
                 }
                 let (from, to) = (from.add(loose.start), to.add(LANES * loose.start));
-                match loose.len() {
-                    2 => (0..LANES).for_each(|row| {
+                if loose.len() == 2 {
+                    for row in 0..LANES {
                         let half = from.add(row * stride).cast::<u16>().read_unaligned();
                         to.cast::<u16>().add(row).write_unaligned(half);
-                    }),
-                    1 => (0..LANES).for_each(|row| *to.add(row) = *from.add(row * stride)),
-                    _ => {}
+                    }
+                } else if loose.len() == 1 {
+                    for row in 0..LANES {
+                        *to.add(row) = *from.add(row * stride);
+                    }
                 }
             }
         }
