@@ -17,7 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("formats", &["host", "tensor"]),
     ("processors", &["host", "tensor"]),
     ("hub", &["host"]),
-    ("memory", &["formats", "graph", "host", "tensor"]),
+    ("memory", &["formats", "graph", "host", "kernels", "tensor"]),
     ("models", &["formats", "graph", "host", "tensor"]),
     ("planner", &["formats", "graph", "host", "memory", "tensor"]),
     ("runtime", &["formats", "graph", "host", "kernels", "memory", "planner", "tensor"]),
