@@ -220,7 +220,8 @@ impl ExpertStore {
             }
             let Some((id, slot, piece, extent)) = asked.pop_front() else { break };
             stream.wait(id)?;
-            let bytes = stream.bytes(id, extent.file, extent.offset, extent.len).unwrap_or_default();
+            let bytes = stream.bytes(id, extent.file, extent.offset, extent.len);
+            let bytes = bytes.ok_or(Error::OutOfOrder { run: slot, next: None })?;
             let at = base + (u64::from(slot) * description.slot_bytes + piece.in_slot) as usize;
             piece.put(self.kernels, bytes, &mut self.slots.as_mut_bytes()[at..at + bytes.len()]);
             stream.release(id);
