@@ -6,7 +6,7 @@
 use crate::survey::{Survey, survey};
 use crate::{Engine, Error, Opened};
 use host::{Extent, FlashFile, Ledger, Part, Pool, Region, Stream, StreamOptions};
-use kernels::{Attention, Cpu, KvFormat, KvShape, Order, Quantized, QuantizedMut, Weights};
+use kernels::{Attention, Cpu, KernelSet, KvFormat, KvShape, Order, Quantized, QuantizedMut, Weights};
 use planner::{FlashWay, Placement, ProductRate, Profile};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -78,7 +78,7 @@ impl Engine {
 /// All rates but the flash's, which is a guess.
 fn rates(engine: &Engine, ledger: &Ledger, types: &[DType]) -> Result<Profile, Error> {
     let threads = engine.threads();
-    let memory_bytes = memory::<1>(ledger, threads)?;
+    let memory_bytes = memory(engine.kernels, ledger, threads)?;
     let cpu = Cpu::new(engine.kernels, Pool::new(ledger, threads)?, ledger)?;
     let rate = |&dtype: &DType| {
         let rate = ProductRate { one: macs(&cpu, dtype, MATRIX, 1), many: macs(&cpu, dtype, MATRIX, MANY) };
@@ -99,33 +99,19 @@ pub(crate) fn median(mut rates: Vec<f64>) -> f64 {
     rates.get(rates.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// Bytes a second of reading memory, in so many places at once by each thread: in one, as products that lie in a row do; in four,
-/// which is the most that memory gives.
-pub(crate) fn memory<const PLACES: usize>(ledger: &Ledger, threads: usize) -> Result<f64, Error> {
-    const PIECE: usize = 64 << 10; // u64s
+/// Bytes a second of reading memory.
+pub(crate) fn memory(kernels: &KernelSet, ledger: &Ledger, threads: usize) -> Result<f64, Error> {
+    const PIECE: usize = 512 << 10;
     let pool = Pool::new(ledger, threads)?;
-    const PIECE_BYTES: u64 = 8 * PIECE as u64;
     let spare = host::Memory::Auto.resolve()?.bytes / 8;
-    let bytes = (spare.min(MEMORY_BYTES) / PIECE_BYTES).max(1) * PIECE_BYTES;
-    let mut region = Region::new(ledger, Part::Activations, bytes as usize)?.huge();
-    region.as_mut_slice::<u64>().fill(1);
-    let words = region.as_slice::<u64>();
+    let pieces = (spare.min(MEMORY_BYTES) as usize / PIECE).max(1);
+    let mut region = Region::new(ledger, Part::Activations, pieces * PIECE)?.huge();
+    region.as_mut_slice::<u8>().fill(1);
+    let bytes = region.as_slice::<u8>();
     let rates = (0..RUNS).map(|_| {
         let start = Instant::now();
-        pool.run(words.len() / PIECE, &|task| {
-            let piece = &words[task * PIECE..][..PIECE];
-            let (chunks, _) = piece.as_chunks::<32>();
-            let of_place = chunks.len() / PLACES;
-            let mut sums = [[0u64; 32]; PLACES];
-            for step in 0..of_place {
-                for (place, sums) in sums.iter_mut().enumerate() {
-                    let chunk = &chunks[place * of_place + step];
-                    sums.iter_mut().zip(chunk).for_each(|(s, w)| *s = s.wrapping_add(*w));
-                }
-            }
-            black_box(sums);
-        });
-        bytes as f64 / start.elapsed().as_secs_f64()
+        pool.run(pieces, &|task| kernels.read_through(&bytes[task * PIECE..][..PIECE]));
+        bytes.len() as f64 / start.elapsed().as_secs_f64()
     });
     Ok(median(rates.collect()))
 }

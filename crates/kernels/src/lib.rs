@@ -44,6 +44,7 @@ mod quantize;
 mod rope;
 mod rows;
 mod set;
+mod silicon;
 
 pub use activation::Activation;
 pub use attention::{Attention, KvFormat, KvShape};
@@ -58,3 +59,4 @@ pub use product::{ACTIVATION_GROUP, Order, Quantized, QuantizedMut, Weights};
 pub use rope::RopeStyle;
 pub use rows::{Factor, RowKind, TotalKind};
 pub use set::KernelSet;
+pub use silicon::Peak;

@@ -19,6 +19,7 @@ use crate::product::{InterleaveFn, Slice, SliceFn};
 use crate::quantize::Quantize;
 use crate::rope::Rope;
 use crate::rows::{Rows, Totals};
+use crate::silicon::{Multiply, Read};
 use tensor::{DType, PanelOrder};
 
 /// The kernels of one instruction set; see [`crate::best`].
@@ -39,11 +40,13 @@ pub struct KernelSet {
     pub(crate) join: fn(Join),
     pub(crate) map: fn(Map),
     pub(crate) merge: fn(Merge),
+    pub(crate) multiply: fn(Multiply),
     pub(crate) narrow: fn(Narrow),
     pub(crate) outer: fn(OuterSlice),
     pub(crate) planes: fn(PlaneSlice),
     pub(crate) product_float: fn(FloatSlice),
     pub(crate) quantize: fn(Quantize),
+    pub(crate) read: fn(Read),
     pub(crate) rms_norm: fn(RmsNorm),
     pub(crate) rope: fn(Rope),
     pub(crate) rows: fn(Rows),
@@ -82,11 +85,13 @@ impl KernelSet {
                 join: |kernel| isa::run::<I, _>(kernel),
                 map: |kernel| isa::run::<I, _>(kernel),
                 merge: |kernel| isa::run::<I, _>(kernel),
+                multiply: |kernel| isa::run::<I, _>(kernel),
                 narrow: |kernel| isa::run::<I, _>(kernel),
                 outer: |kernel| isa::run::<I, _>(kernel),
                 planes: |kernel| isa::run::<I, _>(kernel),
                 product_float: |kernel| isa::run::<I, _>(kernel),
                 quantize: |kernel| isa::run::<I, _>(kernel),
+                read: |kernel| isa::run::<I, _>(kernel),
                 rms_norm: |kernel| isa::run::<I, _>(kernel),
                 rope: |kernel| isa::run::<I, _>(kernel),
                 rows: |kernel| isa::run::<I, _>(kernel),

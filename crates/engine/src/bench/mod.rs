@@ -8,15 +8,17 @@ mod cold;
 mod network;
 mod peers;
 mod products;
+mod silicon;
 mod sweep;
 
 pub use kernels::Order;
 pub use network::{NetworkTimes, NodeTime, OperatorTime};
 pub use peers::{Compared, Peer, PeerBench};
 pub use products::{CallTime, ProductBench, ProductTime};
+pub use silicon::Silicon;
 pub use sweep::{Foretold, OurTurn, Sweep, SweepPoint, Swept, WORDS};
 
-use crate::{Engine, Error, LoadOptions, Model, Opened, Placement, Profile, measure};
+use crate::{Engine, Error, LoadOptions, Model, Opened, Placement};
 use graph::{Bounds, StateKind};
 use runtime::Wanted;
 use std::path::Path;
@@ -116,10 +118,10 @@ pub struct Outcome {
     pub state_bytes: u64,
     /// Multiply-adds with weights of one run.
     pub macs: u64,
-    /// Seconds of one run if only its arithmetic took time, at the rate of the kernels out of the cache.
+    /// Seconds of one run if only its arithmetic took time, at the most that the registers give.
     pub arithmetic_seconds: f64,
     /// What this machine can do, measured after the last run.
-    pub profile: Profile,
+    pub silicon: Silicon,
 }
 
 impl Outcome {
@@ -165,10 +167,10 @@ impl Outcome {
     /// The share of the rate that reading memory at full speed would allow.
     pub fn bandwidth_share(&self) -> f64 {
         let bytes = (self.weight_bytes + self.state_bytes) as f64;
-        bytes / self.profile.memory_bytes / self.seconds().0.max(1e-9)
+        bytes / self.silicon.memory_bytes / self.seconds().0.max(1e-9)
     }
 
-    /// The share of the rate that arithmetic out of the cache would allow.
+    /// The share of the rate that arithmetic in registers would allow.
     pub fn arithmetic_share(&self) -> f64 {
         self.arithmetic_seconds / self.seconds().0.max(1e-9)
     }
@@ -233,8 +235,8 @@ impl Bench {
         let opened = first.open(path)?;
         let each = self.tests(0).len() * self.depths.len();
         for (engine, outcomes) in engines.iter().zip(measured.outcomes.chunks_mut(each)) {
-            let profile = engine.measure_bounds(&opened, &outcomes[0].placement)?;
-            outcomes.iter_mut().for_each(|outcome| bound(outcome, &opened, &profile));
+            let silicon = Silicon::measure(engine.kernels, engine.threads())?;
+            outcomes.iter_mut().for_each(|outcome| bound(outcome, &opened, &silicon));
         }
         Ok(measured)
     }
@@ -293,34 +295,19 @@ impl Bench {
                 macs: after.macs - before.macs,
                 state_bytes: 0,
                 arithmetic_seconds: 0.0,
-                profile: Profile::guess(engine.threads() as u32),
+                silicon: Silicon::default(),
             });
         }
         Ok(())
     }
 }
 
-impl Engine {
-    /// As [`Engine::measure_for`]; memory by the best of a few measurements, since a bound is not what a busy moment allows.
-    fn measure_bounds(&self, opened: &Opened, placement: &Placement) -> Result<Profile, Error> {
-        let mut profile = self.measure_for(opened, placement)?;
-        profile.memory_bytes = profile.memory_bytes.max(reading(self.threads())?);
-        Ok(profile)
-    }
-}
-
-/// Bytes a second of reading memory in four places at once, the best of a few measurements.
-fn reading(threads: usize) -> Result<f64, Error> {
-    let ledger = host::Ledger::new(u64::MAX / 2);
-    (0..3).try_fold(0.0, |best: f64, _| Ok(best.max(measure::memory::<4>(&ledger, threads)?)))
-}
-
 /// Fills in what follows from the graph and the machine.
-fn bound(outcome: &mut Outcome, opened: &Opened, profile: &Profile) {
+fn bound(outcome: &mut Outcome, opened: &Opened, silicon: &Silicon) {
     let graph = &opened.decoder.graph;
     let chunk = outcome.placement.chunk();
     for (bounds, before) in outcome.test.steps(chunk) {
-        outcome.arithmetic_seconds += planner::step_bounds(graph, profile, &bounds, before).arithmetic;
+        outcome.arithmetic_seconds += silicon.arithmetic(graph, &bounds, before);
         for state in &graph.states {
             let end = u64::from(before + bounds.rows);
             let seen = match state.kind {
@@ -331,7 +318,7 @@ fn bound(outcome: &mut Outcome, opened: &Opened, profile: &Profile) {
             outcome.state_bytes += seen * u64::from(state.kv_heads) * head;
         }
     }
-    outcome.profile = profile.clone();
+    outcome.silicon = *silicon;
 }
 
 impl Model {

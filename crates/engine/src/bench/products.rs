@@ -4,10 +4,11 @@
 //! design choice: matrices are rotated over more bytes than caches hold, as the layers of a model are, so that a step of
 //! an answer finds its weights where it will find them.
 
-use super::reading;
+use super::Silicon;
 use crate::{Engine, Error};
 use host::{Ledger, Part, Pool, Region};
 use kernels::{Cpu, Order, Quantized, QuantizedMut, Weights};
+use std::collections::BTreeMap;
 use std::time::Instant;
 use tensor::{BLOCK_FORMATS, DType, PanelOrder};
 
@@ -68,8 +69,8 @@ pub struct ProductTime {
     pub cache: CallTime,
     /// How many rows that are.
     pub cache_rows: u32,
-    /// Bytes a second of reading memory, measured beside it.
-    pub memory_bytes_per_second: f64,
+    /// The most that this set makes of the machine, measured beside it.
+    pub silicon: Silicon,
 }
 
 impl ProductTime {
@@ -90,7 +91,12 @@ impl ProductTime {
 
     /// The share of the rate at which memory is read.
     pub fn bandwidth_share(&self) -> f64 {
-        self.bytes_per_second() / self.memory_bytes_per_second
+        self.bytes_per_second() / self.silicon.memory_bytes
+    }
+
+    /// The share of the rate at which the set multiplies in registers, its weights from memory.
+    pub fn arithmetic_share(&self) -> f64 {
+        self.macs_per_second() / self.silicon.macs(self.dtype)
     }
 }
 
@@ -103,7 +109,7 @@ impl ProductBench {
         let types = self.checked()?;
         let ledger = Ledger::new(u64::MAX / 2);
         let threads = engine.threads();
-        let mut memory = reading(threads)?;
+        let mut most: BTreeMap<&str, Silicon> = BTreeMap::new();
         let mut times = Vec::new();
         for dtype in types {
             let best = Order::best(dtype, self.rows as usize);
@@ -118,9 +124,14 @@ impl ProductBench {
                 time.is_fast = !dtype.is_quantized() || set.fast_types().any(|fast| fast == dtype);
                 times.push(time);
             }
-            memory = memory.max(reading(threads)?);
+            for set in kernels::available() {
+                let most = most.entry(set.name()).or_default();
+                *most = most.or_more(&Silicon::measure(set, threads)?);
+            }
         }
-        times.iter_mut().for_each(|time| time.memory_bytes_per_second = memory);
+        // Memory is the same for all sets, even if the plain one cannot read as fast.
+        let memory_bytes = most.values().map(|most| most.memory_bytes).fold(0.0, f64::max);
+        times.iter_mut().for_each(|time| time.silicon = Silicon { memory_bytes, ..most[time.isa] });
         Ok(times)
     }
 
@@ -208,7 +219,7 @@ impl ProductBench {
             memory,
             cache,
             cache_rows: cache_rows as u32,
-            memory_bytes_per_second: 0.0,
+            silicon: Silicon::default(),
         }
     }
 }

@@ -60,6 +60,7 @@ impl Isa for Avx2 {
     const INTERLEAVE: InterleaveFn = sixteen::interleave::<Avx2>;
     const CHAINS: usize = 6;
     const WORDS: Words = Words::Pairs;
+    const PRODUCTS: usize = 4 * LANES;
     type F = [__m256; 2];
     type W = [__m256i; 2];
 
@@ -208,6 +209,12 @@ impl Isa for Avx2 {
     fn add_products<const SIGNED: bool>(self, sum: Self::W, right: Self::W, left: u32) -> Self::W {
         let left = avx2!(_mm256_set1_epi32(left as i32));
         both!(H => _mm256_add_epi32(sum[H], _mm256_madd_epi16(right[H], left)))
+    }
+
+    #[inline(always)]
+    fn multiply(self, sum: Self::W, right: Self::W, left: u32) -> Self::W {
+        let left = avx2!(_mm256_set1_epi32(left as i32));
+        both!(H => _mm256_add_epi16(sum[H], _mm256_maddubs_epi16(right[H], left)))
     }
 
     #[inline(always)]

@@ -133,6 +133,9 @@ pub(crate) trait Isa: Copy + 'static {
     /// What [`Isa::add_products`] takes.
     const WORDS: Words;
 
+    /// Multiply-adds of [`Isa::multiply`].
+    const PRODUCTS: usize = LANES * Self::WORDS.elements();
+
     /// Sixteen f32.
     type F: Copy;
     /// Sixteen whole numbers of 32 bits.
@@ -204,6 +207,11 @@ pub(crate) trait Isa: Copy + 'static {
     /// Adds to every lane, wrapping, the products of what is in a word of `right` with what is in `left`, which is `SIGNED` or
     /// not; exactly.
     fn add_products<const SIGNED: bool>(self, sum: Self::W, right: Self::W, left: u32) -> Self::W;
+    /// The most products of bytes that one instruction adds up; of which with which is its own affair.
+    #[inline(always)]
+    fn multiply(self, sum: Self::W, right: Self::W, left: u32) -> Self::W {
+        self.add_products::<true>(sum, right, left)
+    }
 
     /// Lanes whose bit of `lanes` is set; zeros in the others.
     ///

@@ -50,6 +50,7 @@ impl<const LEVEL: u8> Isa for Neon<LEVEL> {
     const INTERLEAVE: InterleaveFn = sixteen::interleave::<Neon<LEVEL>>;
     const CHAINS: usize = 6;
     const WORDS: Words = if LEVEL == PLAIN { Words::Pairs } else { Words::SameSign };
+    const PRODUCTS: usize = if LEVEL == I8MM { 8 * LANES } else { LANES * Self::WORDS.elements() };
     type F = [float32x4_t; 4];
     type W = [uint32x4_t; 4];
 
@@ -226,6 +227,15 @@ impl<const LEVEL: u8> Isa for Neon<LEVEL> {
                 vaddq_u32(sum[Q], vreinterpretq_u32_s32(vpaddq_s32(low, high)))
             }
         })
+    }
+
+    #[inline(always)]
+    fn multiply(self, sum: Self::W, right: Self::W, left: u32) -> Self::W {
+        if LEVEL != I8MM {
+            return self.add_products::<true>(sum, right, left);
+        }
+        let left = neon!(vdupq_n_u32(left));
+        all!(Q => vreinterpretq_u32_s32(smmla(Neon(()), vreinterpretq_s32_u32(sum[Q]), right[Q], left)))
     }
 
     #[inline(always)]

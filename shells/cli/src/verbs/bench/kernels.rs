@@ -30,6 +30,7 @@ const COLUMNS: &[Column] = &[
     ("GB/s", true, |row| giga(&row["bytes_per_second"])),
     ("of reading", true, |row| percent(&row["bandwidth_share"])),
     ("G multiply-adds/s", true, |row| giga(&row["macs_per_second"])),
+    ("of the peak", true, |row| percent(&row["arithmetic_share"])),
     ("in cache", true, |row| giga(&row["cache_macs_per_second"])),
     ("", false, note),
 ];
@@ -83,8 +84,10 @@ fn row(bench: &ProductBench, time: &ProductTime) -> Value {
         "cache_median_seconds": time.cache.median,
         "cache_best_seconds": time.cache.best,
         "cache_macs_per_second": time.cache_macs_per_second(bench.rows),
-        "memory_bytes_per_second": time.memory_bytes_per_second,
+        "memory_bytes_per_second": time.silicon.memory_bytes,
+        "peak_macs_per_second": time.silicon.macs(time.dtype),
         "bandwidth_share": time.bandwidth_share(),
+        "arithmetic_share": time.arithmetic_share(),
     })
 }
 

@@ -72,8 +72,13 @@ fn machine(chapters: &[Chapter]) -> String {
     };
     let threads =
         if outcome.threads == 1 { "1 thread".to_string() } else { format!("{} threads", outcome.threads) };
-    let rate = outcome.profile.memory_bytes / 1e9;
-    format!("<p>{} kernels on {threads}; memory read at {rate:.1} GB/s.</p>\n", escaped(outcome.isa))
+    let [read, bytes, floats] =
+        [outcome.silicon.memory_bytes, outcome.silicon.byte_macs, outcome.silicon.float_macs]
+            .map(|rate| rate / 1e9);
+    format!(
+        "<p>{} kernels on {threads}; memory is read at {read:.1} GB/s, registers do {bytes:.0} G multiply-adds a second of bytes and {floats:.0} of floats.</p>\n",
+        escaped(outcome.isa)
+    )
 }
 
 fn says(name: &str, outcome: &Outcome) -> String {
@@ -98,7 +103,7 @@ fn roofline(chapters: &[Chapter]) -> String {
             let is_round = outcome.test.prompt == 0;
             let says = says(&chapter.name, outcome);
             marks.push(Mark { x, y, series, is_round, says });
-            bandwidth = bandwidth.max(outcome.profile.memory_bytes / 1e9);
+            bandwidth = bandwidth.max(outcome.silicon.memory_bytes / 1e9);
         }
         roofs.push((series, chapter.measured.outcomes.iter().map(ceiling).fold(0.0, f64::max)));
     }

@@ -84,7 +84,10 @@ pub(super) fn row(path: &Path, measured: &Measured, outcome: &Outcome) -> Value 
         "flash_bytes_per_token": outcome.flash_per_token(),
         "bandwidth_share": outcome.bandwidth_share(),
         "arithmetic_share": outcome.arithmetic_share(),
-        "memory_bytes_per_second": outcome.profile.memory_bytes,
+        "memory_bytes_per_second": outcome.silicon.memory_bytes,
+        "peak_byte_macs_per_second": outcome.silicon.byte_macs,
+        "peak_float_macs_per_second": outcome.silicon.float_macs,
+        "macs_per_second": outcome.macs as f64 / outcome.seconds().0.max(1e-9),
         "page_cache_share": measured.cached,
         "phases": phases(outcome),
     })
