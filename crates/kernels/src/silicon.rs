@@ -13,7 +13,7 @@ const PLACES: usize = 4;
 /// How far ahead of each place is asked for, bytes.
 const AHEAD: usize = 4 << 10;
 
-/// Reads all of `bytes` in four places side by side, but for what is left over of whole lines.
+/// Reads all of `bytes` in four places side by side, but for what is left over at its ends.
 pub(crate) struct Read<'a> {
     pub bytes: &'a [u8],
 }
@@ -21,15 +21,15 @@ pub(crate) struct Read<'a> {
 impl<I: Isa> Kernel<I> for Read<'_> {
     #[inline(always)]
     fn run(self, isa: I) {
-        let lines = self.bytes.as_chunks::<{ 4 * LANES }>().0;
+        // SAFETY: any bytes are floats.
+        let lines = unsafe { self.bytes.align_to::<[f32; LANES]>() }.1;
         let apart = lines.len() / PLACES;
         let mut most = [isa.splat(0.0); PLACES];
         for line in 0..apart {
             for (place, most) in most.iter_mut().enumerate() {
-                let at = lines[place * apart + line].as_ptr();
-                isa.prefetch(at.wrapping_add(AHEAD));
-                // SAFETY: a line is sixteen floats, whatever its bytes are, and vectors are loaded from anywhere.
-                *most = isa.max(isa.load(unsafe { &*at.cast() }), *most);
+                let line = &lines[place * apart + line];
+                isa.prefetch(line.as_ptr().cast::<u8>().wrapping_add(AHEAD));
+                *most = isa.max(isa.load(line), *most);
             }
         }
         black_box(most.map(|most| isa.largest(most)));

@@ -9,19 +9,24 @@ use memory::{ExpertOptions, ExpertSets, ExpertStore, Wanted};
 use std::path::Path;
 use std::sync::Arc;
 
-#[test]
-fn who_is_kept_is_taken_matrix_by_matrix_and_who_passes_piece_by_piece() {
+/// The mixture cut into pieces of so many bytes, its file, and a store with room for all experts of a layer but one.
+fn tiny(piece_bytes: u64) -> (Arc<ExpertSets>, Arc<FlashFile>, ExpertStore) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/tiny/qwen3moe-q4.gguf");
     let file: ModelFile = formats::open(&path, formats::Limits::default()).unwrap();
     let graph = models::build(&file).unwrap().graph;
     let flash = Arc::new(FlashFile::open(&path).unwrap());
-    let sets = Arc::new(ExpertSets::new(&graph, &file, 256).unwrap());
-    let set = sets.get(0);
-    assert!(set.pieces.len() > 2 * set.whole.len() && set.whole.len() == set.matrices());
+    let sets = Arc::new(ExpertSets::new(&graph, &file, piece_bytes).unwrap());
     let slots = sets.iter().map(|set| set.count - 1).collect();
     let options = ExpertOptions { slots, window_bytes: 1 << 20, stream: StreamOptions::default() };
-    let ledger = Ledger::new(1 << 30);
-    let mut store = ExpertStore::new(&ledger, Arc::clone(&sets), vec![flash.clone()], &options).unwrap();
+    let store = ExpertStore::new(&Ledger::new(1 << 30), Arc::clone(&sets), vec![flash.clone()], &options);
+    (sets, flash, store.unwrap())
+}
+
+#[test]
+fn who_is_kept_is_taken_matrix_by_matrix_and_who_passes_piece_by_piece() {
+    let (sets, flash, mut store) = tiny(256);
+    let set = sets.get(0);
+    assert!(set.pieces.len() > 2 * set.whole.len() && set.whole.len() == set.matrices());
     let step = |store: &mut ExpertStore| {
         store.begin(1);
         let wanted = [0, 2].map(|expert| Wanted { expert, token: 0, weak: false });
@@ -48,15 +53,7 @@ fn who_is_kept_is_taken_matrix_by_matrix_and_who_passes_piece_by_piece() {
 
 #[test]
 fn rows_of_who_is_kept_lie_side_by_side() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/tiny/qwen3moe-q4.gguf");
-    let file: ModelFile = formats::open(&path, formats::Limits::default()).unwrap();
-    let graph = models::build(&file).unwrap().graph;
-    let flash = Arc::new(FlashFile::open(&path).unwrap());
-    let sets = Arc::new(ExpertSets::new(&graph, &file, 1 << 20).unwrap());
-    let slots = sets.iter().map(|set| set.count - 1).collect();
-    let options = ExpertOptions { slots, window_bytes: 1 << 20, stream: StreamOptions::default() };
-    let ledger = Ledger::new(1 << 30);
-    let mut store = ExpertStore::new(&ledger, Arc::clone(&sets), vec![flash.clone()], &options).unwrap();
+    let (sets, flash, mut store) = tiny(1 << 20);
     let mut seen = [0, 0];
     for kept in [false, true] {
         store.begin(1);

@@ -128,6 +128,7 @@ mod tests {
             let mut panel = vec![0; rows.len()];
             panels.interleave(&rows, row_bytes, &mut panel);
             assert_ne!(panel, rows, "{}", format.dtype());
+            assert!(panels.block_bytes() <= PanelOrder::LARGEST_BLOCK, "{}", format.dtype());
             for (i, row) in rows.chunks_exact(row_bytes).enumerate() {
                 let mut out = vec![0; row_bytes];
                 panels.row(&panel[i / 16 * 16 * row_bytes..][..16 * row_bytes], i % 16, &mut out);
