@@ -180,12 +180,13 @@ fn cut(graph: &Graph, file: &ModelFile, id: WeightId, limit: u64) -> Result<Vec<
         .collect())
 }
 
-/// Rows of a tile of which `most` may be one, for a matrix of `rows`: as even as can be, in sixteens where possible,
-/// because kernels work on sixteen rows at a time.
+/// Rows of a tile of which `most` may be one, for a matrix of `rows`: as even as can be, in sixteens where `most` is as many,
+/// because only sixteen rows lie side by side.
 pub(crate) fn even_rows(rows: u64, most: u64) -> u64 {
-    let most = most.max(1);
-    let step = rows.div_ceil(rows.div_ceil(most).max(1)).max(1);
-    if step.next_multiple_of(16) <= most { step.next_multiple_of(16) } else { step }
+    const TOGETHER: u64 = PanelOrder::ROWS as u64;
+    let unit = if most < TOGETHER { 1 } else { TOGETHER };
+    let most = (most / unit * unit).max(1);
+    rows.div_ceil(rows.div_ceil(most).max(1)).max(1).next_multiple_of(unit)
 }
 
 /// The extents that cover `tiles`: by file and offset, neighbours joined.
@@ -204,4 +205,19 @@ fn join(tiles: &[Tile]) -> Vec<Extent> {
     }
     joined.shrink_to_fit();
     joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_are_even_and_whole_panels_wherever_a_tile_may_be_a_panel() {
+        // The last is a vocabulary, whose even share of rows is just below the limit and no multiple of sixteen.
+        for (rows, most, step) in
+            [(64, 40, 32), (7, 100, 16), (100, 16, 16), (100, 9, 9), (5, 0, 1), (151_936, 1101, 1088)]
+        {
+            assert_eq!(even_rows(rows, most), step, "{rows} rows, {most} at most");
+        }
+    }
 }
