@@ -44,7 +44,7 @@ pub(super) fn html(chapters: &[Chapter]) -> String {
         machine(chapters)
     );
     page += "<h2>Roofline</h2>\n<p>Multiply-adds a second against multiply-adds for each byte that comes from memory. The \
-        slope is what memory gives, a level line what the kernels do out of the cache with the types of its model, both measured \
+        slope is what memory gives, a level line what registers do with the types of its model and with its attention, both measured \
         here after the tests. Squares are prompts, circles answers; a mark below a line is what is left.</p>\n";
     page += &format!("<div class=\"card\">{}</div>\n", roofline(chapters));
     page += &legend(chapters.iter().map(|chapter| chapter.name.as_str()));
