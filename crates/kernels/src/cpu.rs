@@ -11,6 +11,7 @@ use crate::attention::{
 use crate::dense;
 use crate::elementwise::{Add, AddScaled, Gate, Scale, Scores, SoftCap};
 use crate::isa::LANES;
+use crate::job::{Activations, Matrix, NextRows, Output, Piece, Shares};
 use crate::norm::RmsNorm;
 use crate::product::float::FloatSlice;
 use crate::product::outer::{self, OuterSlice};
@@ -30,15 +31,6 @@ const SMALL: usize = 16 << 10;
 const SMALL_WEIGHTS: usize = 32 << 10;
 /// Queries of all heads, at most, whose tiles are divided among threads.
 const STATES: usize = 256;
-/// Bytes of weights that a thread takes at a time, at least.
-const PIECE: usize = 8 << 10;
-/// Pieces of a worker's share, at most: as many as make the wait for the last one short.
-const PIECES: usize = 32;
-/// As [`PIECES`], where there are a few columns.
-const PIECES_OF_FEW: usize = 8;
-/// Columns of activations that a worker takes at a time, at most.
-const COLUMNS: usize = 128;
-
 /// A kernel set, threads, and scratch for each of them.
 ///
 /// One thread at a time may use it: it is `Send` but not `Sync`.
@@ -91,6 +83,9 @@ impl Cpu {
     /// Bytes of scratch that each thread gets, whatever the model.
     pub const SCRATCH_BYTES: usize = size_of::<Scratch>();
 
+    /// Matrices that a job may have.
+    pub const MATRICES: usize = Shares::MATRICES;
+
     /// Uses `set` on the threads of `pool`, with scratch from `ledger`.
     pub fn new(set: &'static KernelSet, pool: Pool, ledger: &Ledger) -> Result<Cpu, Error> {
         let scratch = Region::new(ledger, Part::Activations, pool.threads() * Self::SCRATCH_BYTES)?;
@@ -132,9 +127,65 @@ impl Cpu {
         });
     }
 
-    /// `out[i * stride + first + r]` = row `r` of `weights` times column `i` of `x`, for all rows and columns.
-    /// The weights are quantised and have the columns of `x`. If `next` are the rows of the product that is likely to
-    /// follow, their beginning is fetched meanwhile.
+    /// Row `r` of each matrix times each column of `x`, to its place in its output. Matrices are in the order of their results,
+    /// at most [`Cpu::MATRICES`]. If `next` are those of the job that is likely to follow, their beginning is fetched meanwhile.
+    ///
+    /// # Panics
+    /// If sizes do not fit together: a mistake of the caller.
+    pub fn products(
+        &self,
+        matrices: &[Matrix<'_>],
+        x: &Activations<'_>,
+        outputs: &mut [Output<'_>],
+        next: &[NextRows<'_>],
+    ) {
+        let mut targets = [Target { out: std::ptr::null_mut(), stride: 0, first: 0 }; Self::MATRICES];
+        let (mut numbers, mut free, mut n) = ([0; Self::MATRICES], (0, 0), 0);
+        for (at, &Matrix { weights, output, first }) in matrices.iter().enumerate() {
+            n = x.count(&weights);
+            weights.row_bytes();
+            let Output { values, stride } = &mut outputs[output];
+            targets[at] = target(values, n, weights.rows, *stride, first);
+            assert!(free <= (output, first), "results of a matrix where another's are");
+            free = (output, first + weights.rows);
+            // What is prepared of a column is for weights of one type.
+            let same = at > 0 && matrices[at - 1].weights.dtype == weights.dtype;
+            self.products.set(self.products.get() + u64::from(!same));
+            numbers[at] = self.products.get();
+        }
+        let (set, scratch, threads) = (self.set, Scratches(self.scratch()), self.threads());
+        self.by_weights(matrices, n, &|Piece { matrix, rows, columns }, worker, last| {
+            let (weights, target, number) = (matrices[matrix].weights, targets[matrix], numbers[matrix]);
+            let scratch = scratch.worker(worker);
+            match *x {
+                Activations::Int8(x) => {
+                    let after = last.then(|| NextRows::start(next, threads, worker, n)).flatten();
+                    let following = || weights.bytes.as_ptr().wrapping_add(rows.end * weights.row_bytes());
+                    let after = after.unwrap_or_else(following);
+                    // SAFETY: only the address of a field.
+                    let prepared = unsafe { &raw mut (*scratch).prepared };
+                    let scratch = scratch.cast();
+                    set.product(&Slice {
+                        weights,
+                        rows,
+                        columns,
+                        x,
+                        target,
+                        scratch,
+                        number,
+                        prepared,
+                        after,
+                    });
+                }
+                Activations::Floats(x) => {
+                    let scratch = scratch.cast();
+                    (set.product_float)(FloatSlice { weights, rows, columns, x, target, scratch });
+                }
+            }
+        });
+    }
+
+    /// [`Cpu::products`] of one quantised matrix: `out[i * stride + first + r]` = row `r` of `weights` times column `i` of `x`.
     pub fn product(
         &self,
         weights: Weights,
@@ -144,41 +195,15 @@ impl Cpu {
         first: usize,
         next: Option<NextRows>,
     ) {
-        assert_eq!(weights.columns, x.columns, "elements of weight rows and of activations");
-        let row_bytes = weights.row_bytes();
-        let n = x.count();
-        let target = target(out, n, weights.rows, stride, first);
-        let (set, scratch) = (self.set, Scratches(self.scratch()));
-        self.products.set(self.products.get() + 1);
-        let number = self.products.get();
-        let next = next.map(|next| (next.bytes, Shares::new(self.threads(), next.rows, next.bytes.len(), n)));
-        self.by_weights(weights, row_bytes, n, &|Piece { rows, columns }, worker, last| {
-            let scratch = scratch.worker(worker);
-            // SAFETY: only the address of a field.
-            let prepared = unsafe { &raw mut (*scratch).prepared };
-            let after = match next {
-                Some((bytes, shares)) if last => {
-                    bytes.as_ptr().wrapping_add(shares.start(worker) * shares.row_bytes)
-                }
-                _ => weights.bytes.as_ptr().wrapping_add(rows.end * row_bytes),
-            };
-            let scratch = scratch.cast();
-            set.product(&Slice { weights, rows, columns, x: *x, target, scratch, number, prepared, after });
-        });
+        let matrix = Matrix { weights, output: 0, first };
+        let outputs = &mut [Output { values: out, stride }];
+        self.products(&[matrix], &Activations::Int8(*x), outputs, next.as_slice());
     }
 
     /// As [`Cpu::product`], with weights of F32, F16 or BF16 and activations `x` (n, weights.columns).
     pub fn product_float(&self, weights: Weights, x: &[f32], out: &mut [f32], stride: usize, first: usize) {
-        let known = matches!(weights.dtype, DType::F32 | DType::F16 | DType::BF16);
-        assert!(known, "{} weights in a product of floats", weights.dtype);
-        let row_bytes = weights.row_bytes();
-        let n = rows("x", x.len(), weights.columns);
-        let target = target(out, n, weights.rows, stride, first);
-        let (set, scratch) = (self.set, Scratches(self.scratch()));
-        self.by_weights(weights, row_bytes, n, &|Piece { rows, columns }, worker, _| {
-            let scratch = scratch.worker(worker).cast();
-            (set.product_float)(FloatSlice { weights, rows, columns, x, target, scratch });
-        });
+        let matrix = Matrix { weights, output: 0, first };
+        self.products(&[matrix], &Activations::Floats(x), &mut [Output { values: out, stride }], &[]);
     }
 
     /// `out[i] += sum over r of h[i][r] * row r of weights`, in ascending order of rows, zeros of `h` (n, weights.rows) left
@@ -460,25 +485,20 @@ impl Cpu {
         self.pool.run(n.div_ceil(block), &|i| task(i * block..n.min((i + 1) * block)));
     }
 
-    /// Calls `task` with pieces of a product of `weights` with `n` columns, the number of the worker, and whether it is the
+    /// Calls `task` with pieces of products of `matrices` with `n` columns, the number of the worker, and whether it is the
     /// last of the worker's own share.
     ///
     /// Every worker has a share of pieces that follow each other, so that what it reads ahead is its own, and takes it
     /// piece by piece, by a counter that nobody else touches; whoever has done its share takes pieces of others'.
-    fn by_weights(
-        &self,
-        weights: Weights,
-        row_bytes: usize,
-        n: usize,
-        task: &(dyn Fn(Piece, usize, bool) + Sync),
-    ) {
-        let (threads, bytes) = (self.threads(), weights.rows * row_bytes);
-        if bytes * n < SMALL_WEIGHTS || threads == 1 {
-            let alone = Shares::new(1, weights.rows, bytes, n);
-            return (0..alone.pieces).for_each(|i| task(alone.piece(i), 0, true));
+    fn by_weights(&self, matrices: &[Matrix<'_>], n: usize, task: &(dyn Fn(Piece, usize, bool) + Sync)) {
+        let bytes: usize = matrices.iter().map(|matrix| matrix.weights.bytes.len()).sum();
+        let threads = if bytes * n < SMALL_WEIGHTS { 1 } else { self.threads() };
+        let sizes = matrices.iter().map(|matrix| (matrix.weights.rows, matrix.weights.bytes.len()));
+        let shares = Shares::new(threads, sizes, n);
+        match threads {
+            1 => (0..shares.pieces()).for_each(|i| task(shares.piece(i), 0, i + 1 == shares.pieces())),
+            _ => self.in_shares(shares.pieces(), &|i, worker, last| task(shares.piece(i), worker, last)),
         }
-        let divided = Shares::new(threads, weights.rows, bytes, n);
-        self.in_shares(divided.pieces, &|i, worker, last| task(divided.piece(i), worker, last));
     }
 
     /// Calls `task` with each number below `count`, the worker that does it, and whether it is the last of its own share.
@@ -503,68 +523,6 @@ impl Cpu {
                 }
             }
         });
-    }
-}
-
-/// The rows of a product that is likely to come next.
-#[derive(Clone, Copy, Debug)]
-pub struct NextRows<'a> {
-    /// Whole rows.
-    pub bytes: &'a [u8],
-    /// How many they are.
-    pub rows: usize,
-}
-
-/// A part of a product.
-struct Piece {
-    rows: Range<usize>,
-    columns: Range<usize>,
-}
-
-/// How a product is divided among workers: blocks of columns, and in each of them blocks of rows.
-#[derive(Clone, Copy)]
-struct Shares {
-    row_bytes: usize,
-    /// Rows of the matrix, and of a piece.
-    rows: (usize, usize),
-    /// Columns of activations, and of a piece.
-    columns: (usize, usize),
-    /// How many pieces there are.
-    pieces: usize,
-    /// Pieces of a worker's own.
-    share: usize,
-}
-
-impl Shares {
-    /// Shares of `rows` rows of `bytes` bytes in all, for a product with `n` columns.
-    fn new(threads: usize, rows: usize, bytes: usize, n: usize) -> Shares {
-        let row_bytes = (bytes / rows.max(1)).max(1);
-        let (block, columns) = match n {
-            0 | 1 if threads == 1 => (rows.max(1), n),
-            0 | 1 => (rows.div_ceil(PIECES * threads).max(PIECE / row_bytes).next_multiple_of(16), n),
-            // Pieces of whole tiles, of which several share what is prepared of columns that do not lie side by side.
-            _ if n < LANES => {
-                let fair = (rows / (PIECES_OF_FEW * threads)).max(1);
-                (fair.next_multiple_of(panels::TILE_ROWS).min(panels::FEW_ROWS), n)
-            }
-            // Activations that stay in a cache of the core's own while the matrix passes.
-            _ => (panels::TILE_ROWS, n.div_ceil(n.div_ceil(COLUMNS)).next_multiple_of(LANES).min(n)),
-        };
-        let pieces = rows.div_ceil(block) * n.div_ceil(columns.max(1));
-        let share = pieces.div_ceil(threads);
-        Shares { row_bytes, rows: (rows, block), columns: (n, columns), pieces, share }
-    }
-
-    /// A piece by its number.
-    fn piece(&self, number: usize) -> Piece {
-        let part = |(all, block): (usize, usize), i: usize| i * block..all.min((i + 1) * block);
-        let down = self.rows.0.div_ceil(self.rows.1);
-        Piece { rows: part(self.rows, number % down), columns: part(self.columns, number / down) }
-    }
-
-    /// The first row of a worker's share.
-    fn start(&self, worker: usize) -> usize {
-        self.piece(worker * self.share).rows.start
     }
 }
 

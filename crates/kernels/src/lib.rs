@@ -36,6 +36,7 @@ mod elementwise;
 mod fixed;
 mod float;
 mod isa;
+mod job;
 mod map;
 mod narrow;
 mod norm;
@@ -48,12 +49,13 @@ mod silicon;
 
 pub use activation::Activation;
 pub use attention::{Attention, KvFormat, KvShape};
-pub use cpu::{Cpu, NextRows};
+pub use cpu::Cpu;
 pub use dense::{
     Attend, Bytes, Dense, Finish, Heads, Image, Mask, Meaning, PlaneKind, Right, Scaled, Tiles, Whole,
 };
 pub use fixed::{Fixed, Sums};
 pub use isa::{available, best};
+pub use job::{Activations, Matrix, NextRows, Output};
 pub use map::{JoinKind, MapKind};
 pub use product::{ACTIVATION_GROUP, Order, Quantized, QuantizedMut, Weights};
 pub use rope::RopeStyle;

@@ -5,8 +5,8 @@
 
 use host::{Ledger, Pool};
 use pintpot_kernels::{
-    Activation, Attention, Cpu, KvFormat, KvShape, NextRows, Order, Quantized, QuantizedMut, RopeStyle,
-    Weights, available,
+    Activation, Activations, Attention, Cpu, KvFormat, KvShape, Matrix, NextRows, Order, Output, Quantized,
+    QuantizedMut, RopeStyle, Weights, available,
 };
 use tensor::{DType, PanelOrder};
 
@@ -134,6 +134,58 @@ fn quantised_products() {
             }
         }
     }
+}
+
+#[test]
+fn matrices_at_once_are_as_one_after_another() {
+    let (k, rows) = (512, 80);
+    let dtypes = [DType::Q5_0, DType::Q5_0, DType::Q6_K, DType::Q4_K, DType::Q5_0];
+    let bytes: Vec<Vec<u8>> = dtypes.iter().map(|dtype| weights(*dtype, rows, k, 5)).collect();
+    let panels: Vec<Vec<u8>> =
+        dtypes.iter().zip(&bytes).map(|(d, bytes)| in_panels(*d, bytes, rows)).collect();
+    // Two lie in the first output with a gap between, the last in the order of a file.
+    let places = [(0, 0), (0, rows + 3), (1, 2), (2, 0), (3, 0)];
+    let (strides, n_max) = ([2 * rows + 3, rows + 4, rows, rows], 40);
+    let x = random(n_max * k, 13);
+    for n in [1, 2, 7, 16, n_max] {
+        same(&format!("{n} columns"), |cpu| {
+            let columns = Columns::new(cpu, &x[..n * k], k);
+            let mut matrices = Vec::new();
+            for (i, (output, first)) in places.into_iter().enumerate() {
+                let in_rows = Weights::in_rows(dtypes[i], &bytes[i], rows, k);
+                let weights = match i {
+                    4 => in_rows,
+                    _ => Weights { order: Order::Panels, bytes: &panels[i], ..in_rows },
+                };
+                matrices.push(Matrix { weights, output, first });
+            }
+            let (mut together, mut apart) =
+                (strides.map(|s| vec![0.0; n * s]), strides.map(|s| vec![0.0; n * s]));
+            let outputs = |all: &mut [Vec<f32>; 4], job: &[Matrix]| {
+                let [a, b, c, d] = all;
+                let mut strides = strides.into_iter();
+                let mut outputs =
+                    [a, b, c, d].map(|values| Output { values, stride: strides.next().unwrap() });
+                let next = NextRows { bytes: &bytes[0], rows };
+                cpu.products(job, &Activations::Int8(columns.view()), &mut outputs, &[next, next]);
+            };
+            outputs(&mut together, &matrices);
+            matrices.iter().for_each(|matrix| outputs(&mut apart, &[*matrix]));
+            assert!(together == apart, "{n} columns, {}, {} threads", cpu.isa_name(), cpu.threads());
+            together.concat()
+        });
+    }
+}
+
+#[test]
+#[should_panic(expected = "where another's are")]
+fn matrices_whose_results_overlap_are_a_mistake() {
+    let (cpu, bytes) = (cpus().remove(0), weights(DType::F32, 4, 8, 1));
+    let weights = Weights::in_rows(DType::F32, &bytes, 4, 8);
+    let job = [0, 3].map(|first| Matrix { weights, output: 0, first });
+    let (x, mut values) = (random(8, 1), [0.0; 8]);
+    let output = Output { values: &mut values, stride: 8 };
+    cpu.products(&job, &Activations::Floats(&x), &mut [output], &[]);
 }
 
 /// The same rows, sixteen side by side.

@@ -9,9 +9,10 @@ use crate::{Error, Vectors};
 use formats::ModelFile;
 use graph::op::WeightUse;
 use graph::{Graph, WeightId};
-use host::{Extent, RunId, Stream, StreamOptions};
 use host::{FlashFile, Ledger, Part, ReadAt, Region};
+use host::{RunId, Stream, StreamOptions};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use tensor::PanelOrder;
 
@@ -62,7 +63,7 @@ struct RowSource {
     row_bytes: u64,
     rows: u64,
     /// Tiles of the first whole use, if there is one.
-    tiles: std::ops::Range<u32>,
+    tiles: Range<u32>,
 }
 
 /// The walk ahead of the step.
@@ -186,7 +187,7 @@ impl WeightStore {
     }
 
     /// Where a run lies in the region.
-    fn place(&self, run: usize) -> std::ops::Range<usize> {
+    fn place(&self, run: usize) -> Range<usize> {
         let run = &self.tiling.runs[run];
         let start = self.tile_offsets[run.tiles.start as usize];
         start..start + self.tiling.held_bytes(run) as usize
@@ -207,7 +208,7 @@ impl WeightStore {
             stream.wait(id)?;
             for t in self.tiling.runs[run].tiles.clone() {
                 let tile = self.tiling.tiles[t as usize];
-                let bytes = streamed(stream, id, &tile)?;
+                let bytes = streamed(stream, id, &tile, tile.bytes)?;
                 let place = &mut self.resident.as_mut_bytes()[self.tile_offsets[t as usize]..][..bytes.len()];
                 match self.orders[tile.weight.0 as usize].filter(|_| tile.panels) {
                     Some(order) => {
@@ -280,14 +281,38 @@ impl WeightStore {
         t.panels && self.stays[t.run as usize]
     }
 
-    /// The bytes of an acquired tile: whole rows as they lie in the file, or [`WeightStore::in_panels`].
-    pub fn bytes(&self, tile: u32) -> Result<&[u8], Error> {
-        let t = &self.tiling.tiles[tile as usize];
+    /// Whether a tile is in memory for good.
+    pub fn stays(&self, tile: u32) -> bool {
+        self.stays[self.tiling.tiles[tile as usize].run as usize]
+    }
+
+    /// How many of `tiles`, from the first on, can be taken for one: rows of one matrix that follow each other in memory, in
+    /// one order.
+    pub fn stretch(&self, tiles: Range<u32>) -> Range<u32> {
+        let list = &self.tiling.tiles[tiles.start as usize..tiles.end as usize];
+        let offsets = &self.tile_offsets[tiles.start as usize..];
+        let follow = |i: &usize| {
+            let (a, b) = (&list[*i], &list[*i + 1]);
+            let one = (a.weight, a.run, a.panels) == (b.weight, b.run, b.panels);
+            let in_place = offsets[*i] + a.bytes as usize == offsets[*i + 1] || !self.stays[a.run as usize];
+            one && in_place && a.offset + a.bytes == b.offset && a.first_row + a.rows == b.first_row
+        };
+        let more = (0..list.len().saturating_sub(1)).take_while(follow).count();
+        tiles.start..tiles.end.min(tiles.start + 1 + more as u32)
+    }
+
+    /// The bytes of an acquired [`WeightStore::stretch`] of tiles: whole rows as they lie in the file, or
+    /// [`WeightStore::in_panels`].
+    pub fn bytes(&self, tiles: Range<u32>) -> Result<&[u8], Error> {
+        let list = &self.tiling.tiles[tiles.start as usize..tiles.end as usize];
+        let Some(t) = list.first() else { return Ok(&[]) };
+        let bytes = list.iter().map(|tile| tile.bytes).sum();
         match (self.stays[t.run as usize], &self.stream, self.ahead.queue.front()) {
             (true, _, _) => {
-                Ok(&self.resident.as_bytes()[self.tile_offsets[tile as usize]..][..t.bytes as usize])
+                let start = self.tile_offsets[tiles.start as usize];
+                Ok(&self.resident.as_bytes()[start..][..bytes as usize])
             }
-            (false, Some(stream), Some(&(_, id))) => streamed(stream, id, t),
+            (false, Some(stream), Some(&(_, id))) => streamed(stream, id, t, bytes),
             _ => Err(Error::OutOfOrder { run: t.run, next: None }),
         }
     }
@@ -295,7 +320,7 @@ impl WeightStore {
     /// The bytes of a tile, if there is one with that number and it stays in memory.
     pub fn resident(&self, tile: u32) -> Option<&[u8]> {
         let t = self.tiling.tiles.get(tile as usize)?;
-        self.stays[t.run as usize].then(|| self.bytes(tile).ok())?
+        self.stays[t.run as usize].then(|| self.bytes(tile..tile + 1).ok())?
     }
 
     /// Says that a tile is done with; the last tile of a run frees its room for the next read.
@@ -388,10 +413,9 @@ impl WeightStore {
     }
 }
 
-/// The bytes of a tile in a run that has arrived.
-fn streamed<'a>(stream: &'a Stream, id: RunId, tile: &Tile) -> Result<&'a [u8], Error> {
-    let Extent { file, offset, len } = Extent { file: tile.file, offset: tile.offset, len: tile.bytes };
-    stream.bytes(id, file, offset, len).ok_or(Error::OutOfOrder { run: tile.run, next: None })
+/// So many bytes from the beginning of a tile in a run that has arrived.
+fn streamed<'a>(stream: &'a Stream, id: RunId, tile: &Tile, bytes: u64) -> Result<&'a [u8], Error> {
+    stream.bytes(id, tile.file, tile.offset, bytes).ok_or(Error::OutOfOrder { run: tile.run, next: None })
 }
 
 fn row_sources(graph: &Graph, file: &ModelFile, tiling: &Tiling) -> Vec<Option<RowSource>> {

@@ -2,7 +2,7 @@
 
 use crate::arena::Arena;
 use crate::ops::foresee::{self, Foresight, NextRouter};
-use crate::ops::{self, Choice, Step};
+use crate::ops::{self, Choice, Step, linear};
 use crate::stats::{Phase, StepStats};
 use crate::trial::Trial;
 use crate::{Batch, Economy, Error, Foresee, Gates, Routes, Sequence};
@@ -55,6 +55,9 @@ pub struct Executor {
 pub(crate) struct Extra {
     /// Tiles of the node's matrix.
     pub tiles: Range<u32>,
+    /// Of a product, how many nodes from it on are done at once; and whether it is done with one before.
+    pub together: usize,
+    pub done: bool,
     /// Frequencies of a RoPE table.
     pub frequencies: Vec<f64>,
     /// Which set of experts a router chooses from, or a node computes.
@@ -201,7 +204,10 @@ impl Executor {
         self.feed(batch, &now)?;
         let graph = Arc::clone(&self.graph);
         let mut before = Instant::now();
-        for (node, extra) in graph.nodes.iter().zip(&self.program) {
+        for (at, node) in graph.nodes.iter().enumerate() {
+            if self.program[at].done {
+                continue;
+            }
             let rows = graph.value_of(node.output).dims.rows().map_or(1, |s| now.of(s));
             if rows == 0 {
                 continue; // only steps that want logits have rows here
@@ -224,7 +230,7 @@ impl Executor {
                 stats: &mut self.stats,
                 now,
             };
-            ops::run(&mut step, node, extra)?;
+            ops::run(&mut step, &graph.nodes[at..], &self.program[at..])?;
             let after = Instant::now();
             self.stats.seconds[Phase::of(&node.op) as usize] += (after - before).as_secs_f64();
             before = after;
@@ -355,6 +361,7 @@ fn program(graph: &Graph, store: &WeightStore) -> Vec<Extra> {
         }
         program.push(extra);
     }
+    linear::join(graph, &mut program);
     foresee::connect(graph, &mut program);
     program
 }

@@ -28,7 +28,7 @@ pub(super) fn head_linear(
     let room = room..room + rows * elem.row_bytes(columns as u64) as usize;
     for tile in extra.tiles.clone() {
         step.store.acquire(tile)?;
-        let bytes = step.store.bytes(tile)?;
+        let bytes = step.store.bytes(tile..tile + 1)?;
         let place = step.store.tiling().tiles[tile as usize];
         let ranges = [x.clone(), out.clone(), room.clone()];
         let unplanned = Error::Unplanned { value: output.0 };

@@ -4,6 +4,7 @@ mod columns;
 mod experts;
 pub(crate) mod foresee;
 mod head_linear;
+pub(crate) mod linear;
 mod neurons;
 mod route;
 
@@ -16,9 +17,9 @@ use crate::executor::Extra;
 use crate::stats::StepStats;
 use crate::{Economy, Error, Gates, Routes, Sequence, Span};
 use ::memory::{ExpertStore, KvFormat, WeightStore};
-use graph::op::{self, Attention, Linear, Op};
-use graph::{Bounds, Elem, Graph, Node, StateKind, ValueId, Values};
-use kernels::{Cpu, NextRows, Order, Quantized, QuantizedMut, Weights};
+use graph::op::{self, Attention, Op};
+use graph::{Bounds, Graph, Node, StateKind, ValueId, Values};
+use kernels::{Cpu, QuantizedMut, Weights};
 use tensor::DType;
 
 /// What a node may touch in a step.
@@ -68,8 +69,9 @@ impl Choice {
     }
 }
 
-/// Does one node.
-pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(), Error> {
+/// Does the first of `nodes`, and those that are done together with it.
+pub(crate) fn run(step: &mut Step<'_>, nodes: &[Node], program: &[Extra]) -> Result<(), Error> {
+    let (Some(node), Some(extra)) = (nodes.first(), program.first()) else { return Ok(()) };
     let out = node.output;
     match &node.op {
         Op::Activate(op) => return activate(step, node, op),
@@ -93,7 +95,7 @@ pub(crate) fn run(step: &mut Step<'_>, node: &Node, extra: &Extra) -> Result<(),
             step.cpu.glu(activation, gate, up);
         }
         Op::HeadLinear(linear) => return head_linear::head_linear(step, node, linear, extra),
-        Op::Linear(linear) => return product(step, node, linear, extra),
+        Op::Linear(_) => return linear::linear(step, nodes, program),
         Op::Neurons(op) => return neurons::neurons(step, node, op, extra),
         Op::Norm(norm) => {
             let weight = step.store.vector(norm.weight);
@@ -184,44 +186,6 @@ fn gather(step: &mut Step<'_>, node: &Node, weight: graph::WeightId) -> Result<(
     for (&id, row) in indices_of(ids).iter().zip(floats_of(out).chunks_exact_mut(columns)) {
         step.store.read_row(weight, id, step.row)?;
         step.cpu.dequantize(dtype, step.row, row);
-    }
-    Ok(())
-}
-
-/// One tile of the matrix after another, as they arrive.
-fn product(step: &mut Step<'_>, node: &Node, linear: &Linear, extra: &Extra) -> Result<(), Error> {
-    let weight = step.graph.weight_of(linear.weight);
-    let (input, output) = (node.inputs[0], node.output);
-    let (columns, stride) = (step.arena.columns(input), step.arena.columns(output));
-    let int8 = step.graph.value_of(input).elem == Elem::Quantized;
-    for tile in extra.tiles.clone() {
-        step.store.acquire(tile)?;
-        let bytes = step.store.bytes(tile)?;
-        let place = step.store.tiling().tiles[tile as usize];
-        let order = if step.store.in_panels(tile) { Order::Panels } else { Order::Rows };
-        let weights = Weights { dtype: weight.dtype, order, bytes, rows: place.rows as usize, columns };
-        let [x, out] = step.arena.split([input, output], &step.now)?;
-        let out = floats_of(out);
-        let rows = out.len() / stride;
-        let first = place.first_row as usize;
-        if int8 {
-            let (q, scale, sums) = int8_of(x, rows, columns);
-            // Tiles are numbered in the order of their use.
-            let next = step.store.resident(tile + 1).map(|bytes| {
-                let rows = step.store.tiling().tiles[tile as usize + 1].rows as usize;
-                NextRows { bytes, rows }
-            });
-            step.cpu.product(weights, &Quantized { q, scale, sums, columns }, out, stride, first, next);
-        } else {
-            step.cpu.product_float(weights, floats_of(x), out, stride, first);
-        }
-        step.stats.bytes_touched += place.bytes;
-        step.stats.macs += u64::from(place.rows) * columns as u64 * rows as u64;
-        step.store.release(tile)?;
-    }
-    if let Some(bias) = linear.bias {
-        let [out] = step.arena.split_floats([output], &step.now)?;
-        step.cpu.add_bias(out, step.store.vector(bias));
     }
     Ok(())
 }
