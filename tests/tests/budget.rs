@@ -13,7 +13,9 @@ use pintpot_tests::{Answer, Program, can_cap, drops_cold_pages, published, skip,
 use serde_json::Value;
 
 const CONTEXT: &str = "512";
-/// Bytes that may be read before a refusal, besides the program: a header, and what the disk reads beyond it.
+/// Bytes that may be read before a refusal, besides the program: a header (5.9 MB with the largest vocabulary here), and what the
+/// disk reads beyond it. The program is read once and in part again, since its code is dropped when an engine is made: a
+/// quarter of it more, where a fifth was seen.
 const READ_BEFORE_REFUSAL: u64 = 8 << 20;
 /// Faults that may read the disk, for code of the program, 32 KiB at once, which is dropped when an engine is made and when a model
 /// is loaded: in all, and after the first token.
@@ -119,7 +121,8 @@ fn refusal(case: &Case, program: &Program, smallest: u64) -> Vec<String> {
     if answer.code != Some(3) {
         wrong.push(format!("{at}: exit {:?}, not 3: {}", answer.code, answer.err));
     }
-    if answer.report.bytes_read.is_some_and(|read| read > program.bytes() + READ_BEFORE_REFUSAL) {
+    let allowed = program.bytes() + program.bytes() / 4 + READ_BEFORE_REFUSAL;
+    if answer.report.bytes_read.is_some_and(|read| read > allowed) {
         wrong.push(format!("{at}: {:?} bytes were read before the refusal", answer.report.bytes_read));
     }
     wrong

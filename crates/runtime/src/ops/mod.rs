@@ -117,15 +117,7 @@ pub(crate) fn run(step: &mut Step<'_>, nodes: &[Node], program: &[Extra]) -> Res
             let dim = rope.head_dim as usize;
             step.cpu.rope(x, width / dim, dim, cos, sin, rot, style(rope.style));
         }
-        Op::RopeTable(rope) => {
-            let [positions, table] = step.arena.split([node.inputs[0], out], &step.now)?;
-            let (cos, sin) = floats_of(table).split_at_mut(positions.len() / 4 * extra.frequencies.len());
-            let half = extra.frequencies.len();
-            let rows = cos.chunks_exact_mut(half).zip(sin.chunks_exact_mut(half));
-            for (&position, (cos, sin)) in indices_of(positions).iter().zip(rows) {
-                rope.fill(position, &extra.frequencies, cos, sin);
-            }
-        }
+        Op::RopeTable(rope) => return rope_table(step, node, rope, &extra.frequencies),
         Op::Route(op) => return route::route(step, node, op, extra),
         Op::Scale(scale) => {
             let x = step.in_place(node)?;
@@ -161,6 +153,22 @@ impl Step<'_> {
         }
         Ok(to)
     }
+}
+
+/// The cosines of all positions, then their sines.
+fn rope_table(
+    step: &mut Step<'_>,
+    node: &Node,
+    rope: &graph::op::RopeTable,
+    frequencies: &[f64],
+) -> Result<(), Error> {
+    let [positions, table] = step.arena.split([node.inputs[0], node.output], &step.now)?;
+    let (cos, sin) = floats_of(table).split_at_mut(positions.len() / 4 * frequencies.len());
+    let rows = cos.chunks_exact_mut(frequencies.len()).zip(sin.chunks_exact_mut(frequencies.len()));
+    for (&position, (cos, sin)) in indices_of(positions).iter().zip(rows) {
+        rope.fill(position, frequencies, cos, sin);
+    }
+    Ok(())
 }
 
 /// Each row by the sigmoid of what the gate sees in its input.
